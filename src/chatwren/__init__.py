@@ -1,0 +1,1 @@
+"""Chatwren: WhatsApp automation that a business can lean on."""
