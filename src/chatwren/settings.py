@@ -1,0 +1,118 @@
+"""Every setting, read from the environment (and from `.env` in the working directory) in one place."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class Settings(BaseSettings):
+    """The settings of one process. `chatwren settings` prints them with these descriptions."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHATWREN_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
+
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="postgresql://… of a PostgreSQL >= 16. Unset: `serve` runs one of its own in the data directory.",
+    )
+    data_dir: Path = Field(
+        Path("data"), description="Folder of the embedded PostgreSQL, media files and the sandbox's state."
+    )
+    media_url: str | None = Field(
+        None,
+        description="Where media files are kept: a folder, or s3://, gs://, az:// (its credentials as that store's own "
+        "environment variables). Unset: `media` in the data directory.",
+    )
+    host: str | None = Field(None, description="Address that web listens on. Unset: 127.0.0.1 and ::1.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that web listens on.")
+    public_url: str | None = Field(
+        None,
+        description="How browsers reach Chatwren, e.g. https://wa.example.com. Unset: taken from each request. "
+        "With https the session cookie is Secure.",
+    )
+    trusted_proxies: Names = Field((), description="Addresses or networks whose X-Forwarded-* headers count.")
+    allowed_origins: Names = Field(
+        (),
+        description="Exact origins of other sites whose pages may use the API with the user's cookie. "
+        "With `serve --sandbox` any port of localhost is allowed when this is unset.",
+    )
+    sandbox: bool = Field(
+        default=False, description="Set by `serve --sandbox`: any localhost origin is allowed, pages say so."
+    )
+    cookie_secrets: Names = Field(
+        (),
+        repr=False,
+        description="Secrets of the session cookie: signs with the first, accepts all. Unset: one is made.",
+    )
+    cookie_samesite: Literal["lax", "strict", "none"] = Field(
+        "lax", description="SameSite of the session cookie. `none` implies Secure."
+    )
+    qr_code_url: str | None = Field(
+        None,
+        description="Form of qrCodeUrl with {data} for the code, e.g. a QR service's address. It is then told the "
+        "pairing secret. Unset: a picture of Chatwren's own.",
+    )
+    timezone: str | None = Field(
+        None, description="Time zone, e.g. Asia/Kolkata, of times without one, for users who have not set theirs."
+    )
+    max_lateness_hours: float = Field(
+        24, gt=0, description="How late a message may go out, counting only time in which its account could not send."
+    )
+    pacing_gap_seconds: float = Field(8, ge=0, description="Least time between two messages of one account.")
+    pacing_jitter_seconds: float = Field(7, ge=0, description="A random time up to this is added to each gap.")
+    lease_seconds: float = Field(6, gt=0, description="How long a worker owns its accounts without renewing.")
+    heartbeat_seconds: float = Field(1.5, gt=0, description="How often a worker renews its leases.")
+    send_timeout_seconds: float = Field(20, gt=0, description="How long a send waits for WhatsApp's acknowledgement.")
+    max_resends: int = Field(5, ge=1, description="Re-sends of a message whose outcome is unknown before it fails.")
+    whatsapp_address: str | None = Field(
+        None, description="host:port of a server that speaks WhatsApp's protocol without TLS. Unset: WhatsApp."
+    )
+    whatsapp_proxy: str | None = Field(None, description="HTTP CONNECT proxy for WhatsApp, http://host:port.")
+    whatsapp_ca_file: Path | None = Field(None, description="PEM file of further certificate authorities.")
+    whatsapp_root_key: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{64}$", description="Public root key (hex) of that server's certificates."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console on a terminal, else JSON."
+    )
+
+    @field_validator("trusted_proxies", "allowed_origins", "cookie_secrets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                ZoneInfo(value)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError(f"{value!r} is no time zone name such as Asia/Kolkata") from error
+        return value
+
+    @field_validator("qr_code_url")
+    @classmethod
+    def _holds_data(cls, value: str | None) -> str | None:
+        if value is not None and "{data}" not in value:
+            raise ValueError("must contain {data}")
+        return value
+
+    @cached_property
+    def instance_id(self) -> str:
+        """Short name of this data directory: two copies of Chatwren on one machine stay apart by it."""
+        return hashlib.sha256(str(self.data_dir.absolute()).encode()).hexdigest()[:12]
