@@ -1,0 +1,1 @@
+"""Generated from proto/engine.proto by `make proto`."""
