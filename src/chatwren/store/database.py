@@ -1,0 +1,155 @@
+"""The connection pool, transactions, and hints between processes."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Self
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+log = structlog.get_logger(__name__)
+
+Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
+"""What the functions of store/ take: a connection, in a transaction where they write more than one row."""
+
+UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+"""What asyncpg raises while the database is away. The work may be repeated when it is back."""
+
+WORK = "chatwren_work"
+"""Channel of hints to workers: account ids with something to do."""
+CHANGED = "chatwren_changed"
+"""Channel of hints to web processes: user ids whose data changed."""
+
+_HINT_SECONDS = 0.1
+_HINT_BYTES = 7500  # a NOTIFY payload ends at 8000
+
+
+class Database:
+    """A pool of connections to one database. Made by `Database.connect`."""
+
+    def __init__(self, pool: asyncpg.Pool, dsn: str, application_name: str) -> None:
+        self._pool = pool
+        self._dsn = dsn
+        self._application_name = application_name
+        self._hints: dict[str, set[UUID]] = {WORK: set(), CHANGED: set()}
+        self._hint_task: asyncio.Task[None] | None = None
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def connect(cls, dsn: str, *, application_name: str = "chatwren", size: int = 10) -> AsyncIterator[Self]:
+        """Open the pool.
+
+        Args:
+            dsn: libpq URL.
+            application_name: how this process is named in pg_stat_activity.
+            size: most connections held.
+
+        Raises:
+            any of UNREACHABLE: the database cannot be reached.
+        """
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            init=_prepare,
+            reset=_no_reset,
+            server_settings={"application_name": application_name, "timezone": "UTC", "jit": "off"},
+            timeout=10,
+            command_timeout=60,
+        )
+        database = cls(pool, dsn, application_name)
+        try:
+            yield database
+        finally:
+            await database._close()
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection without a transaction: for one statement, or for reading."""
+        async with self._pool.acquire(timeout=30) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection in a transaction that is committed, durably, when the block ends without an exception."""
+        async with self._pool.acquire(timeout=30) as connection, connection.transaction():
+            yield connection
+
+    def hint(self, channel: str, ids: Iterable[UUID]) -> None:
+        """Tell other processes, soon and at most once per 100 ms, that there is news of these ids. Call after commit.
+
+        A hint may be lost; whoever listens also polls.
+        """
+        self._hints[channel].update(ids)
+        if self._hint_task is None or self._hint_task.done():
+            self._hint_task = asyncio.create_task(self._send_hints())
+
+    async def _send_hints(self) -> None:
+        first = True
+        while any(self._hints.values()):
+            if not first:
+                await asyncio.sleep(_HINT_SECONDS)
+            first = False
+            for channel, waiting in self._hints.items():
+                ids = [waiting.pop() for _ in range(min(len(waiting), _HINT_BYTES // 34))]
+                if ids:
+                    with contextlib.suppress(*UNREACHABLE):
+                        async with self.connection() as connection:
+                            await connection.execute(
+                                "SELECT pg_notify($1, $2)", channel, " ".join(one.hex for one in ids)
+                            )
+
+    async def listen(self, channel: str, on_hint: Callable[[set[UUID]], None], *, on_gap: Callable[[], None]) -> None:
+        """Call `on_hint` with the ids of each hint until cancelled.
+
+        `on_gap` is called after every (re)connection: hints may have been missed, so everything must be looked at.
+        """
+        while True:
+            closed = asyncio.Event()
+            connection = None
+            try:
+                connection = await asyncpg.connect(
+                    self._dsn, timeout=10, server_settings={"application_name": f"{self._application_name} listen"}
+                )
+                connection.add_termination_listener(lambda _, closed=closed: closed.set())
+                await connection.add_listener(
+                    channel, lambda _c, _p, _ch, payload: on_hint({UUID(hex=one) for one in str(payload).split()})
+                )
+                on_gap()
+                await closed.wait()
+                log.warning("database.listen_lost", channel=channel)
+            except UNREACHABLE as error:
+                log.warning("database.unreachable", channel=channel, error=str(error))
+            finally:
+                if connection is not None:
+                    connection.terminate()
+            await asyncio.sleep(1)
+
+    async def _close(self) -> None:
+        if self._hint_task is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hint_task, 2)
+        try:
+            await asyncio.wait_for(self._pool.close(), 5)
+        except TimeoutError:
+            self._pool.terminate()
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads, format="text")
+
+
+async def _no_reset(_connection: Any) -> None:
+    """Nothing here leaves session state behind, so giving a connection back costs no round trip."""
