@@ -1,0 +1,100 @@
+"""Text and switches as clients send them: what counts as absent, and how long a message may be."""
+
+import re
+
+from chatwren.domain.errors import Invalid
+
+MAX_MESSAGE_BYTES = 65_536
+"""The longest message accepted, in bytes of UTF-8. Alternatives (`{Hi|Hello}`) make it longer than what goes."""
+
+MAX_WIRE_LENGTH = 4_096
+"""The longest text that goes to WhatsApp, as `wire_length` counts."""
+
+_ABSENT = frozenset({"", "null", "undefined"})
+_SWITCHES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_NEWLINE = re.compile(r"\r\n?")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def absent(value: object) -> bool:
+    """Whether an optional field was left out: None, or what a form sends for it ("", "null", "undefined")."""
+    return value is None or (isinstance(value, str) and value in _ABSENT)
+
+
+def required_text(value: object, *, field: str) -> str:
+    """`value` as a text that UTF-8 and PostgreSQL can hold, neither empty nor trimmed.
+
+    Raises:
+        Invalid: it is missing, no text, or holds NUL or half of a surrogate pair.
+    """
+    if value is None or value == "":
+        raise Invalid(f"{field} is required.", field=field)
+    if not isinstance(value, str):
+        raise Invalid(f"{field} must be a text (in JSON: in quotation marks).", field=field)
+    if "\0" in value:
+        raise Invalid(f"{field} holds a NUL character, which no text can carry.", field=field)
+    if not value.isascii() and _SURROGATE.search(value):
+        raise Invalid(f"{field} holds half of a surrogate pair, which is no character.", field=field)
+    return value
+
+
+def parse_message(value: object, *, field: str = "message", may_be_empty: bool = False) -> str:
+    r"""The text of a message as the client wants it, before any variation.
+
+    Kept as it is, but for line ends: a browser sends those of a form's text area as CR LF, WhatsApp knows LF.
+    The limit of what goes to WhatsApp is not checked here, since variation may shorten it: see `check_wire_length`.
+
+    Args:
+        value: what the client sent. Strictly a text: a number would lose its leading zeros before it got here.
+        field: the name that errors carry.
+        may_be_empty: there is a media file, so the text is an optional caption; absent is then "".
+
+    Raises:
+        Invalid: missing, blank, not a text, over 65,536 bytes of UTF-8, or holding NUL or a lone surrogate.
+    """
+    if may_be_empty and absent(value):
+        return ""
+    text = required_text(value, field=field)
+    # A character takes 4 bytes at most: most texts need not be encoded to be measured.
+    if len(text) * 4 > MAX_MESSAGE_BYTES and len(text.encode()) > MAX_MESSAGE_BYTES:
+        raise Invalid(f"{field} is longer than {MAX_MESSAGE_BYTES:,} bytes.", field=field)
+    if not text.strip():
+        if may_be_empty:
+            return ""
+        raise Invalid(f"{field} is blank.", field=field)
+    return _NEWLINE.sub("\n", text) if "\r" in text else text
+
+
+def wire_length(text: str) -> int:
+    """The length of a text in UTF-16 code units: what JavaScript's `length` and a text area's `maxlength` count.
+
+    A front end can thus check the same limit, and since no other usual way of counting characters gives more, a text
+    within it is within it by all of them.
+    """
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def check_wire_length(text: str, *, field: str = "message") -> None:
+    """Refuse a final text, after variation, that is too long to go to WhatsApp.
+
+    Raises:
+        Invalid: over 4,096 characters, as `wire_length` counts them.
+    """
+    length = wire_length(text)
+    if length > MAX_WIRE_LENGTH:
+        raise Invalid(f"{field} has {length:,} characters; WhatsApp takes {MAX_WIRE_LENGTH:,} at most.", field=field)
+
+
+def parse_boolean(value: object, *, field: str) -> bool:
+    """A switch in any spelling of JSON, forms and check boxes; absent is False.
+
+    Raises:
+        Invalid: anything but true, false, "true", "false", "on", "off", 1, 0, "1", "0" or absent.
+    """
+    if absent(value):
+        return False
+    if isinstance(value, int) and value in {0, 1}:  # of which True and False are two
+        return bool(value)
+    if isinstance(value, str) and (spelling := value.strip().lower()) in _SWITCHES:
+        return _SWITCHES[spelling]
+    raise Invalid(f"{field} must be true or false.", field=field)
