@@ -1,0 +1,144 @@
+"""Times and time zones as clients write them."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import cache
+from importlib.resources import files
+from zoneinfo import ZoneInfo
+
+from chatwren.domain import clock
+from chatwren.domain.errors import Invalid
+from chatwren.domain.text import absent
+
+_COUNTS_AS_NOW = timedelta(minutes=5)
+_FURTHEST = timedelta(days=366)
+_WIDEST_OFFSET = timedelta(hours=14)  # Kiribati
+
+# An urlencoded form turns a plus that the client did not encode into a space, hence the space as a sign.
+_ISO_8601 = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]{1,100}))?)?"
+    r"(?P<zone> ?[Zz]| ?(?P<sign>[ +-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-5][0-9]))?)?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedTime:
+    """A moment.
+
+    Attributes:
+        at: aware, UTC, in whole milliseconds (what answers show is what is stored).
+        assumed_zone: name of the time zone by which it was read, when the text had none.
+    """
+
+    at: datetime
+    assumed_zone: str | None
+
+
+def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime") -> ParsedTime:
+    """The moment that an ISO 8601 text names.
+
+    `2027-05-16T10:00` with optional seconds and fraction, `T` or a space, and `Z`, `+05:30`, `+0530`, `+05` or no zone.
+    A local time that daylight saving skips is read with the offset before the change (02:30 becomes 03:30); of one
+    that occurs twice the first is meant. Both are what browsers do.
+
+    Args:
+        value: what the client sent.
+        zone: name of the time zone of a text that has none; None if it is not known.
+        field: the name that errors carry.
+
+    Raises:
+        Invalid: not such a text, no real date or time, or no zone is known.
+    """
+    if absent(value):
+        raise Invalid(f"{field} is required.", field=field)
+    found = _ISO_8601.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise Invalid(f"{field} must be a time in ISO 8601, such as 2027-05-16T10:00:00.000Z.", field=field)
+    try:
+        year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
+        milliseconds = int((found[7] or "0")[:3].ljust(3, "0"))
+        local = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=_offset(found))
+        if local.tzinfo is not None:
+            return ParsedTime(local.astimezone(UTC), None)
+        known = parse_zone(zone, field=field)
+        if known is None:
+            raise Invalid(
+                f"{field} has no time zone and yours is not known: add one, such as +05:30 or Z, "
+                "or set timeZone in your profile.",
+                field=field,
+            )
+        return ParsedTime(local.replace(tzinfo=ZoneInfo(known)).astimezone(UTC), known)
+    except (ValueError, OverflowError) as error:
+        raise Invalid(f"{field} is no date and time that exists.", field=field) from error
+
+
+def due_time(at: datetime, now: datetime, *, field: str = "scheduledTime") -> datetime:
+    """When a message that is asked for `at` becomes due: then, or now if that was up to 5 minutes ago.
+
+    Clocks of clients are never quite right, and people need time to press the button.
+
+    Raises:
+        Invalid: further past, or over 366 days ahead.
+    """
+    if at >= now:
+        if at - now > _FURTHEST:
+            raise Invalid(f"{field} is more than {_FURTHEST.days} days ahead.", field=field)
+        return at
+    if now - at > _COUNTS_AS_NOW:
+        raise Invalid(f"{field} is in the past: the server's time is {clock.to_wire(now)}.", field=field)
+    return now
+
+
+def parse_zone(value: object, *, field: str = "timeZone") -> str | None:
+    """The name of a time zone as the IANA database writes it, from any case; None when absent.
+
+    Raises:
+        Invalid: no name in that database.
+    """
+    if absent(value):
+        return None
+    name = _zones().get(value.strip().lower()) if isinstance(value, str) else None
+    if name is None:
+        raise Invalid(f"{field} must be the name of a time zone, such as Asia/Kolkata.", field=field)
+    return name
+
+
+@cache
+def zone_of_country(country: str | None) -> str | None:
+    """The time zone of a country (ISO 3166 code) all of whose clocks show the same time; else None.
+
+    Several zones whose clocks agree for the year ahead count as one: some differ only in the past, as Germany's two.
+    """
+    zones = _zones_of_countries().get(country or "", [])
+    days = [clock.now() + timedelta(days=day) for day in range(_FURTHEST.days + 1)]
+    courses = {tuple(day.astimezone(ZoneInfo(zone)).utcoffset() for day in days) for zone in zones}
+    return zones[0] if len(courses) == 1 else None
+
+
+def _offset(found: re.Match[str]) -> tzinfo | None:
+    if not found["zone"]:
+        return None
+    if not found["hours"]:
+        return UTC
+    offset = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"] or 0))
+    if offset > _WIDEST_OFFSET:
+        raise ValueError
+    return timezone(-offset if found["sign"] == "-" else offset)
+
+
+@cache
+def _zones() -> dict[str, str]:
+    """Every zone name of the IANA database by its lower-case form."""
+    return {name.lower(): name for name in (files("tzdata") / "zones").read_text("ascii").split()}
+
+
+@cache
+def _zones_of_countries() -> dict[str, list[str]]:
+    """ISO 3166 code to the names of its zones, most populous first (zone.tab of the IANA database)."""
+    zones: dict[str, list[str]] = {}
+    for line in (files("tzdata") / "zoneinfo" / "zone.tab").read_text("utf-8").splitlines():
+        if not line.startswith("#"):
+            country, _, name, *_ = line.split("\t")
+            zones.setdefault(country, []).append(name)
+    return zones
