@@ -1,15 +1,24 @@
 """Every setting, read from the environment (and from `.env` in the working directory) in one place."""
 
 import hashlib
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from chatwren.domain.errors import ChatwrenError
+
 Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class CannotStart(ChatwrenError):
+    """Something about the settings or the machine that its operator has to mend. The commands print it and exit 1."""
+
+    default_code = "cannot_start"
 
 
 class Settings(BaseSettings):
@@ -34,6 +43,7 @@ class Settings(BaseSettings):
     )
     host: str | None = Field(None, description="Address that web listens on. Unset: 127.0.0.1 and ::1.")
     port: int = Field(8000, ge=0, le=65535, description="Port that web listens on.")
+    sandbox_port: int = Field(8001, ge=0, le=65535, description="Port of the sandbox's page of simulated phones.")
     public_url: str | None = Field(
         None,
         description="How browsers reach Chatwren, e.g. https://wa.example.com. Unset: taken from each request. "
@@ -115,4 +125,24 @@ class Settings(BaseSettings):
     @cached_property
     def instance_id(self) -> str:
         """Short name of this data directory: two copies of Chatwren on one machine stay apart by it."""
-        return hashlib.sha256(str(self.data_dir.absolute()).encode()).hexdigest()[:12]
+        return hashlib.sha256(os.fsencode(self.data_dir.resolve())).hexdigest()[:12]
+
+
+def variable(name: str) -> str:
+    """The environment variable of the setting of that name."""
+    return "DATABASE_URL" if name == "database_url" else f"CHATWREN_{name.upper()}"
+
+
+def load_settings(**given: object) -> Settings:
+    """The settings of this process; `given` (options of a command) go before the environment.
+
+    Raises:
+        CannotStart: names the variable and what is wrong with its value.
+    """
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = str(problem["loc"][0])
+        said = problem["msg"].removeprefix("Value error, ")
+        raise CannotStart(f"{name if name.isupper() else variable(name)} is not usable: {said}") from None

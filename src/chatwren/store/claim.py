@@ -1,0 +1,54 @@
+"""One `chatwren serve` to one data directory."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from chatwren.settings import CannotStart
+
+
+class Claim:
+    """Holds the data directory for one process, as a context. The claim ends with the process, however that ends.
+
+    Attributes:
+        unclean: the process that held it last did not let go in order; its children may still be on their way out.
+
+    Raises:
+        CannotStart: another process holds it, or there is no permission.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self.unclean = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+            self._file = (self._data_dir / "lock").open("a+")
+        except OSError as error:
+            raise CannotStart(f"{self._data_dir} cannot be used as the data directory: {error.strerror}.") from None
+        self._file.seek(0)
+        holder = self._file.read().strip()
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise CannotStart(
+                f"Chatwren runs on {self._data_dir} already (process {holder}): stop it, or give another --data-dir."
+            ) from None
+        self.unclean = bool(holder)
+        self._write(str(os.getpid()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write("")
+        self._file.close()
+
+    def _write(self, text: str) -> None:
+        self._file.truncate(0)
+        self._file.write(text)
+        self._file.flush()

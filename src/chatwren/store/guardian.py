@@ -1,0 +1,47 @@
+"""The parent of the embedded PostgreSQL: starts it and ends it cleanly when whoever wanted it is gone, by SIGKILL too.
+
+Run as a script, with the standard library alone, so that it is small and starts at once:
+
+    python guardian.py LIFELINE_FD UID GID COMMAND...
+
+LIFELINE_FD is the read end of a pipe. A byte on it asks for an orderly end; end of file means that the other side is
+dead, and then PostgreSQL is gone within 5 s. UID and GID are -1 to keep those of this process. Ends as COMMAND does.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+ORDERLY_SECONDS = 60.0
+ORPHANED_SECONDS = 3.0
+IMMEDIATE_SECONDS = 1.0
+
+
+def main() -> int:
+    """Run the command until it ends or is to end; its exit code."""
+    lifeline, uid, gid = (int(argument) for argument in sys.argv[1:4])
+    change = {"user": uid, "group": gid, "extra_groups": []} if uid >= 0 else {}
+    server: subprocess.Popen[bytes] = subprocess.Popen(sys.argv[4:], stdin=subprocess.DEVNULL, cwd="/", **change)  # type: ignore[call-overload]
+
+    def end() -> None:
+        patience = ORDERLY_SECONDS if os.read(lifeline, 1) else ORPHANED_SECONDS
+        # Fast shutdown: sessions end, a checkpoint is written. Then immediate: the next start recovers from the log.
+        for how, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, IMMEDIATE_SECONDS)):
+            server.send_signal(how)
+            try:
+                server.wait(seconds)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+        server.kill()
+
+    for polite in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(polite, lambda *_: server.send_signal(signal.SIGINT))
+    threading.Thread(target=end, daemon=True).start()
+    return server.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

