@@ -1,0 +1,330 @@
+"""Accepting, listing, cancelling and changing messages. 200 means that it is on disk, not that it is sent."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from chatwren.domain.clock import now
+from chatwren.domain.errors import Conflict, NotFound, Unavailable
+from chatwren.domain.health import account_reason
+from chatwren.domain.ids import message_public_id, uuid7, whatsapp_message_id
+from chatwren.domain.messages import OUTCOME_UNKNOWN, Shown, Status
+from chatwren.domain.recipients import Recipient
+from chatwren.service.media_files import PreparedFile
+from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, timeline
+from chatwren.service.users import User
+from chatwren.service.whatsapp import never_linked
+from chatwren.store import accounts, files, messages
+from chatwren.store.accounts import Account
+from chatwren.store.database import CHANGED, WORK, Connection, Database
+from chatwren.store.media import MediaStore
+from chatwren.store.messages import Filter, MessageRow
+from chatwren.variation import Modifications, Variation, explain, vary
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What a caller wants sent.
+
+    Attributes:
+        due: when; None is now.
+        seed: picks a previewed wording.
+        fields: what fills `{{placeholders}}`.
+    """
+
+    recipient: Recipient
+    text: str
+    due: datetime | None
+    prefix: Literal["msg", "sched"]
+    modifications: Modifications | None = None
+    seed: str | None = None
+    fields: Mapping[str, str] | None = None
+    media: PreparedFile | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message that is on disk. `preview` (the text that will go) and `changes`: where the wording may vary."""
+
+    id: str
+    scheduled_for: datetime
+    warnings: tuple[str, ...]
+    preview: str | None
+    changes: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the queue. `total` counts all that match; more than that when `total_is_at_least`."""
+
+    messages: list[QueuedMessage]
+    total: int
+    total_is_at_least: bool
+
+
+async def accept(
+    db: Database,
+    media_store: MediaStore,
+    user: User,
+    new: NewMessage,
+    *,
+    idempotency_key: str | None = None,
+    request_hash: bytes | None = None,
+) -> Accepted:
+    """Store a message, durably, to be sent when it is due.
+
+    Args:
+        db: where to.
+        media_store: where its file goes, before the row.
+        user: whose message it is.
+        new: what is to be sent.
+        idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
+        request_hash: of the request's fields and file.
+
+    Raises:
+        Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
+            (`idempotency_mismatch`).
+        Invalid: a placeholder has no value.
+    """
+    if idempotency_key is not None:
+        async with db.connection() as connection:
+            earlier = await _earlier(connection, user.id, idempotency_key, request_hash)
+        if earlier is not None:
+            return earlier
+    message_id, accepted_at = uuid7(), now()
+    variation = _vary(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+    async with db.connection() as connection:
+        account = await accounts.first_of_user(connection, user.id)
+    if account is None or account.status == "new":
+        raise never_linked()
+    file = await _store_file(media_store, user.id, new.media) if new.media else None
+    accepted = Accepted(
+        id=message_public_id(new.prefix, message_id),
+        scheduled_for=new.due or accepted_at,
+        warnings=_warnings(account, new, variation),
+        preview=variation.text if new.modifications else None,
+        changes=_changes(variation) if new.modifications else None,
+    )
+    row = messages.NewRow(
+        id=message_id,
+        user_id=user.id,
+        account_id=account.id,
+        prefix=new.prefix,
+        recipient_kind=new.recipient.kind,
+        recipient=new.recipient.value,
+        text=variation.text,
+        original=new.text,
+        modifications=_modifications(new, variation),
+        changes=accepted.changes,
+        media_id=file.id if file else None,
+        accepted_at=accepted_at,
+        due=accepted.scheduled_for,
+        wa_id=whatsapp_message_id(),
+    )
+    try:
+        async with db.transaction() as connection:
+            if idempotency_key is not None:
+                await _take_key(connection, user.id, idempotency_key, request_hash or b"", accepted)
+            if file is not None:
+                await files.insert(connection, file)
+            await messages.insert(connection, row)
+    except _KeyTakenError:
+        async with db.connection() as connection:
+            earlier = await _earlier(connection, user.id, idempotency_key or "", request_hash)
+        if earlier is None:
+            raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1) from None
+        return earlier
+    db.hint(WORK, {account.id})
+    db.hint(CHANGED, {user.id})
+    return accepted
+
+
+async def page(
+    db: Database,
+    user_id: UUID,
+    *,
+    page: int,
+    limit: int,
+    status: Shown | None = None,
+    to: str | None = None,
+    q: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cursor: UUID | None = None,
+) -> Page:
+    """A page of the user's messages, newest first.
+
+    Args:
+        db: where from.
+        user_id: whose.
+        page: from 1.
+        limit: messages a page.
+        status: only these.
+        to: only to this recipient: digits or a JID.
+        q: only those whose text contains this, without case.
+        since: only those due from here on.
+        until: only those due before.
+        cursor: only those accepted before this message; then `page` counts from there.
+    """
+    where = Filter(user_id, status=status, recipient=to, text=q, since=since, until=until)
+    async with db.connection() as connection:
+        total, at_least = await messages.count(connection, where)
+        rows = await messages.page(connection, where, limit=limit, offset=(page - 1) * limit, before=cursor)
+        owners = {row.account_id for row in rows}
+        account = await accounts.first_of_user(connection, user_id) if owners else None
+    return Page([shown(row, account) for row in rows], total, at_least)
+
+
+async def get(db: Database, user_id: UUID, message_id: UUID) -> tuple[QueuedMessage, list[TimelineStep]]:
+    """One message, and what has happened to it so far.
+
+    Raises:
+        NotFound: the user has no such message.
+    """
+    row, account = await _row(db, user_id, message_id)
+    return shown(row, account), timeline(row)
+
+
+async def cancel(db: Database, user_id: UUID, message_id: UUID) -> QueuedMessage:
+    """Cancel a message that waits. Cancelling twice is fine.
+
+    Raises:
+        NotFound: the user has no such message.
+        Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
+    """
+    async with db.connection() as connection:
+        done = await messages.cancel(connection, user_id, message_id)
+    row, account = await _row(db, user_id, message_id)
+    if not done and row.status != Status.CANCELLED:
+        raise _not_waiting(row)
+    if done:
+        db.hint(CHANGED, {user_id})
+    return shown(row, account)
+
+
+async def change(
+    db: Database, user_id: UUID, message_id: UUID, *, due: datetime | None, text: str | None
+) -> QueuedMessage:
+    """Change when a waiting message goes out, its words, or both. New words vary as the old ones did.
+
+    Raises:
+        NotFound: the user has no such message.
+        Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
+        Invalid: a placeholder has no value.
+    """
+    row, _ = await _row(db, user_id, message_id)
+    variation = None
+    if text is not None:
+        asked = dict(row.modifications or {})
+        seed, fields = asked.pop("seed", message_id.hex), asked.pop("fields", None)
+        variation = _vary(text, Modifications(**asked) if row.modifications else None, seed=seed, fields=fields)
+    async with db.connection() as connection:
+        done = await messages.change(
+            connection,
+            user_id,
+            message_id,
+            due=due,
+            text=variation.text if variation else None,
+            original=text,
+            changes=_changes(variation) if variation and row.modifications else None,
+        )
+    row, account = await _row(db, user_id, message_id)
+    if not done:
+        raise _not_waiting(row)
+    db.hint(WORK, {row.account_id})
+    db.hint(CHANGED, {user_id})
+    return shown(row, account)
+
+
+class _KeyTakenError(Exception):
+    """Another request with the same idempotency key was quicker; this one's transaction is undone."""
+
+
+async def _take_key(connection: Connection, user_id: UUID, key: str, request_hash: bytes, accepted: Accepted) -> None:
+    answer = {**asdict(accepted), "scheduled_for": accepted.scheduled_for.isoformat()}
+    if not await messages.remember_answer(connection, user_id, key, request_hash, answer):
+        raise _KeyTakenError
+
+
+async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes | None) -> Accepted | None:
+    found = await messages.answered(connection, user_id, key)
+    if found is None:
+        return None
+    stored_hash, answer = found
+    if stored_hash != (request_hash or b""):
+        raise Conflict(
+            "This Idempotency-Key was used for another request in the last 24 hours. Use a new key.",
+            code="idempotency_mismatch",
+        )
+    return Accepted(
+        id=answer["id"],
+        scheduled_for=datetime.fromisoformat(answer["scheduled_for"]),
+        warnings=tuple(answer["warnings"]),
+        preview=answer["preview"],
+        changes=answer["changes"],
+    )
+
+
+def _vary(text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None) -> Variation:
+    if modifications is None and fields is None:
+        # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
+        return Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
+    return vary(text, modifications or Modifications(), seed=seed, fields=fields)
+
+
+def _modifications(new: NewMessage, variation: Variation) -> dict[str, Any] | None:
+    if new.modifications is None and new.fields is None:
+        return None
+    asked = asdict(new.modifications or Modifications())
+    return {**asked, "seed": variation.seed, "fields": dict(new.fields) if new.fields is not None else None}
+
+
+def _changes(variation: Variation) -> list[dict[str, Any]]:
+    return [asdict(one) for one in variation.changes]
+
+
+async def _store_file(media_store: MediaStore, user_id: UUID, prepared: PreparedFile) -> files.File:
+    file = files.File(
+        id=uuid7(),
+        user_id=user_id,
+        kind=str(prepared.kind),
+        mimetype=prepared.mimetype,
+        file_name=prepared.file_name,
+        size=prepared.size,
+        sha256=prepared.sha256,
+        width=prepared.width,
+        height=prepared.height,
+        seconds=prepared.seconds,
+        thumbnail=prepared.thumbnail,
+    )
+    await media_store.put(file.key, prepared.path)
+    return file
+
+
+def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[str, ...]:
+    warnings = list(new.media.warnings) if new.media else []
+    reason = account_reason(account, account.now)
+    if reason is not None:
+        warnings.append(f"Accepted, but it waits: {reason.message}")
+    if new.modifications is not None and new.modifications != Modifications() and variation.unchanged_because:
+        warnings.append(f"The wording was not changed: {explain(variation.unchanged_because)}")
+    return tuple(warnings)
+
+
+async def _row(db: Database, user_id: UUID, message_id: UUID) -> tuple[MessageRow, Account | None]:
+    async with db.connection() as connection:
+        row = await messages.get(connection, user_id, message_id)
+        account = await accounts.first_of_user(connection, user_id) if row else None
+    if row is None:
+        raise NotFound("There is no such message.")
+    return row, account
+
+
+def _not_waiting(row: MessageRow) -> Conflict:
+    if row.status == Status.SENDING:
+        return Conflict(
+            "The message may be out already, so it can no longer be changed or cancelled.", code=OUTCOME_UNKNOWN
+        )
+    return Conflict(f"The message is {row.status}; only one that waits can be changed.", code="not_waiting")

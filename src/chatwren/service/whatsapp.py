@@ -1,0 +1,274 @@
+"""Linking a WhatsApp account, its state, and its groups.
+
+The worker does the work: what is here leaves a row that asks for it, and reads the result.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from chatwren.domain.errors import Conflict, NotFound, Unavailable
+from chatwren.domain.health import Reason, account_reason
+from chatwren.domain.recipients import country_of
+from chatwren.service.users import User
+from chatwren.store import accounts, pairings
+from chatwren.store.accounts import Account
+from chatwren.store.database import CHANGED, WORK, Connection, Database
+from chatwren.store.pairings import Code, Pairing
+
+_POLL_SECONDS = 0.1
+
+_PAIRING_FAILURES = {
+    "linked_elsewhere": "This WhatsApp number is already linked by another user of this server.",
+    "outdated": "WhatsApp wants a newer version of its protocol; the operator has to update Chatwren.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QrState:
+    """What a page that shows the QR code needs."""
+
+    status: Literal["qr", "authenticated"]
+    token: str
+    code: Code | None
+    codes: tuple[Code, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a picture of the code shows."""
+
+    state: Literal["codes", "linked", "expired"]
+    codes: tuple[Code, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneCode:
+    """A code to be typed on the phone, and when it ends."""
+
+    text: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account as `GET /api/whatsapp/status` tells it."""
+
+    status: Literal["disconnected", "connecting", "qr", "authenticated", "logged_out", "banned"]
+    phone: str | None = None  # "+digits"
+    name: str | None = None
+    connected: bool = False
+    health: Literal["ok", "offline", "restricted"] | None = None
+    reason: Reason | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group that the account is in. `participants` are the members whose number is known, as `+digits`."""
+
+    id: str
+    name: str
+    participants: list[str]
+    size: int
+
+
+async def create_qr(db: Database, user: User, *, wait: float = 5) -> QrState:
+    """Start linking the user's account, or join the linking that runs, and wait for the current code.
+
+    Raises:
+        Unavailable: no code came within `wait` seconds.
+    """
+    async with db.transaction() as connection:
+        account = await accounts.create_first(connection, user.id)
+        if account.status == "linked":
+            return QrState("authenticated", await pairings.linked_token(connection, account.id) or "", None, ())
+        pairing = await pairings.start_or_join(connection, account_id=account.id, user_id=user.id, phone=None)
+    db.hint(WORK, {account.id})
+    pairing = await _settled(db, pairing, wait, lambda one: one.current is not None)
+    if pairing.state == "linked":
+        return QrState("authenticated", pairing.token, None, ())
+    code = pairing.current
+    if code is None:
+        raise _no_code(pairing)
+    return QrState("qr", pairing.token, code, pairing.codes)
+
+
+async def pair_by_phone(db: Database, user: User, phone_digits: str, *, wait: float = 10) -> PhoneCode:
+    """Start linking by a code that the user types on the phone with this number.
+
+    Raises:
+        Conflict: an account is linked already.
+        Unavailable: no code came within `wait` seconds.
+    """
+    async with db.transaction() as connection:
+        account = await accounts.create_first(connection, user.id)
+        if account.status == "linked":
+            raise Conflict("A WhatsApp account is linked already. Log it out first.", code="already_linked")
+        pairing = await pairings.start_or_join(connection, account_id=account.id, user_id=user.id, phone=phone_digits)
+    db.hint(WORK, {account.id})
+    pairing = await _settled(db, pairing, wait, lambda one: one.phone_code is not None)
+    if pairing.phone_code is None:
+        raise _no_code(pairing)
+    return PhoneCode(pairing.phone_code, pairing.expires_at)
+
+
+async def qr_picture(db: Database, token: str) -> Picture:
+    """What the picture with this unguessable name shows now.
+
+    Raises:
+        NotFound: no pairing has this token.
+    """
+    async with db.connection() as connection:
+        pairing = await pairings.by_token(connection, token)
+    if pairing is None:
+        raise NotFound("There is no such picture.")
+    if pairing.state == "linked":
+        return Picture("linked", ())
+    if pairing.ended_at is not None or pairing.current is None:
+        return Picture("expired", ())
+    return Picture("codes", pairing.codes)
+
+
+async def status(db: Database, user_id: UUID) -> AccountState:
+    """How the user's account is."""
+    async with db.connection() as connection:
+        account = await accounts.first_of_user(connection, user_id)
+        pairing = await pairings.latest_of_account(connection, account.id) if account else None
+    if account is None:
+        return AccountState(
+            "disconnected", None, None, connected=False, health=None, reason=None, since=None, until=None
+        )
+    phone = f"+{account.phone}" if account.phone else None
+    if account.status == "linked":
+        reason = account_reason(account, account.now)
+        health: Literal["ok", "offline", "restricted"] = (
+            "restricted" if reason and reason.code == "restricted" else "ok" if account.connected else "offline"
+        )
+        return AccountState(
+            "authenticated",
+            phone,
+            account.name,
+            connected=account.connected,
+            health=health,
+            reason=reason,
+            since=account.connected_since,
+            until=account.restricted_until if health == "restricted" else None,
+        )
+    shown, reason, since = _unlinked(account, pairing)
+    return AccountState(shown, phone, account.name, reason=reason, since=since)
+
+
+def _unlinked(
+    account: Account, pairing: Pairing | None
+) -> tuple[Literal["disconnected", "connecting", "qr", "logged_out", "banned"], Reason | None, datetime]:
+    if pairing is not None and pairing.ended_at is None and pairing.expires_at > pairing.now:
+        return ("qr" if pairing.current else "connecting"), None, account.status_since
+    if pairing is not None and pairing.failure in _PAIRING_FAILURES:
+        ended = pairing.ended_at or account.status_since
+        reason = Reason(pairing.failure, _PAIRING_FAILURES[pairing.failure])
+        return ("disconnected" if account.status == "new" else "logged_out"), reason, ended
+    if account.status == "new":
+        return "disconnected", None, account.status_since
+    return (
+        "banned" if account.status == "banned" else "logged_out",
+        account_reason(account, account.now),
+        account.status_since,
+    )
+
+
+async def groups(db: Database, user_id: UUID, *, refresh: bool, wait: float = 10) -> list[Group]:
+    """The account's groups as last known; asked of WhatsApp when never asked, or with `refresh`.
+
+    Raises:
+        Conflict: nothing was ever linked.
+        Unavailable: WhatsApp did not answer within `wait` seconds.
+    """
+    async with db.transaction() as connection:
+        account = await _linked_once(connection, user_id)
+        online = account.status == "linked" and account.connected
+        if account.groups is not None and not (refresh and online):
+            return _groups(account)
+        wanted = await accounts.want_groups(connection, account.id)
+    db.hint(WORK, {account.id})
+    deadline = time.monotonic() + wait
+    while time.monotonic() < deadline:
+        async with db.connection() as connection:
+            account = await _linked_once(connection, user_id)
+        if account.groups is not None and account.groups_at is not None and account.groups_at >= wanted:
+            return _groups(account)
+        await asyncio.sleep(_POLL_SECONDS)
+    if account.groups is not None and not refresh:
+        return _groups(account)
+    raise Unavailable("WhatsApp has not answered with the group list yet. Ask again in a few seconds.", retry_after=5)
+
+
+def _groups(account: Account) -> list[Group]:
+    return [Group(one["id"], one["name"], one["participants"], one["size"]) for one in account.groups or ()]
+
+
+async def logout(db: Database, user_id: UUID) -> None:
+    """Unlink the account. Done by its worker, or at once where nothing is linked.
+
+    Raises:
+        Conflict: nothing was ever linked.
+    """
+    async with db.transaction() as connection:
+        account = await _linked_once(connection, user_id)
+        await accounts.want_logout(connection, account.id)
+    db.hint(WORK, {account.id})
+
+
+async def release(db: Database, user_id: UUID) -> None:
+    """Let messages that are held, because another number was linked, go out.
+
+    Raises:
+        Conflict: nothing was ever linked.
+    """
+    async with db.transaction() as connection:
+        account = await _linked_once(connection, user_id)
+        await accounts.release(connection, account.id)
+    db.hint(WORK, {account.id})
+    db.hint(CHANGED, {user_id})
+
+
+async def account_country(db: Database, user_id: UUID) -> str | None:
+    """ISO code of the country of the account's number, to read recipients without a country code; None if unknown."""
+    async with db.connection() as connection:
+        account = await accounts.first_of_user(connection, user_id)
+    return country_of(account.phone) if account and account.phone else None
+
+
+async def _linked_once(connection: Connection, user_id: UUID) -> Account:
+    account = await accounts.first_of_user(connection, user_id)
+    if account is None or account.status == "new":
+        raise never_linked()
+    return account
+
+
+def never_linked() -> Conflict:
+    """The error of everything that needs an account before one was linked."""
+    return Conflict(
+        "No WhatsApp account has been linked yet. Fetch /api/whatsapp/createqr and scan the code with your phone.",
+        code="never_linked",
+    )
+
+
+def _no_code(pairing: Pairing) -> Unavailable:
+    if pairing.failure in _PAIRING_FAILURES:
+        return Unavailable(_PAIRING_FAILURES[pairing.failure], code=pairing.failure, retry_after=30)
+    return Unavailable("WhatsApp has not answered with a code yet. Ask again in a few seconds.", retry_after=2)
+
+
+async def _settled(db: Database, pairing: Pairing, wait: float, ready: Callable[[Pairing], bool]) -> Pairing:
+    deadline = time.monotonic() + wait
+    while pairing.ended_at is None and not ready(pairing) and time.monotonic() < deadline:
+        await asyncio.sleep(_POLL_SECONDS)
+        async with db.connection() as connection:
+            pairing = await pairings.get(connection, pairing.id)
+    return pairing

@@ -1,0 +1,77 @@
+"""Accounts as the API sees them. What the worker writes of them: account_state.py."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chatwren.domain.ids import uuid7
+from chatwren.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A WhatsApp account that a user linked, or is about to link (`new`)."""
+
+    id: UUID
+    user_id: UUID
+    status: str  # new, linked, logged_out, banned
+    status_since: datetime
+    status_reason: str | None
+    phone: str | None  # digits
+    name: str | None
+    connected: bool
+    connected_since: datetime
+    restriction_code: int | None
+    restricted_until: datetime | None
+    held_reason: str | None
+    next_at: datetime
+    groups: list[dict[str, Any]] | None
+    groups_at: datetime | None
+    now: datetime  # the database's time when this was read
+
+
+_COLUMNS = (
+    "id, user_id, status::text, status_since, status_reason, phone, name, connected, connected_since, "
+    "restriction_code, restricted_until, held_reason, next_at, groups, groups_at, now()"
+)
+
+
+async def first_of_user(connection: Connection, user_id: UUID) -> Account | None:
+    """The user's first account; None before the first pairing."""
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM account WHERE user_id = $1 ORDER BY created_at, id LIMIT 1", user_id
+    )
+    return Account(*row) if row else None
+
+
+async def create_first(connection: Connection, user_id: UUID) -> Account:
+    """The user's first account, made now if there is none. Two callers at once get the same one."""
+    await connection.execute("SELECT FROM app_user WHERE id = $1 FOR UPDATE", user_id)
+    account = await first_of_user(connection, user_id)
+    if account is None:
+        await connection.execute("INSERT INTO account (id, user_id) VALUES ($1, $2)", uuid7(), user_id)
+        account = await first_of_user(connection, user_id)
+    assert account is not None  # noqa: S101 - inserted above, in this transaction
+    return account
+
+
+async def want_groups(connection: Connection, account_id: UUID) -> datetime:
+    """Ask the account's worker to fetch the group list; returns when it was asked."""
+    wanted: datetime = await connection.fetchval(
+        "UPDATE account SET groups_wanted_at = now() WHERE id = $1 RETURNING groups_wanted_at", account_id
+    )
+    return wanted
+
+
+async def want_logout(connection: Connection, account_id: UUID) -> None:
+    """Ask the account's worker to unlink the device."""
+    await connection.execute(
+        "UPDATE account SET logout_wanted_at = now() WHERE id = $1 AND status = 'linked' AND logout_wanted_at IS NULL",
+        account_id,
+    )
+
+
+async def release(connection: Connection, account_id: UUID) -> None:
+    """Let what is held go out."""
+    await connection.execute("UPDATE account SET held_reason = NULL WHERE id = $1", account_id)
