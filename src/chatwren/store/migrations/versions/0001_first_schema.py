@@ -78,11 +78,14 @@ STATEMENTS = (
       name            text,                          -- push name
       connected       boolean NOT NULL DEFAULT false,
       connected_since timestamptz NOT NULL DEFAULT now(),
+      offline_reason  text,                          -- stable code of why the connection is down
       restriction_code  integer,                     -- WhatsApp's code of a temporary restriction
       restricted_until  timestamptz,
       held_reason     text,                          -- not null: nothing is sent until the user releases it
       next_at         timestamptz NOT NULL DEFAULT now(),  -- pacing cursor: nothing leaves before it
-      in_flight       uuid,                          -- the one message whose send has begun and has no outcome yet
+      -- The one message whose send has begun and has no outcome yet. No foreign key: it would look for accounts at each
+      -- deletion of a message. What it names counts only while that message is `sending`.
+      in_flight       uuid,
       groups          jsonb,                         -- null until WhatsApp was asked
       groups_at       timestamptz,
       groups_wanted_at timestamptz,                  -- later than groups_at: the owner asks WhatsApp again
@@ -113,6 +116,7 @@ STATEMENTS = (
       phone        text,                             -- digits: pair by a code typed on this phone
       codes        jsonb,                            -- [{"text", "from", "until"}], wiped when the pairing ends
       phone_code   text,                             -- wiped when the pairing ends
+      jid          text,                             -- of the new device, from before WhatsApp's keys are stored on
       requested_at timestamptz NOT NULL DEFAULT now(),
       expires_at   timestamptz NOT NULL,
       ended_at     timestamptz,
@@ -132,6 +136,7 @@ STATEMENTS = (
       name       text,
       wrote_at   timestamptz,
       reached_at timestamptz,
+      retry_at   timestamptz,                        -- its messages wait, all together, until then
       PRIMARY KEY (account_id, address)
     )
     """,
@@ -185,6 +190,7 @@ STATEMENTS = (
       status         message_status NOT NULL DEFAULT 'waiting',
       wa_id          text NOT NULL,                  -- WhatsApp's id, the same for every re-send
       attempts       integer NOT NULL DEFAULT 0,
+      unconfirmed    integer NOT NULL DEFAULT 0,     -- attempts whose outcome is unknown: one of them may be out
       epoch          bigint,                         -- of the lease under which it was last claimed
       claimed_at     timestamptz,
       sent_at        timestamptz,
@@ -206,7 +212,6 @@ STATEMENTS = (
     "CREATE INDEX message_list ON message (user_id, id)",
     "CREATE INDEX message_list_status ON message (user_id, status, id)",
     "CREATE UNIQUE INDEX message_wa_id ON message (account_id, wa_id)",
-    "ALTER TABLE account ADD FOREIGN KEY (in_flight) REFERENCES message ON DELETE SET NULL",
     """
     CREATE TABLE idempotency (
       user_id      uuid NOT NULL REFERENCES app_user ON DELETE CASCADE,

@@ -1,0 +1,38 @@
+"""Why a message or a pairing failed: stable codes, and a sentence that a person can act on."""
+
+from dataclasses import dataclass
+
+from chatwren.domain.messages import OUTCOME_UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last word on a message. Programs may depend on `code`."""
+
+    code: str
+    message: str
+
+
+NOT_ON_WHATSAPP = Failure("not_on_whatsapp", "This phone number is not on WhatsApp.")
+UNCONFIRMED = Failure(
+    OUTCOME_UNKNOWN,
+    "WhatsApp never confirmed this message, although it was sent again under the same id. "
+    "It may have arrived; a late confirmation still counts.",
+)
+UNREACHABLE = Failure(
+    "recipient_unreachable", "WhatsApp did not say how to reach this recipient, although it was asked many times."
+)
+MEDIA_MISSING = Failure("media_missing", "The file of this message is no longer stored. Send it again with the file.")
+MEDIA_REFUSED = Failure("media_refused", "WhatsApp does not take this file.")
+UNSENDABLE = Failure("unsendable", "WhatsApp cannot take this message in this form.")
+
+_REFUSALS = {
+    401: "WhatsApp does not let this account write to this recipient.",
+    403: "This account may not write to this group: it is no longer a member, or only admins may write.",
+    404: "This group does not exist any more.",
+}
+
+
+def rejected(code: int) -> Failure:
+    """WhatsApp refused the message with this number."""
+    return Failure(f"rejected_{code}", _REFUSALS.get(code, f"WhatsApp refused this message (its code {code})."))
