@@ -1,0 +1,236 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+
+	"go.mau.fi/libsignal/groups"
+	"go.mau.fi/libsignal/protocol"
+	"go.mau.fi/libsignal/session"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"google.golang.org/protobuf/proto"
+)
+
+// sentMessage is what a phone needs to encrypt a message once more.
+type sentMessage struct {
+	parcel  parcel
+	content *waE2E.Message
+}
+
+// write sends a text from the phone to a number or a group, and returns the message's id once the server has it.
+func (p *phone) write(ctx context.Context, to, text string) (string, error) {
+	s := p.server
+	if !p.current().Registered {
+		return "", conflict("this phone is not registered with WhatsApp")
+	}
+	m := parcel{id: newID(), kind: "text", from: address{p.number, 0}, chat: to, at: unixNow()}
+	if m.group = s.group(to); m.group != nil {
+		if m.chat = m.group.ID; !m.group.mayWrite(p.number) {
+			return "", conflict("%s may not write to this group", p.number)
+		}
+	} else if !validNumber(to) {
+		return "", badRequest("\"to\" must be a number of 7 to 15 digits or the id of a group that exists")
+	} else if to == p.number {
+		return "", badRequest("a phone cannot write to itself")
+	} else if !s.settingsOf(to).Registered {
+		return "", conflict("%s is not registered with WhatsApp", to)
+	}
+	content := p.compose(&m, text)
+	shown := message{ID: m.id, From: p.number, To: m.chat, Text: text, At: parseUnix(m.at).UTC(), Expires: expiration(content)}
+	var err error
+	if stopped := p.do(ctx, func() {
+		p.mu.Lock()
+		p.keep(&shown)
+		p.mu.Unlock()
+		p.publish(shown)
+		err = p.post(m, content, shown)
+	}); stopped != nil {
+		return "", stopped
+	}
+	return m.id, err
+}
+
+// compose makes the content of a text, with the timer of the chat if its messages disappear.
+func (p *phone) compose(m *parcel, text string) *waE2E.Message {
+	seconds := p.current().Disappearing[m.chat]
+	if m.group != nil {
+		seconds = m.group.Ephemeral
+	}
+	if seconds == 0 {
+		return &waE2E.Message{Conversation: proto.String(text)}
+	}
+	return &waE2E.Message{ExtendedTextMessage: &waE2E.ExtendedTextMessage{
+		Text: proto.String(text), ContextInfo: &waE2E.ContextInfo{Expiration: proto.Uint32(seconds)},
+	}}
+}
+
+// post sends a message to everybody who is to have it: phones get it as it is, companions encrypted.
+func (p *phone) post(m parcel, content *waE2E.Message, shown message) error {
+	s := p.server
+	p.remember(m, content)
+	devices := slices.Concat(s.devicesOf(m.chat), s.devicesOf(p.number))
+	if m.group != nil {
+		devices = s.groupDevices(m.group)
+	}
+	var common []waBinary.Node
+	var senderKey *waE2E.Message
+	if m.group != nil {
+		var err error
+		if common, senderKey, err = p.encryptGroup(&m, content, devices); err != nil {
+			return err
+		}
+	}
+	for _, device := range devices {
+		if device.device == 0 {
+			if device.number != p.number {
+				s.phone(device.number).arrive(m, shown)
+			}
+			continue
+		}
+		direct := content
+		switch {
+		case m.group != nil && !p.needsSenderKey(m.group.ID, device):
+			direct = nil
+		case m.group != nil:
+			direct = senderKey
+		case device.number == p.number:
+			direct = forOwnDevice(m.chat, content)
+		}
+		copied := m
+		copied.encs = nil
+		if direct != nil {
+			enc, err := p.encrypt(device, direct)
+			if err != nil {
+				s.log.Warn("a phone cannot encrypt for a device", "phone", p.number, "device", device, "error", err)
+				continue
+			}
+			copied.encs = []waBinary.Node{enc}
+		}
+		copied.encs = append(copied.encs, common...)
+		s.hand(device, copied)
+		if m.group != nil {
+			p.skdm[m.group.ID][device] = struct{}{}
+		}
+	}
+	return nil
+}
+
+// arrive takes a message from another phone of the sandbox, in plain.
+func (p *phone) arrive(m parcel, shown message) {
+	p.actor.post(func() {
+		shown.Receipt = ""
+		p.show(shown)
+		p.sendReceipts(&m)
+	})
+}
+
+// forOwnDevice wraps a message for the sender's own devices.
+func forOwnDevice(chat string, content *waE2E.Message) *waE2E.Message {
+	return &waE2E.Message{DeviceSentMessage: &waE2E.DeviceSentMessage{
+		DestinationJID: proto.String(address{chat, 0}.lid().String()), Message: content,
+	}}
+}
+
+// remember keeps a sent message for retry receipts.
+func (p *phone) remember(m parcel, content *waE2E.Message) {
+	if len(p.sentIDs) >= maxSent {
+		delete(p.sent, p.sentIDs[0])
+		p.sentIDs = p.sentIDs[1:]
+	}
+	p.sentIDs = append(p.sentIDs, m.id)
+	p.sent[m.id] = &sentMessage{m, content}
+}
+
+// encrypt makes the <enc> of a message for one companion, beginning a session if there is none.
+func (p *phone) encrypt(to address, content *waE2E.Message) (waBinary.Node, error) {
+	ctx := context.Background()
+	recipient := to.lid().SignalAddress()
+	builder := session.NewBuilderFromSignal(p.device, recipient, serializer)
+	if exists, _ := p.device.ContainsSession(ctx, recipient); !exists {
+		b, ok := p.server.bundle(to)
+		if !ok {
+			return waBinary.Node{}, fmt.Errorf("%s has no keys", to)
+		}
+		if err := builder.ProcessBundle(ctx, b.signal(to.device)); err != nil {
+			return waBinary.Node{}, err
+		}
+	}
+	plain, err := proto.Marshal(content)
+	if err != nil {
+		return waBinary.Node{}, err
+	}
+	sealed, err := session.NewCipher(builder, recipient).Encrypt(ctx, pad(plain))
+	if err != nil {
+		return waBinary.Node{}, err
+	}
+	attrs := waBinary.Attrs{"v": "2", "type": "msg"}
+	if sealed.Type() == protocol.PREKEY_TYPE {
+		attrs["type"] = "pkmsg"
+	}
+	return waBinary.Node{Tag: "enc", Attrs: attrs, Content: sealed.Serialize()}, nil
+}
+
+// encryptGroup makes the <enc> that all members share, and the sender key that opens it. The sender key is made anew
+// when a device that had it is no longer there.
+func (p *phone) encryptGroup(m *parcel, content *waE2E.Message, devices []address) ([]waBinary.Node, *waE2E.Message, error) {
+	ctx, group := context.Background(), m.group.jid().String()
+	name := protocol.NewSenderKeyName(group, p.device.LID.SignalAddress())
+	for had := range p.skdm[m.group.ID] {
+		if !slices.Contains(devices, had) {
+			delete(p.skdm, m.group.ID)
+			delete(p.memory.senderKeys, group+" "+name.Sender().String())
+			break
+		}
+	}
+	if p.skdm[m.group.ID] == nil {
+		p.skdm[m.group.ID] = map[address]struct{}{}
+	}
+	builder := groups.NewGroupSessionBuilder(p.device, serializer)
+	distribution, err := builder.Create(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	plain, err := proto.Marshal(content)
+	if err != nil {
+		return nil, nil, err
+	}
+	sealed, err := groups.NewGroupCipher(builder, name, p.device).Encrypt(ctx, pad(plain))
+	if err != nil {
+		return nil, nil, err
+	}
+	common := []waBinary.Node{{Tag: "enc", Attrs: waBinary.Attrs{"v": "2", "type": "skmsg"}, Content: sealed.SignedSerialize()}}
+	return common, &waE2E.Message{SenderKeyDistributionMessage: &waE2E.SenderKeyDistributionMessage{
+		GroupID: proto.String(group), AxolotlSenderKeyDistributionMessage: distribution.Serialize(),
+	}}, nil
+}
+
+func (p *phone) needsSenderKey(group string, device address) bool {
+	_, has := p.skdm[group][device]
+	return !has
+}
+
+// pad adds n bytes of value n, n from 1 to 15.
+func pad(plain []byte) []byte {
+	var random [1]byte
+	_, _ = rand.Read(random[:])
+	count := random[0]%15 + 1
+	return append(plain, bytes.Repeat([]byte{count}, int(count))...)
+}
+
+// sendPeer sends a protocol message to one of the phone's own companions.
+func (p *phone) sendPeer(to address, content *waE2E.ProtocolMessage) {
+	m := parcel{id: newID(), kind: "text", category: "peer", from: address{p.number, 0}, at: unixNow()}
+	message := &waE2E.Message{ProtocolMessage: content}
+	p.remember(m, message)
+	enc, err := p.encrypt(to, message)
+	if err != nil {
+		p.server.log.Warn("a phone cannot encrypt for its companion", "phone", p.number, "device", to, "error", err)
+		return
+	}
+	m.encs = []waBinary.Node{enc}
+	p.server.hand(to, m)
+}
