@@ -465,7 +465,9 @@ class PairEvent(_message.Message):
 
     @_typing.final
     class Codes(_message.Message):
-        """All codes of this pairing in the order of their use. Each is valid for its time, counted on from the one before."""
+        """All codes of this pairing in the order of their use. Each is valid for its time, counted on from the one before, the
+        first from now. Codes that come again replace the earlier ones.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -564,25 +566,22 @@ class PairEvent(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         JID_FIELD_NUMBER: _builtins.int
-        LID_FIELD_NUMBER: _builtins.int
         PLATFORM_FIELD_NUMBER: _builtins.int
         BUSINESS_NAME_FIELD_NUMBER: _builtins.int
         jid: _builtins.str
         """the new device's JID with its device number"""
-        lid: _builtins.str
         platform: _builtins.str
         business_name: _builtins.str
         def __init__(
             self,
             *,
             jid: _builtins.str = ...,
-            lid: _builtins.str = ...,
             platform: _builtins.str = ...,
             business_name: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "jid", b"jid", "lid", b"lid", "platform", b"platform"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["business_name", b"business_name", "jid", b"jid", "platform", b"platform"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1531,7 +1530,7 @@ class Event(_message.Message):
             REPLACED: Event.State._Kind.ValueType  # 3
             """another connection of this device took over; no reconnect"""
             OUTDATED: Event.State._Kind.ValueType  # 4
-            """no reconnect until SetVersion"""
+            """the newest known protocol version is refused; no reconnect by itself"""
             BANNED: Event.State._Kind.ValueType  # 5
             """for a time: code and expires_at; no reconnect by itself"""
             LOGGED_OUT: Event.State._Kind.ValueType  # 6
@@ -1549,7 +1548,7 @@ class Event(_message.Message):
         REPLACED: Event.State.Kind.ValueType  # 3
         """another connection of this device took over; no reconnect"""
         OUTDATED: Event.State.Kind.ValueType  # 4
-        """no reconnect until SetVersion"""
+        """the newest known protocol version is refused; no reconnect by itself"""
         BANNED: Event.State.Kind.ValueType  # 5
         """for a time: code and expires_at; no reconnect by itself"""
         LOGGED_OUT: Event.State.Kind.ValueType  # 6
@@ -1637,6 +1636,7 @@ class Event(_message.Message):
     """counts from 1 in one engine process"""
     account: _builtins.str
     needs_ack: _builtins.bool
+    """message, receipt (but not RETRY) and state"""
     @_builtins.property
     def message(self) -> Global___Event.Message: ...
     @_builtins.property

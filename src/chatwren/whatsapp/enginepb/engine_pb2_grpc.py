@@ -26,7 +26,10 @@ if _version_not_supported:
 
 
 class EngineStub:
-    """Missing associated documentation comment in .proto file."""
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
+    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
+    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """
 
     def __init__(self, channel):
         """Constructor.
@@ -107,7 +110,10 @@ class EngineStub:
 
 
 class EngineServicer:
-    """Missing associated documentation comment in .proto file."""
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
+    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
+    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """
 
     def Info(self, request, context):
         """What this process is: build, protocol version, and which server it talks to.
@@ -154,7 +160,8 @@ class EngineServicer:
 
     def Pair(self, request_iterator, context):
         """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
-        only then does the engine save the device.
+        only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
+        Renew in time. Ending the stream ends the pairing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,7 +211,8 @@ class EngineServicer:
 
     def Events(self, request_iterator, context):
         """All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
-        A message is acknowledged to WhatsApp only after its event's ack with ok = true.
+        A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
+        anew with all that awaits its ack; each account's events come in order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -292,7 +300,10 @@ def add_EngineServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Engine:
-    """Missing associated documentation comment in .proto file."""
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
+    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
+    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """
 
     @staticmethod
     def Info(request,

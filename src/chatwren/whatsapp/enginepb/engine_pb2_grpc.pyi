@@ -32,6 +32,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EngineStub:
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
+    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
+    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """
+
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
@@ -52,7 +57,8 @@ class EngineStub:
     """Log out every stored device whose JID is not in `known_jids`: what a crash between pairing and its record left."""
     Pair: _grpc.StreamStreamMultiCallable[_engine_pb2.PairRequest, _engine_pb2.PairEvent]
     """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
-    only then does the engine save the device.
+    only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
+    Renew in time. Ending the stream ends the pairing.
     """
     Send: _grpc.UnaryUnaryMultiCallable[_engine_pb2.SendRequest, _engine_pb2.SendResponse]
     """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
@@ -69,11 +75,17 @@ class EngineStub:
     MarkRead: _grpc.UnaryUnaryMultiCallable[_engine_pb2.MarkReadRequest, _engine_pb2.MarkReadResponse]
     Events: _grpc.StreamStreamMultiCallable[_engine_pb2.EventAck, _engine_pb2.Event]
     """All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
-    A message is acknowledged to WhatsApp only after its event's ack with ok = true.
+    A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
+    anew with all that awaits its ack; each account's events come in order.
     """
 
 @_typing.type_check_only
 class EngineAsyncStub(EngineStub):
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
+    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
+    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """
+
     def __init__(self, channel: _aio.Channel) -> None: ...
     Info: _aio.UnaryUnaryMultiCallable[_engine_pb2.InfoRequest, _engine_pb2.InfoResponse]  # type: ignore[assignment]
     """What this process is: build, protocol version, and which server it talks to."""
@@ -91,7 +103,8 @@ class EngineAsyncStub(EngineStub):
     """Log out every stored device whose JID is not in `known_jids`: what a crash between pairing and its record left."""
     Pair: _aio.StreamStreamMultiCallable[_engine_pb2.PairRequest, _engine_pb2.PairEvent]  # type: ignore[assignment]
     """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
-    only then does the engine save the device.
+    only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
+    Renew in time. Ending the stream ends the pairing.
     """
     Send: _aio.UnaryUnaryMultiCallable[_engine_pb2.SendRequest, _engine_pb2.SendResponse]  # type: ignore[assignment]
     """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
@@ -108,10 +121,16 @@ class EngineAsyncStub(EngineStub):
     MarkRead: _aio.UnaryUnaryMultiCallable[_engine_pb2.MarkReadRequest, _engine_pb2.MarkReadResponse]  # type: ignore[assignment]
     Events: _aio.StreamStreamMultiCallable[_engine_pb2.EventAck, _engine_pb2.Event]  # type: ignore[assignment]
     """All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
-    A message is acknowledged to WhatsApp only after its event's ack with ok = true.
+    A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
+    anew with all that awaits its ack; each account's events come in order.
     """
 
 class EngineServicer(metaclass=_abc_1.ABCMeta):
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
+    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
+    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """
+
     @_abc_1.abstractmethod
     def Info(
         self,
@@ -169,7 +188,8 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_engine_pb2.PairEvent], _abc.AsyncIterator[_engine_pb2.PairEvent]]:
         """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
-        only then does the engine save the device.
+        only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
+        Renew in time. Ending the stream ends the pairing.
         """
 
     @_abc_1.abstractmethod
@@ -228,7 +248,8 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_engine_pb2.Event], _abc.AsyncIterator[_engine_pb2.Event]]:
         """All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
-        A message is acknowledged to WhatsApp only after its event's ack with ok = true.
+        A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
+        anew with all that awaits its ack; each account's events come in order.
         """
 
 def add_EngineServicer_to_server(servicer: EngineServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

