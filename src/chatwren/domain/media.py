@@ -1,0 +1,208 @@
+"""What a file is, told by its content, and how WhatsApp shows it.
+
+WhatsApp has four kinds of media. Which formats its apps show or play inside the chat is the list of Meta's Cloud API
+(developers.facebook.com/docs/whatsapp/cloud-api/reference/media, "Supported Media Types"): JPEG and PNG; MP4 and 3GP;
+AAC, AMR, MP3, M4A and Ogg with Opus. Everything else arrives intact as a document, which the recipient opens.
+"""
+
+import codecs
+import re
+import unicodedata
+from dataclasses import dataclass
+from enum import StrEnum
+
+MEBIBYTE = 1024 * 1024
+HEAD_BYTES = 4096
+"""How much of a file's beginning `recognise` wants."""
+
+_MAX_NAME_BYTES = 240  # file systems allow 255; phones add " (1)"
+_EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,10})$")
+# Directional formatting can make "annexe.pdf" of "fdp.exe". Joiners, which scripts need, are no such thing.
+_BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+_SAME_EXTENSION = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "htm": "html", "m4v": "mp4", "3gpp": "3gp", "oga": "ogg",
+                   "opus": "ogg", "tiff": "tif", "heif": "heic", "hif": "heic"}  # fmt: skip
+
+
+class MediaKind(StrEnum):
+    """How WhatsApp shows a file."""
+
+    IMAGE = "image"
+    VIDEO = "video"
+    AUDIO = "audio"
+    DOCUMENT = "document"
+
+
+MAX_BYTES = {
+    MediaKind.IMAGE: 16 * MEBIBYTE,
+    MediaKind.VIDEO: 16 * MEBIBYTE,
+    MediaKind.AUDIO: 16 * MEBIBYTE,
+    MediaKind.DOCUMENT: 100 * MEBIBYTE,
+}
+"""The largest file of each kind that goes out."""
+
+MAX_IMAGE_UPLOAD_BYTES = 25 * MEBIBYTE
+"""The largest image accepted; over `MAX_BYTES` it is scaled."""
+
+MAX_IMAGE_EDGE = 4096
+"""Pixels of an image's longer side; a longer one is scaled. WhatsApp's apps scale to less when they send."""
+
+MAX_IMAGE_PIXELS = 64_000_000
+"""Pixels of an image accepted: decoded it takes 3 or 4 bytes each, however small its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a file is.
+
+    Attributes:
+        kind: how WhatsApp would show it. An image may be of a format that has to be converted first.
+        mimetype: by its content; `application/octet-stream` where that says nothing.
+        extension: usual for that type, without dot; "" for an unknown file without one.
+    """
+
+    kind: MediaKind
+    mimetype: str
+    extension: str
+
+
+_IMAGE, _VIDEO, _AUDIO, _DOCUMENT = MediaKind
+
+# The first that matches the beginning of a file tells what it is. Brands of ISO base media files (`ftyp`): the first is
+# the main one; some writers name themselves there and what they follow after it.
+_SIGNATURES = [
+    (re.compile(pattern, re.DOTALL), Recognised(kind, mimetype, extension))
+    for pattern, kind, mimetype, extension in (
+        (rb"\xff\xd8\xff", _IMAGE, "image/jpeg", "jpg"),
+        (rb"\x89PNG\r\n\x1a\n", _IMAGE, "image/png", "png"),
+        (rb"GIF8[79]a", _IMAGE, "image/gif", "gif"),
+        (rb"RIFF.{4}WEBP", _IMAGE, "image/webp", "webp"),
+        (rb"BM.{8}.{4}[\x0c\x28\x40\x6c\x7c]\0{3}", _IMAGE, "image/bmp", "bmp"),
+        (rb".{4}ftyp(?:avi[fs]|m[is]f1.{4,64}?avi[fs])", _IMAGE, "image/avif", "avif"),
+        (rb".{4}ftyp(?:hei[cfmsvx]|hev[cmsx]|m[is]f1)", _DOCUMENT, "image/heic", "heic"),
+        (rb".{4}ftypcrx ", _DOCUMENT, "image/x-canon-cr3", "cr3"),
+        (rb".{4}ftypM4[AB] ", _AUDIO, "audio/mp4", "m4a"),
+        (rb".{4}ftyp3g[2gp]", _VIDEO, "video/3gpp", "3gp"),
+        (rb".{4}ftypqt  ", _DOCUMENT, "video/quicktime", "mov"),
+        (rb".{4}ftyp(?:.{4}){0,16}?(?:iso[2-9m]|mp4[12]|avc1|M4V |dash|mmp4)", _VIDEO, "video/mp4", "mp4"),
+        (rb"OggS.{24}OpusHead", _AUDIO, "audio/ogg; codecs=opus", "ogg"),
+        (rb"OggS", _DOCUMENT, "application/ogg", "ogg"),
+        (rb"#!AMR\n", _AUDIO, "audio/amr", "amr"),
+        (rb"ID3[\x02-\x04]", _AUDIO, "audio/mpeg", "mp3"),
+        # Bare MPEG audio has no signature but frames: layer III with a bit rate, and AAC in ADTS.
+        (rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]", _AUDIO, "audio/mpeg", "mp3"),
+        (rb"\xff[\xf0\xf1\xf8\xf9][\x40-\x7f]", _AUDIO, "audio/aac", "aac"),
+        (rb"RIFF.{4}WAVE", _DOCUMENT, "audio/wav", "wav"),
+        (rb"fLaC", _DOCUMENT, "audio/flac", "flac"),
+        (rb"RIFF.{4}AVI ", _DOCUMENT, "video/x-msvideo", "avi"),
+        (rb"\x1aE\xdf\xa3.{0,60}?webm", _DOCUMENT, "video/webm", "webm"),
+        (rb"\x1aE\xdf\xa3", _DOCUMENT, "video/x-matroska", "mkv"),
+        (rb"(?:\xef\xbb\xbf)?\s*%PDF-", _DOCUMENT, "application/pdf", "pdf"),
+        (rb"\{\\rtf", _DOCUMENT, "application/rtf", "rtf"),
+        (rb"\x1f\x8b\x08", _DOCUMENT, "application/gzip", "gz"),
+        (rb"7z\xbc\xaf\x27\x1c", _DOCUMENT, "application/x-7z-compressed", "7z"),
+        (rb"Rar!\x1a\x07", _DOCUMENT, "application/vnd.rar", "rar"),
+    )
+]
+
+_OFFICE = "application/vnd.openxmlformats-officedocument."
+_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
+_ZIPPED = {
+    "docx": _OFFICE + "wordprocessingml.document",
+    "xlsx": _OFFICE + "spreadsheetml.sheet",
+    "pptx": _OFFICE + "presentationml.presentation",
+    "odt": _OPEN_DOCUMENT + "text",
+    "ods": _OPEN_DOCUMENT + "spreadsheet",
+    "odp": _OPEN_DOCUMENT + "presentation",
+    "epub": "application/epub+zip",
+    "apk": "application/vnd.android.package-archive",
+}
+_OLE = {
+    "doc": "application/msword",
+    "xls": "application/vnd.ms-excel",
+    "ppt": "application/vnd.ms-powerpoint",
+    "msg": "application/vnd.ms-outlook",
+}
+# TIFF may have many pages or be a camera's raw picture: not for a chat bubble.
+_TAGGED_IMAGES = {"dng": "image/x-adobe-dng", "nef": "image/x-nikon-nef", "cr2": "image/x-canon-cr2"}
+_TEXTS = {
+    "txt": "text/plain",
+    "csv": "text/csv",
+    "tsv": "text/tab-separated-values",
+    "html": "text/html",
+    "htm": "text/html",
+    "vcf": "text/vcard",
+    "ics": "text/calendar",
+    "json": "application/json",
+    "xml": "application/xml",
+    "svg": "image/svg+xml",
+}
+_UNKNOWN = "application/octet-stream"
+# Containers of many formats, of which the name tells the one; else the type and extension at the end.
+_CONTAINERS = [
+    (b"PK\x03\x04", _ZIPPED, "application/zip", "zip"),
+    (b"PK\x05\x06", _ZIPPED, "application/zip", "zip"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE, _UNKNOWN, ""),
+    (b"II*\0", _TAGGED_IMAGES, "image/tiff", "tif"),
+    (b"MM\0*", _TAGGED_IMAGES, "image/tiff", "tif"),
+]
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+
+
+def recognise(head: bytes, file_name: str | None) -> Recognised:
+    """What a file is, from its first `HEAD_BYTES` bytes.
+
+    Its name has a say only where many formats look the same: a .docx is a ZIP file, a .csv is text.
+
+    Args:
+        head: the beginning of the file; all of a shorter one.
+        file_name: as the client gave it.
+    """
+    for pattern, recognised in _SIGNATURES:
+        if pattern.match(head):
+            return recognised
+    named = _EXTENSION.search((file_name or "").strip())
+    extension = named[1].lower() if named else ""
+    for signature, formats, mimetype, usual in _CONTAINERS:
+        if head.startswith(signature):
+            return Recognised(_DOCUMENT, formats.get(extension, mimetype), extension or usual)
+    if _is_text(head, named_so=extension in _TEXTS):
+        return Recognised(_DOCUMENT, _TEXTS.get(extension, "text/plain"), extension or "txt")
+    return Recognised(_DOCUMENT, _UNKNOWN, extension)
+
+
+def safe_file_name(name: str | None, extension: str) -> str:
+    """A name under which a recipient can keep the file: no folders, nothing invisible, at most 240 bytes of UTF-8.
+
+    Letters of all scripts stay. `extension` is added unless the name ends in it, or in another spelling of it.
+    """
+    last = re.split(r"[/\\]", name or "")[-1]
+    visible = "".join(" " if char.isspace() else char for char in last if _may_be_in_name(char) or char.isspace())
+    plain = re.sub(r" +", " ", unicodedata.normalize("NFC", visible)).strip(" .")
+    own = _EXTENSION.search(plain)
+    if own and _usual(own[1]) == _usual(extension):
+        stem, suffix = plain[: own.start()].rstrip(" ."), own[0]
+    else:
+        stem, suffix = plain, f".{extension}" if extension else ""
+    room = _MAX_NAME_BYTES - len(suffix.encode())
+    return (stem.encode()[:room].decode(errors="ignore").rstrip(" .") or "file") + suffix
+
+
+def _may_be_in_name(char: str) -> bool:
+    return unicodedata.category(char) not in {"Cc", "Cs"} and char not in _BIDIRECTIONAL
+
+
+def _usual(extension: str) -> str:
+    return _SAME_EXTENSION.get(extension.lower(), extension.lower())
+
+
+def _is_text(head: bytes, *, named_so: bool) -> bool:
+    """UTF-8 or, with its byte order mark, UTF-16; a file with the name of a text may be of an older encoding."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
+    if not head or _CONTROLS.search(head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # a character may be cut at the end
+    except UnicodeDecodeError:
+        return named_so
+    return True
