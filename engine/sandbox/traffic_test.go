@@ -1,0 +1,356 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
+	"google.golang.org/protobuf/proto"
+)
+
+func TestAGroupHearsEverybody(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	g, err := s.createGroup("Choir", bob, []string{alice, charlie})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent[*events.JoinedGroup](c, "the new group", nil)
+
+	groups, err := c.GetJoinedGroups(t.Context())
+	if err != nil || len(groups) != 1 {
+		t.Fatalf("%d groups, %v", len(groups), err)
+	}
+	if groups[0].Name != "Choir" || len(groups[0].Participants) != 3 || groups[0].OwnerPN != jidOf(bob) {
+		t.Errorf("the group is %+v", groups[0])
+	}
+	for _, participant := range groups[0].Participants {
+		if participant.PhoneNumber.User == "" || participant.LID.Server != types.HiddenUserServer {
+			t.Errorf("participant %+v", participant)
+		}
+	}
+
+	if _, err = c.SendMessage(t.Context(), g.jid(), text("Alice sings")); err != nil {
+		t.Fatal(err)
+	}
+	for _, number := range []string{bob, charlie} {
+		awaitMessages(t, s, number, "the group's message", func(list []message) bool {
+			return showing("Alice sings")(list) && list[0].From == alice && list[0].To == g.ID
+		})
+	}
+	awaitEvent(c, "a receipt from the group", func(e *events.Receipt) bool {
+		return e.Type == types.ReceiptTypeRead && e.Chat == g.jid()
+	})
+	for i := range 3 {
+		words := fmt.Sprintf("Bob sings %d", i)
+		id, err := s.phone(bob).write(t.Context(), g.ID, words)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := awaitEvent(c, words, func(e *events.Message) bool { return e.Info.ID == id && e.Message.GetConversation() != "" })
+		if got.Message.GetConversation() != words || got.Info.Chat != g.jid() {
+			t.Errorf("Alice hears %q in %s", got.Message.GetConversation(), got.Info.Chat)
+		}
+	}
+}
+
+func TestAStrangerCannotWriteToAGroup(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, charlie)
+	g, err := s.createGroup("Two", alice, []string{bob})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err = c.GetGroupInfo(t.Context(), g.jid()); !errors.Is(err, whatsmeow.ErrNotInGroup) {
+		t.Errorf("Charlie asks and gets %v", err)
+	}
+	if groups, err := c.GetJoinedGroups(t.Context()); err != nil || len(groups) != 0 {
+		t.Errorf("Charlie sees %v, %v", groups, err)
+	}
+	if _, err = s.phone(charlie).write(t.Context(), g.ID, "let me in"); err == nil {
+		t.Error("Charlie's phone writes to it")
+	}
+}
+
+func TestMediaIsVerifiedBothWays(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	picture := bytes.Repeat([]byte("pixels "), 5000)
+	up, err := c.Upload(t.Context(), picture, whatsmeow.MediaImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := &waE2E.ImageMessage{
+		URL: &up.URL, DirectPath: &up.DirectPath, MediaKey: up.MediaKey, Mimetype: proto.String("image/png"),
+		FileSHA256: up.FileSHA256, FileEncSHA256: up.FileEncSHA256, FileLength: &up.FileLength, Caption: proto.String("Look"),
+	}
+	if _, err = c.SendMessage(t.Context(), jidOf(bob), &waE2E.Message{ImageMessage: image}); err != nil {
+		t.Fatal(err)
+	}
+	damaged := proto.Clone(image).(*waE2E.ImageMessage)
+	damaged.MediaKey = bytes.Repeat([]byte{1}, 32)
+	if _, err = c.SendMessage(t.Context(), jidOf(bob), &waE2E.Message{ImageMessage: damaged}); err != nil {
+		t.Fatal(err)
+	}
+	list := awaitMessages(t, s, bob, "both pictures", func(list []message) bool { return len(list) == 2 })
+	good, bad := list[0].Media, list[1].Media
+	if list[0].Text != "Look" || good.Mimetype != "image/png" || good.Size != len(picture) || good.SHA256 != hexSum(sha256.Sum256(picture)) {
+		t.Errorf("Bob sees %q with %+v", list[0].Text, good)
+	}
+	if bad.Error == "" || bad.SHA256 != "" {
+		t.Errorf("a picture with a wrong key shows as %+v", bad)
+	}
+	if back, err := c.Download(t.Context(), image); err != nil || !bytes.Equal(back, picture) {
+		t.Errorf("downloaded %d bytes, %v", len(back), err)
+	}
+}
+
+func TestMessagesWaitForACompanionThatIsAway(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	c.Disconnect()
+	eventually(t, "the sandbox notices", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.companions[address{alice, 1}].live == nil
+	})
+	for _, words := range []string{"one", "two", "three"} {
+		if _, err := s.phone(bob).write(t.Context(), alice, words); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.forget()
+	if err := c.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent(c, "the end of what waited", func(e *events.OfflineSyncCompleted) bool { return e.Count >= 3 })
+	for _, words := range []string{"one", "two", "three"} {
+		awaitEvent(c, words, func(e *events.Message) bool { return e.Message.GetConversation() == words })
+	}
+	eventually(t, "all is acknowledged", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.companions[address{alice, 1}].queue) == 0
+	})
+}
+
+func TestWhatIsNotAcknowledgedComesAgain(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	refuse := c.AddEventHandlerWithSuccessStatus(func(e any) bool {
+		_, isMessage := e.(*events.Message)
+		return !isMessage // what the handler refuses is not acknowledged
+	})
+	id, err := s.phone(bob).write(t.Context(), alice, "take this")
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent(c, "the first try", func(e *events.Message) bool { return e.Info.ID == id })
+	c.RemoveEventHandler(refuse)
+	c.Disconnect()
+	if err = c.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	// The client holds the ratchet's key no more, so the second try cannot be read: what counts here is that it came.
+	eventually(t, "the second try is acknowledged", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		own := s.companions[address{alice, 1}]
+		return own.active && len(own.queue) == 0
+	})
+}
+
+func TestCompanionsOfOnePhoneSeeEachOther(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	first := link(t, s, alice)
+	if _, err := first.SendMessage(t.Context(), jidOf(bob), text("before the second")); err != nil {
+		t.Fatal(err)
+	}
+	second := link(t, s, alice)
+	if first.Store.ID.Device == second.Store.ID.Device {
+		t.Fatalf("both are device %d", first.Store.ID.Device)
+	}
+	// The first is told of the second by a notification; a message may still overtake it.
+	sent := types.MessageID("")
+	eventually(t, "the first knows of the second", func() bool {
+		response, err := first.SendMessage(t.Context(), jidOf(bob), text("to both"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent = response.ID
+		devices, err := first.GetUserDevices(t.Context(), []types.JID{first.Store.LID.ToNonAD()})
+		return err == nil && len(devices) == 3
+	})
+	_ = sent
+	response, err := first.SendMessage(t.Context(), jidOf(bob), text("for all to see"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := awaitEvent(second, "the copy", func(e *events.Message) bool { return e.Info.ID == response.ID })
+	if !copied.Info.IsFromMe || copied.Message.GetConversation() != "for all to see" || copied.Info.Chat.User != lidUser(bob) {
+		t.Errorf("the copy is %+v", copied.Info)
+	}
+	id, err := s.phone(alice).write(t.Context(), bob, "from the phone itself")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*client{first, second} {
+		got := awaitEvent(c, "what the phone wrote", func(e *events.Message) bool { return e.Info.ID == id })
+		if !got.Info.IsFromMe || got.Message.GetConversation() != "from the phone itself" {
+			t.Errorf("it is %+v", got.Info)
+		}
+	}
+}
+
+func TestTwoCompaniesOfClientsTalk(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	a, b := link(t, s, alice), link(t, s, bob)
+	for i := range 5 {
+		words := fmt.Sprintf("ping %d", i)
+		if _, err := a.SendMessage(t.Context(), jidOf(bob), text(words)); err != nil {
+			t.Fatal(err)
+		}
+		awaitEvent(b, words, func(e *events.Message) bool { return e.Message.GetConversation() == words })
+		words = fmt.Sprintf("pong %d", i)
+		if _, err := b.SendMessage(t.Context(), jidOf(alice), text(words)); err != nil {
+			t.Fatal(err)
+		}
+		awaitEvent(a, words, func(e *events.Message) bool { return e.Message.GetConversation() == words })
+	}
+}
+
+func TestLinksSurviveARestart(t *testing.T) {
+	directory := t.TempDir()
+	s := startSandbox(t, directory)
+	c := link(t, s, alice)
+	if _, err := c.SendMessage(t.Context(), jidOf(bob), text("before")); err != nil {
+		t.Fatal(err)
+	}
+	awaitMessages(t, s, bob, "the first", showing("before"))
+	id, err := s.phone(bob).write(t.Context(), alice, "an answer, so that the session is settled")
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent(c, "the answer", func(e *events.Message) bool { return e.Info.ID == id })
+	g, err := s.createGroup("Choir", bob, []string{alice})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = s.phone(charlie).change(func(p *phoneSettings) { p.Registered = false }); err != nil {
+		t.Fatal(err)
+	}
+	c.Disconnect()
+	s.Close()
+
+	s = startSandbox(t, directory)
+	again := newClient(t, s.WhatsAppAddress(), c.Store)
+	if err = again.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent[*events.Connected](again, "the login after the restart", nil)
+	if _, err = again.SendMessage(t.Context(), jidOf(bob), text("after")); err != nil {
+		t.Fatal(err)
+	}
+	awaitMessages(t, s, bob, "the message in a session that the phone has lost", showing("after"))
+	id, err = s.phone(bob).write(t.Context(), alice, "and back")
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent(again, "the answer in a new session", func(e *events.Message) bool { return e.Info.ID == id })
+	if _, err = again.SendMessage(t.Context(), g.jid(), text("to the choir")); err != nil {
+		t.Fatal(err)
+	}
+	awaitMessages(t, s, bob, "the group's message", func(list []message) bool { return list[len(list)-1].Text == "to the choir" })
+	if _, err = again.SendMessage(t.Context(), jidOf(charlie), text("are you there?")); err == nil || !strings.Contains(err.Error(), "no LID found") {
+		t.Errorf("a message to nobody: %v", err)
+	}
+}
+
+func TestACompanionLogsOutAndOneIsUnlinked(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	first, second := link(t, s, alice), link(t, s, alice)
+	if err := first.Logout(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if devices := s.devicesOf(alice); len(devices) != 2 {
+		t.Errorf("after the logout: %v", devices)
+	}
+	if !s.unlink(address{alice, second.Store.ID.Device}, true) {
+		t.Fatal("there was nothing to unlink")
+	}
+	gone := awaitEvent[*events.LoggedOut](second, "the phone unlinks it", nil)
+	if gone.OnConnect {
+		t.Error("it was told at login")
+	}
+	third := link(t, s, alice)
+	if third.Store.ID.Device <= 2 {
+		t.Errorf("the device number %d is used again", third.Store.ID.Device)
+	}
+}
+
+func TestAForeignKeyDoesNotLogIn(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	thief := newClientDevice()
+	thief.ID, thief.LID, thief.Account = c.Store.ID, c.Store.LID, c.Store.Account
+	stranger := newClient(t, s.WhatsAppAddress(), thief)
+	if err := stranger.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	refused := awaitEvent[*events.LoggedOut](stranger, "the refusal", nil)
+	if !refused.OnConnect || refused.Reason != events.ConnectFailureLoggedOut {
+		t.Errorf("it is %+v", refused)
+	}
+}
+
+func TestASecondLoginReplacesTheFirst(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	twin := newClient(t, s.WhatsAppAddress(), c.Store)
+	if err := twin.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	awaitEvent[*events.StreamReplaced](c, "the first is told", nil)
+	awaitEvent[*events.Connected](twin, "the second is in", nil)
+}
+
+func TestManyCompanionsAtOnce(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	const count = 20
+	var clients []*client
+	for i := range count {
+		clients = append(clients, link(t, s, fmt.Sprintf("4930%07d", i)))
+	}
+	done := make(chan error, count)
+	for i, c := range clients {
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			var err error
+			for round := 0; round < 5 && err == nil; round++ {
+				_, err = c.SendMessage(ctx, jidOf(bob), text(fmt.Sprintf("%d from %d", round, i)))
+			}
+			done <- err
+		}()
+	}
+	for range clients {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	list := awaitMessages(t, s, bob, "all of them", func(list []message) bool { return len(list) == 5*count })
+	for _, m := range list {
+		if m.Deliveries != 1 {
+			t.Errorf("%q came %d times", m.Text, m.Deliveries)
+		}
+	}
+}
+
