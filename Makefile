@@ -21,7 +21,7 @@ unexport PYTHONPATH PYTHONHOME CDPATH
 
 .PHONY: help
 help: ## This list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "make %-14s %s\n", $$1, $$2 }'
 
 # --- setup: each step runs again only when what it reads has changed ------------------------------------------------
 
@@ -32,6 +32,7 @@ endif
 
 .PHONY: setup
 setup: .venv/.chatwren ## Everything that running needs, into .venv (run and test do this by themselves)
+	@echo "ready: make run, make test"
 
 .venv/.tools: requirements-build.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Chatwren needs Python >= 3.11 and $(PYTHON) is not: try make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -69,10 +70,10 @@ setup: .venv/.chatwren ## Everything that running needs, into .venv (run and tes
 # --- running -----------------------------------------------------------------------------------------------------------
 
 .PHONY: run demo
-run: setup ## Everything on this machine in sandbox mode: shows the whole way of a message, then stays up
+run: .venv/.chatwren ## Everything on this machine in sandbox mode: shows the whole way of a message, then stays up
 	@$(PY) -m chatwren demo --keep
 
-demo: setup ## The same, ending with exit code 0 when every message was read
+demo: .venv/.chatwren ## The same, ending with exit code 0 when every message was read
 	@$(PY) -m chatwren demo
 
 # --- testing -----------------------------------------------------------------------------------------------------------
