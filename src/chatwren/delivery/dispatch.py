@@ -1,0 +1,215 @@
+"""Takes messages whose time has come, one of each account at a time, and sends them."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable
+from datetime import timedelta
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+
+from chatwren.delivery.fence import Fence
+from chatwren.delivery.outcomes import decide
+from chatwren.delivery.recorder import Recorder
+from chatwren.domain.failures import Failure
+from chatwren.settings import Settings
+from chatwren.store import dispatch
+from chatwren.store.database import CHANGED, UNREACHABLE, Database
+from chatwren.store.dispatch import Claimed, Outcome, Pacing, Recorded
+from chatwren.whatsapp.model import NotSent, NotSentReason, SendResult, Unknown
+
+log = structlog.get_logger(__name__)
+
+CONTACT_AGE = timedelta(days=30)
+"""How long WhatsApp's word of where a recipient's messages go is taken for good."""
+UPLOAD_AGE = timedelta(days=3)
+"""How long an upload is sent again. WhatsApp's servers keep files for longer, but say not how long."""
+
+_POLL_SECONDS = 0.5
+_PAUSE_SECONDS = 0.5
+_BATCH = 200
+_AT_ONCE = 1000
+_GUARD_MARGIN_SECONDS = 10
+
+
+class Sender(Protocol):
+    """What brings a message to WhatsApp."""
+
+    async def send(self, message: Claimed) -> SendResult | Failure:
+        """Try once. A Failure: it can never be sent, for a reason of our own. An exception counts as `Unknown`."""
+
+
+def pacing_of(settings: Settings) -> Pacing:
+    """The pause between two messages of one account."""
+    return Pacing(
+        gap=timedelta(seconds=settings.pacing_gap_seconds), jitter=timedelta(seconds=settings.pacing_jitter_seconds)
+    )
+
+
+class Dispatcher:
+    """Sends what is due of this worker's accounts. `run` must be running.
+
+    Args:
+        db: the queue.
+        worker: who claims.
+        fence: while it is closed nothing is claimed and nothing sent.
+        sender: how.
+        settings: pacing, time-outs, re-sends.
+        accounts: the accounts to look at; those that may not send now are passed over.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        worker: UUID,
+        *,
+        fence: Fence,
+        sender: Sender,
+        settings: Settings,
+        accounts: Callable[[], Collection[UUID]],
+    ) -> None:
+        self._db = db
+        self._worker = worker
+        self._fence = fence
+        self._sender = sender
+        self._accounts = accounts
+        self._max_resends = settings.max_resends
+        self._guard = timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS)
+        self._recorder = Recorder(db, worker, pacing_of(settings), self.recorded)
+        self._sending: dict[UUID, asyncio.Task[None]] = {}  # by account
+        self._to_look_at: set[UUID] = set()
+        self._next_poll = 0.0
+        self._woken = asyncio.Event()
+
+    def look(self, accounts: Iterable[UUID]) -> None:
+        """There may be something to send for these accounts now."""
+        self._to_look_at.update(accounts)
+        self._woken.set()
+
+    def look_everywhere(self) -> None:
+        """There may be something to send for any account now."""
+        self._next_poll = 0.0
+        self._woken.set()
+
+    def recorded(self, recorded: Recorded) -> None:
+        """An outcome is on disk: each account goes on after its pause."""
+        loop = asyncio.get_running_loop()
+        for account, pause in recorded.pauses.items():
+            loop.call_later(max(0.0, pause.total_seconds()), self.look, (account,))
+
+    def is_sending(self, account: UUID) -> bool:
+        """Whether a message of the account is under way."""
+        return account in self._sending
+
+    async def run(self) -> None:
+        """Send until cancelled; then `drain` lets what is under way end."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._recorder.run())
+            tasks.create_task(self._claim_for_ever())
+
+    async def drain(self, *, at_most: float) -> None:
+        """Wait for what is under way, up to `at_most` seconds. The claiming has been stopped before."""
+        recording = asyncio.create_task(self._recorder.run())
+        if self._sending:
+            await asyncio.wait(self._sending.values(), timeout=at_most)
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
+        for task in self._sending.values():
+            task.cancel()
+
+    async def _claim_for_ever(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(max(0.0, self._next_poll - time.monotonic())):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            try:
+                await self._claim(self._take())
+            except UNREACHABLE as error:
+                log.warning("dispatch.database_unreachable", error=repr(error))
+                await asyncio.sleep(_PAUSE_SECONDS)
+            except Exception:
+                log.exception("dispatch.claim_failed")
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _take(self) -> set[UUID]:
+        """The accounts to look at now."""
+        if not self._fence.open:
+            self._next_poll = time.monotonic() + _POLL_SECONDS
+            return set()
+        mine = set(self._accounts())
+        if time.monotonic() >= self._next_poll:
+            self._next_poll = time.monotonic() + _POLL_SECONDS
+            self._to_look_at = mine
+        # One that is sending is looked at again when its outcome is on disk.
+        free = (self._to_look_at & mine) - self._sending.keys()
+        now = set(list(free)[: max(0, min(_BATCH, _AT_ONCE - len(self._sending)))])
+        self._to_look_at = free - now
+        if self._to_look_at and len(self._sending) < _AT_ONCE:
+            self._woken.set()
+        return now
+
+    async def _claim(self, accounts: set[UUID]) -> None:
+        if not accounts:
+            return
+        async with self._db.connection() as connection:
+            claimed = await dispatch.claim(
+                connection,
+                self._worker,
+                accounts,
+                guard=self._guard,
+                contact_age=CONTACT_AGE,
+                upload_age=UPLOAD_AGE,
+            )
+        for message in claimed:
+            self._sending[message.account] = asyncio.create_task(self._send(message))
+        if claimed:
+            self._db.hint(CHANGED, {message.user for message in claimed})
+
+    async def _send(self, message: Claimed) -> None:
+        try:
+            result = await self._try(message)
+            decision = decide(
+                result,
+                attempts=message.attempts,
+                unconfirmed=message.unconfirmed,
+                max_resends=self._max_resends,
+            )
+            if decision.failure is not None or decision.account_pause is not None or decision.recipient_pause:
+                log.info(
+                    "dispatch.not_sent", message=str(message.id), account=str(message.account), result=repr(result)
+                )
+            await self._recorder.record(
+                Outcome(
+                    message=message.id,
+                    account=message.account,
+                    epoch=message.epoch,
+                    status=decision.status,
+                    fact=decision.fact,
+                    age=timedelta(),
+                    error=(decision.failure.code, decision.failure.message) if decision.failure else None,
+                    unconfirmed=decision.unconfirmed,
+                    account_pause=_seconds(decision.account_pause),
+                    recipient_pause=_seconds(decision.recipient_pause),
+                    restriction=decision.restriction,
+                )
+            )
+        finally:
+            del self._sending[message.account]
+            self.look((message.account,))
+
+    async def _try(self, message: Claimed) -> SendResult | Failure:
+        if not self._fence.open:
+            return NotSent(NotSentReason.FENCED)
+        try:
+            return await self._sender.send(message)
+        except Exception as error:
+            log.exception("dispatch.sender_failed", message=str(message.id))
+            return Unknown(repr(error))
+
+
+def _seconds(pause: float | None) -> timedelta | None:
+    return None if pause is None else timedelta(seconds=pause)

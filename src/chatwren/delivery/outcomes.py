@@ -1,0 +1,122 @@
+"""What becomes of a message after an attempt: a table from what the engine reported to what is recorded."""
+
+from dataclasses import dataclass
+
+from chatwren.domain import failures
+from chatwren.domain.failures import Failure
+from chatwren.domain.messages import NEXT, Event, Status
+from chatwren.whatsapp.model import Invalid, NotOnWhatsApp, NotSent, NotSentReason, Rejected, SendResult, Sent, Unknown
+
+_LONGEST_CONFIRMING = 60.0
+_LONGEST_UNREACHABLE = 300.0
+_TRIES_UNREACHABLE = 24
+"""With the pauses above: about an hour and a half."""
+_NOT_READY = 1.0
+
+# Refusals that concern the account and not the message, with how long nothing more is tried, in seconds. What was
+# refused so is certainly not out, and waits. Meaning of the numbers: docs/adr/0005-outcomes.md.
+_ACCOUNT_REFUSED = {429: 300.0, 463: 3600.0, 475: 3600.0}
+# WhatsApp's own trouble, not a word on the message.
+_SERVER_TROUBLE = frozenset({500, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is recorded of an attempt.
+
+    Attributes:
+        status: what the message is now.
+        fact: true whoever reports it; else it counts only for the account's owner.
+        failure: the last word, of what failed.
+        unconfirmed: the attempt may have got out.
+        account_pause: seconds in which the account sends nothing; None: the usual pacing.
+        recipient_pause: seconds in which nothing goes to this recipient.
+        restriction: WhatsApp's number, where it refuses the account.
+    """
+
+    status: Status
+    fact: bool = False
+    failure: Failure | None = None
+    unconfirmed: bool = False
+    account_pause: float | None = None
+    recipient_pause: float | None = None
+    restriction: int | None = None
+
+
+def decide(result: SendResult | Failure, *, attempts: int, unconfirmed: int, max_resends: int) -> Decision:
+    """What to record of an attempt.
+
+    Args:
+        result: what the engine reported, or why the message could not even be handed to it.
+        attempts: how often the message was handed to the engine, this time included.
+        unconfirmed: attempts before this one whose outcome is unknown.
+        max_resends: re-sends of an unknown outcome before the message fails.
+    """
+    match result:
+        case Sent():
+            return Decision(Status.SENT, fact=True)
+        case Failure():
+            return _failed(result)
+        case NotOnWhatsApp():
+            return _failed(failures.NOT_ON_WHATSAPP)
+        case Invalid():
+            return _failed(failures.UNSENDABLE)
+        case Rejected():
+            return _refused(result.code, unconfirmed, max_resends)
+        case NotSent(reason=NotSentReason.LOCAL):
+            return _unreachable(attempts, unconfirmed, max_resends)
+        case NotSent():
+            return _never_left(unconfirmed, account_pause=_NOT_READY)
+        case Unknown():
+            return _unknown(unconfirmed, max_resends)
+
+
+def _refused(code: int, unconfirmed: int, max_resends: int) -> Decision:
+    if code in _ACCOUNT_REFUSED:
+        return _never_left(unconfirmed, account_pause=_ACCOUNT_REFUSED[code], restriction=code)
+    if code in _SERVER_TROUBLE:
+        return _unknown(unconfirmed, max_resends)
+    return _failed(failures.rejected(code))
+
+
+def _unreachable(attempts: int, unconfirmed: int, max_resends: int) -> Decision:
+    if unconfirmed:
+        return _unknown(unconfirmed, max_resends)
+    if attempts >= _TRIES_UNREACHABLE:
+        return _failed(failures.UNREACHABLE)
+    return _never_left(unconfirmed, recipient_pause=_doubling(attempts, _LONGEST_UNREACHABLE))
+
+
+def _failed(failure: Failure) -> Decision:
+    return Decision(Status.FAILED, fact=True, failure=failure)
+
+
+def _never_left(
+    unconfirmed: int,
+    *,
+    account_pause: float | None = None,
+    recipient_pause: float | None = None,
+    restriction: int | None = None,
+) -> Decision:
+    # This attempt did not get out, but an earlier one may have: then the message must not wait, where it could be
+    # cancelled or rewritten.
+    return Decision(
+        Status.SENDING if unconfirmed else NEXT[Status.SENDING, Event.NEVER_LEFT],
+        account_pause=account_pause,
+        recipient_pause=recipient_pause,
+        restriction=restriction,
+    )
+
+
+def _unknown(unconfirmed: int, max_resends: int) -> Decision:
+    if unconfirmed >= max_resends:
+        return Decision(Status.FAILED, failure=failures.UNCONFIRMED, unconfirmed=True)
+    return Decision(
+        Status.SENDING,
+        unconfirmed=True,
+        account_pause=_doubling(unconfirmed + 1, _LONGEST_CONFIRMING),
+    )
+
+
+def _doubling(number: int, longest: float) -> float:
+    return float(min(2.0 ** min(number, 30), longest))

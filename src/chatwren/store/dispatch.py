@@ -1,0 +1,323 @@
+"""How messages go out: the claim, and what becomes of what was claimed. What the API changes of them: messages.py.
+
+Rows are locked in one order everywhere: accounts by id, then messages.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+
+from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedFile:
+    """The media file of a claimed message. `handle`: of an upload that is recent enough to be used again."""
+
+    id: UUID
+    kind: str
+    mimetype: str
+    file_name: str
+    width: int | None
+    height: int | None
+    seconds: int | None
+    thumbnail: bytes | None
+    handle: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that this worker is to send now, under this epoch.
+
+    Attributes:
+        attempts: this one included.
+        unconfirmed: earlier ones whose outcome is unknown. Not 0: it may be out.
+        jid: where WhatsApp says that messages to the recipient go; None where it was not asked lately.
+    """
+
+    id: UUID
+    account: UUID
+    user: UUID
+    epoch: int
+    wa_id: str
+    recipient_kind: str
+    recipient: str
+    text: str
+    attempts: int
+    unconfirmed: int
+    jid: str | None
+    file: ClaimedFile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """The pause between two messages of one account: `gap`, and a random time up to `jitter`."""
+
+    gap: timedelta
+    jitter: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is to be recorded of an attempt.
+
+    Attributes:
+        status: what the message becomes: sent, failed, waiting or sending (unknown: it goes again).
+        fact: true whoever reports it; else a decision, which counts only under the current epoch.
+        age: how long ago it was known.
+        error: code and sentence, of what failed.
+        account_pause: nothing leaves the account for so long; None: the usual pacing.
+        recipient_pause: nothing leaves for this recipient for so long.
+        restriction: WhatsApp's code of why the account as a whole may send nothing for `account_pause`.
+    """
+
+    message: UUID
+    account: UUID
+    epoch: int
+    status: str
+    fact: bool
+    age: timedelta
+    error: tuple[str, str] | None = None
+    unconfirmed: bool = False
+    account_pause: timedelta | None = None
+    recipient_pause: timedelta | None = None
+    restriction: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """WhatsApp's word that a message has arrived, or was read."""
+
+    account: UUID
+    wa_id: str
+    read: bool
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Whose data a write changed, and for how long each account that may go on now has to pause."""
+
+    users: frozenset[UUID]
+    pauses: dict[UUID, timedelta]
+
+
+_PACED = "{claimed_at} + ${gap:d}::interval + random() * ${jitter:d}::interval"
+
+# A lane's head in one probe: rows that cannot go are not waded through, except those of a recipient that backs off.
+_HEAD = """
+  (SELECT m.id FROM message m
+   WHERE m.account_id = r.id AND m.lane = '{lane}' AND m.status <= 'sending' AND m.status = 'waiting' AND m.due <= now()
+     AND NOT EXISTS (
+       SELECT FROM contact c WHERE c.account_id = r.id AND c.address = m.recipient AND c.retry_at > now()
+     )
+   ORDER BY m.due, m.id LIMIT 1)
+"""
+_LANES = ("urgent", "normal", "cold", "bulk")
+
+_CLAIM = f"""
+WITH ready AS MATERIALIZED (
+  SELECT a.id, a.in_flight, l.epoch
+  FROM account a JOIN lease l ON l.account_id = a.id
+  WHERE a.id = ANY($2::uuid[]) AND l.worker_id = $1
+    AND a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
+    AND (a.restricted_until IS NULL OR a.restricted_until <= now())
+    AND a.next_at <= now()
+  ORDER BY a.id
+  FOR NO KEY UPDATE OF a SKIP LOCKED
+), head AS MATERIALIZED (
+  SELECT r.id AS account_id, r.epoch, coalesce(
+    (SELECT m.id FROM message m WHERE m.id = r.in_flight AND m.status = 'sending'),
+    {", ".join(_HEAD.format(lane=lane) for lane in _LANES)}
+  ) AS message_id
+  FROM ready r
+), claimed AS (
+  UPDATE message m SET status = 'sending', epoch = h.epoch, claimed_at = now(), attempts = m.attempts + 1
+  FROM head h
+  -- Once more, of the row as it is now: it may have been cancelled or put off since the head was found.
+  WHERE m.id = h.message_id AND (m.status = 'sending' OR (m.status = 'waiting' AND m.due <= now()))
+  RETURNING m.*
+), taken AS (
+  UPDATE account a SET in_flight = c.id, next_at = now() + $3::interval
+  FROM claimed c WHERE a.id = c.account_id
+)
+SELECT c.id, c.account_id, c.user_id, c.epoch, c.wa_id, c.recipient_kind, c.recipient, c.text, c.attempts,
+       c.unconfirmed, k.jid, f.id AS file_id, f.kind, f.mimetype, f.file_name, f.width, f.height, f.seconds,
+       f.thumbnail, u.handle
+FROM claimed c
+LEFT JOIN contact k ON k.account_id = c.account_id AND k.address = c.recipient AND k.checked_at > now() - $4::interval
+LEFT JOIN media f ON f.id = c.media_id
+LEFT JOIN media_upload u ON u.media_id = c.media_id AND u.account_id = c.account_id
+  AND u.uploaded_at > now() - $5::interval
+"""
+
+
+async def claim(
+    connection: Connection,
+    worker: UUID,
+    accounts: Collection[UUID],
+    *,
+    guard: timedelta,
+    contact_age: timedelta,
+    upload_age: timedelta,
+) -> list[Claimed]:
+    """Take the next message of each of these accounts that may send one now: at most one for each account.
+
+    What was in flight goes again first; then the lanes in their order, in each by (due, id).
+
+    Args:
+        connection: one statement is run.
+        worker: who claims; accounts of others are passed over.
+        accounts: which to look at.
+        guard: until then nothing else leaves the account, should no outcome ever be recorded.
+        contact_age: how long WhatsApp's word of where a recipient's messages go is good.
+        upload_age: how long an uploaded file is.
+    """
+    rows = await connection.fetch(_CLAIM, worker, list(accounts), guard, contact_age, upload_age)
+    return [_claimed(row) for row in rows]
+
+
+def _claimed(row: asyncpg.Record) -> Claimed:
+    values = tuple(row)
+    file = None if values[11] is None else ClaimedFile(*values[11:])
+    return Claimed(*(*values[:11], file))
+
+
+async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome], *, pacing: Pacing) -> Recorded:
+    """Record what became of attempts: facts always, only forward; decisions only under the current epoch.
+
+    Takes at most one outcome for each account.
+    """
+    rows = await connection.fetch(
+        f"""
+        WITH outcome AS (
+          SELECT * FROM unnest(
+            $2::uuid[], $3::uuid[], $4::bigint[], $5::message_status[], $6::boolean[], $7::interval[], $8::text[],
+            $9::text[], $10::boolean[], $11::interval[], $12::interval[], $13::integer[]
+          ) AS o (message_id, account_id, epoch, status, fact, age, code, sentence, unconfirmed, account_pause,
+                  recipient_pause, restriction)
+        ), locked AS MATERIALIZED (
+          SELECT a.id FROM account a WHERE a.id IN (SELECT account_id FROM outcome)
+          ORDER BY a.id FOR NO KEY UPDATE
+        ), settled AS (
+          UPDATE message m SET
+            status = o.status,
+            sent_at = CASE WHEN o.status = 'sent' THEN now() - o.age END,
+            ended_at = CASE WHEN o.status = 'failed' THEN now() - o.age END,
+            error_code = o.code,
+            error_message = o.sentence,
+            unconfirmed = m.unconfirmed + o.unconfirmed::integer
+          FROM outcome o JOIN locked k ON k.id = o.account_id
+          WHERE m.id = o.message_id
+            AND (m.status = 'sending'
+                 OR (o.status = 'sent' AND m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}'))
+            AND (o.fact OR EXISTS (
+              SELECT FROM lease l WHERE l.account_id = o.account_id AND l.worker_id = $1 AND l.epoch = o.epoch
+            ))
+          RETURNING m.id, m.account_id, m.user_id, m.recipient, m.status, m.claimed_at,
+                    o.account_pause, o.recipient_pause, o.restriction
+        ), backing_off AS (
+          INSERT INTO contact (account_id, address, retry_at)
+          SELECT account_id, recipient, now() + recipient_pause FROM settled WHERE recipient_pause IS NOT NULL
+          ON CONFLICT (account_id, address) DO UPDATE SET retry_at = excluded.retry_at
+        ), paused AS (
+          UPDATE account a SET
+            in_flight = CASE WHEN s.status = 'sending' THEN a.in_flight END,
+            next_at = coalesce(now() + s.account_pause, {_PACED.format(claimed_at="s.claimed_at", gap=14, jitter=15)}),
+            restriction_code = coalesce(s.restriction, a.restriction_code),
+            restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END
+          FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
+          RETURNING a.id, a.next_at - now() AS pause
+        )
+        SELECT s.user_id, p.id, p.pause FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+        """,
+        worker,
+        [one.message for one in outcomes],
+        [one.account for one in outcomes],
+        [one.epoch for one in outcomes],
+        [one.status for one in outcomes],
+        [one.fact for one in outcomes],
+        [one.age for one in outcomes],
+        [one.error[0] if one.error else None for one in outcomes],
+        [one.error[1] if one.error else None for one in outcomes],
+        [one.unconfirmed for one in outcomes],
+        [one.account_pause for one in outcomes],
+        [one.recipient_pause for one in outcomes],
+        [one.restriction for one in outcomes],
+        pacing.gap,
+        pacing.jitter,
+    )
+    return _recorded(rows)
+
+
+async def apply_receipts(connection: Connection, receipts: Sequence[Receipt], *, pacing: Pacing) -> Recorded:
+    """Apply receipts to the messages that they name, only forward: a receipt also proves that a message was sent.
+
+    To be called in a transaction.
+    """
+    facts = [
+        [one.account for one in receipts],
+        [one.wa_id for one in receipts],
+        [one.read for one in receipts],
+        [one.at for one in receipts],
+    ]
+    fact = """
+        fact AS (
+          SELECT account_id, wa_id,
+                 min(least(at, now())) AS delivered, min(least(at, now())) FILTER (WHERE read) AS read
+          FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::timestamptz[]) AS f (account_id, wa_id, read, at)
+          GROUP BY account_id, wa_id
+        )
+    """
+    await connection.execute(
+        f"""
+        WITH {fact}
+        SELECT FROM account a WHERE a.id IN (
+          SELECT m.account_id FROM fact f JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id
+          WHERE m.status = 'sending'
+        ) ORDER BY a.id FOR NO KEY UPDATE
+        """,
+        *facts,
+    )
+    rows = await connection.fetch(
+        f"""
+        WITH {fact}, settled AS (
+          UPDATE message m SET
+            status = 'sent',
+            sent_at = coalesce(m.sent_at, f.delivered),
+            ended_at = NULL, error_code = NULL, error_message = NULL,
+            delivered_at = coalesce(m.delivered_at, f.delivered),
+            read_at = coalesce(m.read_at, f.read)
+          FROM fact f
+          WHERE m.account_id = f.account_id AND m.wa_id = f.wa_id
+            AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
+                 OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
+          RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.claimed_at, m.delivered_at
+        ), reached AS (
+          INSERT INTO contact (account_id, address, reached_at)
+          SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'
+          GROUP BY account_id, recipient
+          ON CONFLICT (account_id, address) DO UPDATE SET reached_at = excluded.reached_at
+            WHERE contact.reached_at IS NULL
+        ), paused AS (
+          UPDATE account a SET in_flight = NULL, next_at = {_PACED.format(claimed_at="s.claimed_at", gap=5, jitter=6)}
+          FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
+          RETURNING a.id, a.next_at - now() AS pause
+        )
+        SELECT s.user_id, p.id, p.pause FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+        """,
+        *facts,
+        pacing.gap,
+        pacing.jitter,
+    )
+    return _recorded(rows)
+
+
+def _recorded(rows: Sequence[tuple[UUID, UUID | None, timedelta]]) -> Recorded:
+    return Recorded(
+        users=frozenset(row[0] for row in rows), pauses={row[1]: row[2] for row in rows if row[1] is not None}
+    )

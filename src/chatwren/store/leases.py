@@ -1,0 +1,150 @@
+"""Leases: which worker acts for which account. The epoch grows with every change of owner."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from chatwren.store.database import Connection
+
+# What there is to do something for: a connection, a pairing or a logout.
+_WANTED = """
+  SELECT a.id, l.worker_id FROM account a LEFT JOIN lease l ON l.account_id = a.id
+  WHERE a.status = 'linked' OR EXISTS (SELECT FROM pairing p WHERE p.account_id = a.id AND p.ended_at IS NULL)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How the accounts are spread.
+
+    Attributes:
+        fair: the most that one worker should own.
+        mine: what this one owns.
+        unowned: what nobody owns.
+    """
+
+    fair: int
+    mine: int
+    unowned: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """An account that a worker owns, and what is wanted of it.
+
+    Attributes:
+        wanted: linked, or being paired; else there is nothing to own it for.
+        jid: of the linked device; None while there is none.
+        pairing: the running pairing.
+        logout_wanted: unlink the device.
+        groups_wanted_at: when the group list was asked for that has not been fetched since.
+    """
+
+    account: UUID
+    user: UUID
+    epoch: int
+    linked: bool
+    connected: bool
+    jid: str | None
+    restricted_for: timedelta | None
+    pairing: UUID | None
+    logout_wanted: bool
+    groups_wanted_at: datetime | None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to own it for."""
+        return self.linked or self.pairing is not None
+
+
+async def share(connection: Connection, worker: UUID, *, lease: timedelta) -> Share:
+    """How many accounts the worker should own, and owns."""
+    row = await connection.fetchrow(
+        f"""
+        WITH wanted AS ({_WANTED})
+        SELECT
+          ceil(count(*)::numeric / greatest(1, (
+            SELECT count(*) FROM worker w
+            WHERE NOT w.draining AND (w.id = $1 OR w.heartbeat_at > clock_timestamp() - $2::interval)
+          )))::integer,
+          count(*) FILTER (WHERE worker_id = $1),
+          count(*) FILTER (WHERE worker_id IS NULL)
+        FROM wanted
+        """,
+        worker,
+        lease,
+    )
+    return Share(*row)
+
+
+async def claim(connection: Connection, worker: UUID, *, limit: int) -> int:
+    """Take up to `limit` unowned accounts. Returns how many. To be called in a transaction.
+
+    A message that was in flight is the first to go again: its last attempt has no outcome.
+
+    Raises:
+        asyncpg.ForeignKeyViolationError: the worker was taken for dead.
+    """
+    rows = await connection.fetch(
+        f"""
+        WITH wanted AS ({_WANTED}),
+        picked AS (
+          -- Each worker in an order of its own, so that they do not all reach for the same.
+          SELECT id FROM wanted WHERE worker_id IS NULL ORDER BY md5(id::text || $1::uuid::text) LIMIT $2
+        )
+        INSERT INTO lease (account_id, worker_id, epoch) SELECT id, $1::uuid, 1 FROM picked ORDER BY id
+        ON CONFLICT (account_id) DO UPDATE SET worker_id = $1, epoch = lease.epoch + 1 WHERE lease.worker_id IS NULL
+        RETURNING account_id
+        """,
+        worker,
+        limit,
+    )
+    claimed = sorted(row[0] for row in rows)
+    if claimed:
+        await connection.execute(
+            """
+            WITH taken AS MATERIALIZED (SELECT id FROM account WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
+            UPDATE account a SET
+              connected = false,
+              connected_since = CASE WHEN connected THEN now() ELSE connected_since END,
+              offline_reason = 'starting',
+              next_at = CASE WHEN in_flight IS NULL THEN next_at ELSE now() END
+            FROM taken WHERE a.id = taken.id
+            """,
+            claimed,
+        )
+        await connection.execute(
+            """
+            UPDATE message m SET unconfirmed = unconfirmed + 1
+            FROM account a WHERE a.id = ANY($1) AND m.id = a.in_flight AND m.status = 'sending'
+            """,
+            claimed,
+        )
+    return len(claimed)
+
+
+async def owned(connection: Connection, worker: UUID) -> list[Owned]:
+    """Every account that the worker owns."""
+    rows = await connection.fetch(
+        """
+        SELECT a.id, a.user_id, l.epoch, a.status = 'linked', a.connected, a.jid,
+               CASE WHEN a.restricted_until > now() THEN a.restricted_until - now() END,
+               p.id, a.logout_wanted_at IS NOT NULL,
+               CASE WHEN a.groups_at IS NULL OR a.groups_wanted_at > a.groups_at THEN a.groups_wanted_at END
+        FROM lease l JOIN account a ON a.id = l.account_id
+        LEFT JOIN pairing p ON p.account_id = a.id AND p.ended_at IS NULL
+        WHERE l.worker_id = $1
+        """,
+        worker,
+    )
+    return [Owned(*row) for row in rows]
+
+
+async def release(connection: Connection, worker: UUID, account: UUID, epoch: int) -> None:
+    """Give an account up; nothing if it is no longer owned under this epoch."""
+    await connection.execute(
+        "UPDATE lease SET worker_id = NULL WHERE account_id = $2 AND worker_id = $1 AND epoch = $3",
+        worker,
+        account,
+        epoch,
+    )

@@ -1,0 +1,99 @@
+"""Workers: who is alive. Their leases: leases.py. All times are the database's."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from chatwren.store.database import Connection
+
+ENGINE = "chatwren-engine "
+"""An engine's database sessions are named by this and its worker's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a renewal found. `steady`: renewed without a gap for one full lease, so that others may be judged."""
+
+    steady: bool
+
+
+async def register(connection: Connection, worker: UUID, host: str) -> None:
+    """Enter a worker. `host` is for the eyes of an operator."""
+    await connection.execute("INSERT INTO worker (id, host) VALUES ($1, $2)", worker, host)
+
+
+async def renew(connection: Connection, worker: UUID, *, lease: timedelta, gap: timedelta) -> Renewal | None:
+    """Record that the worker lives. None: it was taken for dead, and its accounts may be another's.
+
+    Args:
+        connection: to the database.
+        worker: which one.
+        lease: how long it must have renewed without a gap to judge others.
+        gap: what is one.
+    """
+    steady: bool | None = await connection.fetchval(
+        """
+        UPDATE worker SET
+          heartbeat_at = clock_timestamp(),
+          healthy_since = CASE WHEN heartbeat_at < clock_timestamp() - $3::interval THEN clock_timestamp()
+                               ELSE healthy_since END
+        WHERE id = $1
+        RETURNING healthy_since <= clock_timestamp() - $2::interval
+        """,
+        worker,
+        lease,
+        gap,
+    )
+    return None if steady is None else Renewal(steady)
+
+
+async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> list[UUID]:
+    """Remove the workers that have not renewed for a lease; their accounts are then unowned. Returns their ids.
+
+    Does nothing unless `worker` itself has been steady for a lease: after a pause of the database all are late.
+    """
+    rows = await connection.fetch(
+        """
+        DELETE FROM worker WHERE id IN (
+          SELECT id FROM worker WHERE id <> $1 AND heartbeat_at < clock_timestamp() - $2::interval
+          ORDER BY id FOR UPDATE SKIP LOCKED
+        ) AND EXISTS (
+          SELECT FROM worker
+          WHERE id = $1 AND healthy_since <= clock_timestamp() - $2::interval
+            AND heartbeat_at >= clock_timestamp() - $2::interval
+        )
+        RETURNING id
+        """,
+        worker,
+        lease,
+    )
+    return [row[0] for row in rows]
+
+
+async def end_sessions_of_the_gone(connection: Connection) -> int:
+    """End the database sessions of engines whose worker is gone, so that one that was frozen overwrites nothing.
+
+    Their pools get no new ones: an engine asks for its worker's row at each connection.
+
+    Raises:
+        asyncpg.InsufficientPrivilegeError: the role may not end these sessions.
+    """
+    ended: int = await connection.fetchval(
+        """
+        SELECT count(pg_terminate_backend(s.pid, 1000)) FROM pg_stat_activity s
+        WHERE s.datname = current_database() AND s.application_name ~ ('^' || $1 || '[0-9a-f-]{36}$')
+          AND NOT EXISTS (SELECT FROM worker w WHERE $1 || w.id::text = s.application_name)
+        """,
+        ENGINE,
+    )
+    return ended
+
+
+async def drain(connection: Connection, worker: UUID) -> None:
+    """From now on others take over what this worker gives up."""
+    await connection.execute("UPDATE worker SET draining = true WHERE id = $1", worker)
+
+
+async def remove(connection: Connection, worker: UUID) -> None:
+    """Remove a worker that ends in order; its leases end with it."""
+    await connection.execute("DELETE FROM worker WHERE id = $1", worker)
