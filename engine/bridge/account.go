@@ -1,0 +1,179 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waWa6"
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// errLease: this process may not act for the account any more.
+var errLease = errors.New("the lease of this account has run out here")
+
+const goodbye = 2 * time.Second
+
+// account is one linked WhatsApp account while it is open here.
+type account struct {
+	id     string
+	engine *Engine
+	client *whatsmeow.Client
+	guard  *guard
+	log    *slog.Logger
+	ctx    context.Context // ends with the account
+	cancel context.CancelFunc
+	wire   context.Context // whatsmeow's own; ends once it is disconnected
+	cut    context.CancelFunc
+	turn   chan struct{} // one send at a time; unlike whatsmeow's own lock it can be given up
+
+	observe func(event any) // sees all events first; set before connecting
+
+	online  atomic.Bool // connected and answering
+	active  atomic.Bool // its events go to the worker; false while it is being paired
+	dialing atomic.Bool
+	parked  atomic.Bool // disconnected until it is opened again
+	again   redelivery
+	named   atomic.Pointer[store.WAVersionContainer] // the protocol version of the last login
+
+	mu    sync.Mutex
+	jid   types.JID
+	lease lease
+}
+
+// newAccount prepares a client for a device, stored or new. It does not connect.
+func (e *Engine) newAccount(id string, device *store.Device, held lease) *account {
+	ctx, cancel := context.WithCancel(e.ctx)
+	wire, cut := context.WithCancel(context.Background())
+	a := &account{
+		id:     id,
+		engine: e,
+		guard:  newGuard(),
+		log:    e.log.With("account", id),
+		ctx:    ctx,
+		cancel: cancel,
+		wire:   wire,
+		cut:    cut,
+		turn:   make(chan struct{}, 1),
+		jid:    device.GetJID(),
+		lease:  held,
+	}
+	keeper := &keeper{database: e.database, guard: a.guard, lease: a.leased, log: a.log}
+	keeper.adopt(device)
+	a.client = e.newClient(wire, device, a.log)
+	a.client.GetClientPayload = func() *waWa6.ClientPayload {
+		payload, version := e.version.payload(device)
+		a.named.Store(&version)
+		return payload
+	}
+	a.client.AddEventHandlerWithSuccessStatus(a.handle)
+	return a
+}
+
+// connect dials in the background until it succeeds or the account ends. After that whatsmeow reconnects by itself.
+func (a *account) connect() {
+	if !a.dialing.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		defer a.dialing.Store(false)
+		a.client.Disconnect() // of a connection that WhatsApp has refused a socket may be left
+		for pause := time.Second; ; pause = min(2*pause, 8*time.Second) {
+			err := a.client.ConnectContext(a.wire)
+			if err == nil || errors.Is(err, whatsmeow.ErrAlreadyConnected) || errors.Is(err, store.ErrDeviceDeleted) {
+				return
+			}
+			if a.ctx.Err() != nil {
+				return
+			}
+			a.log.Warn("could not connect", "error", err.Error())
+			a.offline(err.Error())
+			select {
+			case <-a.ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+		}
+	}()
+}
+
+// end disconnects for good. Handlers that wait for an ack give up, and WhatsApp will deliver their events again.
+func (a *account) end() {
+	a.online.Store(false)
+	a.active.Store(false)
+	a.cancel()
+	a.engine.work.Go(func() {
+		// Disconnecting waits for a dial or a handshake under way, which the end of its context cuts short. To end a
+		// connection by its context would race with whatsmeow's own goodbye.
+		impatient := time.AfterFunc(goodbye, a.cut)
+		defer impatient.Stop()
+		a.client.Disconnect()
+		a.cut()
+	})
+}
+
+// handle receives all that whatsmeow reports. False: not acknowledged to WhatsApp. whatsmeow would take a panic for
+// success.
+func (a *account) handle(event any) (ok bool) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			a.log.Error("a handler panicked", "panic", problem, "stack", string(debug.Stack()))
+			ok = false
+		}
+	}()
+	if a.observe != nil {
+		a.observe(event)
+	}
+	return a.active.Load() && a.route(event)
+}
+
+func (a *account) renew(epoch int64, validFor time.Duration) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lease.epoch > epoch || a.lease.expired() {
+		return false
+	}
+	a.lease = newLease(epoch, validFor)
+	return true
+}
+
+// holds says whether the account is held under this very epoch, now.
+func (a *account) holds(epoch int64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lease.epoch == epoch && !a.lease.expired()
+}
+
+func (a *account) leaseExpired() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lease.expired()
+}
+
+// leased is the fence as the stores see it.
+func (a *account) leased() error {
+	if a.leaseExpired() || a.ctx.Err() != nil {
+		return errLease
+	}
+	return nil
+}
+
+// become makes a client that was paired just now the account of its device.
+func (a *account) become(jid types.JID, held lease) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.jid, a.lease = jid, held
+}
+
+// device is the JID of the linked device.
+func (a *account) device() types.JID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.jid
+}

@@ -1,0 +1,180 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"go.mau.fi/whatsmeow/store"
+)
+
+// looseHold is how long an exchange may last that whatsmeow begins by reading one session and need not end by writing
+// it (the answer to a retry receipt, a message to the own phone, when they fail half-way).
+const looseHold = 2 * time.Second
+
+var errNotEncrypted = errors.New("the message could not be encrypted for any device of the recipient")
+
+// guard lets one exchange at a time use the Signal sessions of an account. whatsmeow reads sessions, moves their ratchets
+// in memory and writes them back, for sending and for receiving at the same time: without the guard the one overwrites
+// what the other wrote, and messages become undecryptable on both sides.
+type guard struct {
+	slot chan struct{}
+
+	mu    sync.Mutex
+	loose *time.Timer // set while the holder is one of looseHold
+}
+
+func newGuard() *guard { return &guard{slot: make(chan struct{}, 1)} }
+
+func (g *guard) lock(ctx context.Context) error {
+	select {
+	case g.slot <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (g *guard) unlock() { <-g.slot }
+
+func (g *guard) lockLoosely(ctx context.Context) error {
+	if err := g.lock(ctx); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var timer *time.Timer
+	timer = time.AfterFunc(looseHold, func() {
+		g.mu.Lock()
+		mine := g.loose == timer
+		g.mu.Unlock()
+		if mine {
+			g.unlockLoosely()
+		}
+	})
+	g.loose = timer
+	return nil
+}
+
+func (g *guard) unlockLoosely() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.loose != nil {
+		g.loose.Stop()
+		g.loose = nil
+		g.unlock()
+	}
+}
+
+// exchange follows one outgoing message through whatsmeow: it comes back in the context of each store call.
+type exchange struct {
+	guard     *guard
+	own       string // user part of the account's own Signal addresses
+	direct    bool   // to one contact: it must be encrypted for at least one of the contact's devices
+	held      bool
+	asked     int // addresses it is to be encrypted for
+	encrypted bool
+}
+
+type (
+	exchangeKey   struct{}
+	decryptionKey struct{}
+)
+
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+func decrypting(ctx context.Context) bool { return ctx.Value(decryptionKey{}) != nil }
+
+// end releases the guard if whatsmeow gave up between reading the sessions and writing them.
+func (x *exchange) end() {
+	if x.held {
+		x.held = false
+		x.guard.unlock()
+	}
+}
+
+// reaches says whether a device that is not our own is among those encrypted for.
+func (x *exchange) reaches(sessions map[string][]byte) bool {
+	for address := range sessions {
+		user, _, _ := strings.Cut(address, ":")
+		if user != x.own {
+			return true
+		}
+	}
+	return false
+}
+
+// guardedSessions is the store through which the guard is taken: from the first read of an outgoing message to the write
+// that precedes its frame. That write is also the last moment at which an expired lease can stop the frame.
+type guardedSessions struct {
+	store.SessionStore
+	guard *guard
+	lease func() error
+}
+
+func (s guardedSessions) GetManySessions(ctx context.Context, addresses []string) (map[string][]byte, error) {
+	x := exchangeOf(ctx)
+	if x == nil {
+		return s.SessionStore.GetManySessions(ctx, addresses)
+	}
+	if err := s.guard.lock(ctx); err != nil {
+		return nil, err
+	}
+	x.held = true
+	x.asked = len(addresses)
+	sessions, err := s.SessionStore.GetManySessions(ctx, addresses)
+	if err != nil {
+		x.end()
+	}
+	return sessions, err
+}
+
+func (s guardedSessions) PutManySessions(ctx context.Context, sessions map[string][]byte) error {
+	x := exchangeOf(ctx)
+	if x == nil {
+		return s.SessionStore.PutManySessions(ctx, sessions)
+	}
+	defer x.end()
+	if x.direct && !x.reaches(sessions) {
+		return errNotEncrypted
+	}
+	if err := s.lease(); err != nil {
+		return err
+	}
+	x.encrypted = true
+	return s.SessionStore.PutManySessions(ctx, sessions)
+}
+
+func (s guardedSessions) GetSession(ctx context.Context, address string) ([]byte, error) {
+	if exchangeOf(ctx) != nil || decrypting(ctx) {
+		return s.SessionStore.GetSession(ctx, address)
+	}
+	if err := s.guard.lockLoosely(ctx); err != nil {
+		return nil, err
+	}
+	session, err := s.SessionStore.GetSession(ctx, address)
+	if err != nil {
+		s.guard.unlockLoosely()
+	}
+	return session, err
+}
+
+func (s guardedSessions) PutSession(ctx context.Context, address string, session []byte) error {
+	if exchangeOf(ctx) != nil || decrypting(ctx) {
+		return s.SessionStore.PutSession(ctx, address, session)
+	}
+	defer s.guard.unlockLoosely()
+	if err := s.lease(); err != nil {
+		return err
+	}
+	return s.SessionStore.PutSession(ctx, address, session)
+}

@@ -1,0 +1,193 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/socket"
+	"go.mau.fi/whatsmeow/types"
+
+	"chatwren/engine/enginepb"
+)
+
+const (
+	sendTimeout = 20 * time.Second
+	// sendGrace is how long a send may take to notice that it was given up. It can hang in a lock of whatsmeow's, or of
+	// its store's, that does.
+	sendGrace = time.Second
+)
+
+// Send passes one message to WhatsApp and says what became of it.
+func (s *door) Send(ctx context.Context, request *enginepb.SendRequest) (*enginepb.SendResponse, error) {
+	timeout := sendTimeout
+	if request.TimeoutMs > 0 {
+		timeout = time.Duration(request.TimeoutMs) * time.Millisecond
+	}
+	to, err := recipient(request.To)
+	if err != nil {
+		return invalid(err), nil
+	}
+	if request.Id == "" {
+		return invalid(errors.New("a message needs an id")), nil
+	}
+	message, err := outbound(request.Text, request.Media)
+	if err != nil {
+		return invalid(err), nil
+	}
+	a, refused := s.engine.sender(request.Account, request.Epoch)
+	if refused != nil {
+		return refused, nil
+	}
+	return a.send(ctx, request.Epoch, to, request.Id, message, timeout), nil
+}
+
+// sender is the account to send with, or why there is none.
+func (e *Engine) sender(id string, epoch int64) (*account, *enginepb.SendResponse) {
+	a, highest := e.account(id)
+	switch {
+	case highest > epoch:
+		return nil, notSent(enginepb.SendResponse_NotSent_FENCED, "a newer epoch is known")
+	case a == nil:
+		return nil, notSent(enginepb.SendResponse_NotSent_NOT_OPEN, "")
+	}
+	return a, a.refusal(epoch)
+}
+
+// refusal says why nothing may or can be sent now; nil if it can.
+func (a *account) refusal(epoch int64) *enginepb.SendResponse {
+	switch {
+	case !a.holds(epoch):
+		return notSent(enginepb.SendResponse_NotSent_FENCED, errLease.Error())
+	case !a.ready():
+		return notSent(enginepb.SendResponse_NotSent_NOT_CONNECTED, "")
+	}
+	return nil
+}
+
+// ready says whether the connection can take a message. whatsmeow calls itself logged in before WhatsApp takes any, and
+// still does after the connection broke.
+func (a *account) ready() bool { return a.online.Load() && a.client.IsLoggedIn() }
+
+// send waits for its turn and sends. What may not be sent is refused here, before it stands in whatsmeow's own queue,
+// which nothing leads out of.
+func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string, message *waE2E.Message, timeout time.Duration) *enginepb.SendResponse {
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	select {
+	case a.turn <- struct{}{}:
+	case <-deadline.C:
+		return notSent(enginepb.SendResponse_NotSent_LOCAL, "the message before it takes too long")
+	case <-a.ctx.Done():
+		return notSent(enginepb.SendResponse_NotSent_NOT_OPEN, "")
+	case <-ctx.Done():
+		return notSent(enginepb.SendResponse_NotSent_LOCAL, "given up by the caller")
+	}
+	if refused := a.refusal(epoch); refused != nil {
+		<-a.turn
+		return refused
+	}
+	// From here on the caller's going away changes nothing: what is on its way should end with a known outcome.
+	sending, cancel := context.WithTimeout(a.ctx, timeout)
+	done := make(chan *enginepb.SendResponse, 1)
+	go func() {
+		defer cancel()
+		defer func() { <-a.turn }()
+		done <- a.transmit(sending, to, id, message, timeout)
+	}()
+	select {
+	case response := <-done:
+		return response
+	case <-sending.Done():
+	}
+	select {
+	case response := <-done:
+		return response
+	case <-time.After(sendGrace):
+		return unknown("no outcome in time")
+	}
+}
+
+func (a *account) transmit(ctx context.Context, to types.JID, id string, message *waE2E.Message, timeout time.Duration) *enginepb.SendResponse {
+	x := &exchange{guard: a.guard, own: a.client.Store.GetLID().SignalAddressUser(), direct: a.direct(to)}
+	defer x.end()
+	sent, err := a.client.SendMessage(withExchange(ctx, x), to, message, whatsmeow.SendRequestExtra{ID: id, Timeout: timeout})
+	if err == nil && x.direct && x.asked > 0 && !x.encrypted {
+		err = errNotEncrypted // WhatsApp took a message that no device can read
+	}
+	if err != nil {
+		return failure(err, sent.DebugTimings.Send > 0)
+	}
+	return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_Sent_{
+		Sent: &enginepb.SendResponse_Sent{ServerTime: sent.Timestamp.UnixMilli()},
+	}}
+}
+
+// direct says whether `to` is one contact that is not the account itself.
+func (a *account) direct(to types.JID) bool {
+	return to.Server != types.GroupServer && to.User != a.client.Store.GetJID().User && to.User != a.client.Store.GetLID().User
+}
+
+// failure types an error of whatsmeow's. onWire: the frame was handed to the socket, so that it may be out, unless the
+// socket was found closed.
+func failure(err error, onWire bool) *enginepb.SendResponse {
+	var code int
+	switch {
+	case errors.Is(err, errNotEncrypted):
+		return notSent(enginepb.SendResponse_NotSent_LOCAL, err.Error())
+	case errors.Is(err, errLease):
+		return notSent(enginepb.SendResponse_NotSent_FENCED, err.Error())
+	case errors.Is(err, whatsmeow.ErrServerReturnedError):
+		if _, scanErr := fmt.Sscanf(strings.TrimPrefix(err.Error(), whatsmeow.ErrServerReturnedError.Error()), "%d", &code); scanErr != nil {
+			return unknown(err.Error())
+		}
+		return rejected(code, err)
+	case errors.Is(err, whatsmeow.ErrNotConnected), errors.Is(err, socket.ErrSocketClosed):
+		return notSent(enginepb.SendResponse_NotSent_NOT_CONNECTED, err.Error())
+	case errors.Is(err, socket.ErrFrameTooLarge):
+		return invalid(err)
+	case onWire:
+		return unknown(err.Error())
+	case strings.HasPrefix(err.Error(), "no LID found for"): // not typed by whatsmeow
+		return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_NotOnWhatsapp{
+			NotOnWhatsapp: &enginepb.SendResponse_NotOnWhatsApp{},
+		}}
+	case errors.Is(err, whatsmeow.ErrNotInGroup):
+		return rejected(403, err)
+	case errors.Is(err, whatsmeow.ErrGroupNotFound):
+		return rejected(404, err)
+	}
+	var disconnected *whatsmeow.DisconnectedError
+	if errors.As(err, &disconnected) {
+		return notSent(enginepb.SendResponse_NotSent_NOT_CONNECTED, err.Error())
+	}
+	return notSent(enginepb.SendResponse_NotSent_LOCAL, err.Error())
+}
+
+func notSent(reason enginepb.SendResponse_NotSent_Reason, detail string) *enginepb.SendResponse {
+	return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_NotSent_{
+		NotSent: &enginepb.SendResponse_NotSent{Reason: reason, Detail: detail},
+	}}
+}
+
+func unknown(detail string) *enginepb.SendResponse {
+	return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_Unknown_{
+		Unknown: &enginepb.SendResponse_Unknown{Detail: detail},
+	}}
+}
+
+func rejected(code int, err error) *enginepb.SendResponse {
+	return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_Rejected_{
+		Rejected: &enginepb.SendResponse_Rejected{Code: int32(code), Detail: err.Error()},
+	}}
+}
+
+func invalid(err error) *enginepb.SendResponse {
+	return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_Invalid_{
+		Invalid: &enginepb.SendResponse_Invalid{Detail: err.Error()},
+	}}
+}

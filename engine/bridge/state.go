@@ -1,0 +1,124 @@
+package bridge
+
+import (
+	"time"
+
+	"go.mau.fi/whatsmeow/types/events"
+
+	"chatwren/engine/enginepb"
+)
+
+// route passes one of whatsmeow's events on. False: not acknowledged to WhatsApp.
+func (a *account) route(event any) bool {
+	switch event := event.(type) {
+	case *events.Message:
+		return a.store(a.inbound(event))
+	case *events.Receipt:
+		return a.store(a.receipt(event))
+	case *events.UndecryptableMessage:
+		a.post(undecryptable(event))
+	case *events.JoinedGroup:
+		a.post(&enginepb.Event{Event: &enginepb.Event_GroupChange_{GroupChange: &enginepb.Event_GroupChange{}}})
+	case *events.GroupInfo:
+		a.post(a.groupChange(event))
+	case *events.PushNameSetting:
+		a.post(&enginepb.Event{Event: &enginepb.Event_PushName_{
+			PushName: &enginepb.Event_PushName{Name: event.Action.GetName()},
+		}})
+	default:
+		a.connection(event)
+	}
+	return true
+}
+
+// store passes an event on and waits until the worker has stored it. Events without an ack, and none at all, are done at
+// once.
+func (a *account) store(event *enginepb.Event) bool {
+	if event == nil {
+		return true
+	}
+	event.Account = a.id
+	if !event.NeedsAck {
+		a.engine.hub.post(event)
+		return true
+	}
+	ok := a.engine.hub.deliver(a.ctx, event)
+	if a.ctx.Err() == nil {
+		a.again.after(a, ok)
+	}
+	return ok
+}
+
+func (a *account) post(event *enginepb.Event) {
+	if event != nil {
+		event.Account = a.id
+		a.engine.hub.post(event)
+	}
+}
+
+// connection follows the state of the connection. The states that end it for good, or until Open, are whatsmeow's too.
+func (a *account) connection(event any) {
+	switch event := event.(type) {
+	case *events.Connected, *events.KeepAliveRestored:
+		a.online.Store(true)
+		a.report(&enginepb.Event_State{Kind: enginepb.Event_State_CONNECTED, PushName: a.client.Store.PushName})
+	case *events.Disconnected:
+		a.offline("connection lost")
+	case *events.KeepAliveTimeout:
+		if event.ErrorCount == 1 {
+			a.offline("no answer to keep-alive")
+		}
+	case *events.StreamReplaced:
+		a.park(&enginepb.Event_State{Kind: enginepb.Event_State_REPLACED})
+	case *events.TemporaryBan:
+		state := &enginepb.Event_State{Kind: enginepb.Event_State_BANNED, Code: int32(event.Code)}
+		if event.Expire > 0 {
+			state.ExpiresAt = time.Now().Add(event.Expire).UnixMilli()
+		}
+		a.park(state)
+	case *events.ConnectFailure:
+		a.park(&enginepb.Event_State{
+			Kind: enginepb.Event_State_CONNECT_FAILURE, Code: int32(event.Reason), Detail: event.Message,
+		})
+	case *events.ClientOutdated:
+		a.online.Store(false)
+		a.engine.work.Go(a.update) // not here: asking for the version takes its time
+	case *events.LoggedOut:
+		// whatsmeow is about to forget the keys too, but the end of the account may come first.
+		a.forget()
+		a.engine.dismiss(a)
+		a.report(&enginepb.Event_State{Kind: enginepb.Event_State_LOGGED_OUT, Code: int32(event.Reason)})
+	}
+}
+
+// update connects again with a newer protocol version, if there is one.
+func (a *account) update() {
+	if a.engine.version.refresh(a.ctx, *a.named.Load()) {
+		a.connect()
+		return
+	}
+	a.park(&enginepb.Event_State{Kind: enginepb.Event_State_OUTDATED})
+}
+
+func (a *account) offline(detail string) {
+	a.online.Store(false)
+	a.report(&enginepb.Event_State{Kind: enginepb.Event_State_DISCONNECTED, Detail: detail})
+}
+
+// park reports a state out of which only Open leads.
+func (a *account) park(state *enginepb.Event_State) {
+	a.online.Store(false)
+	a.parked.Store(true)
+	a.report(state)
+}
+
+func (a *account) report(state *enginepb.Event_State) {
+	if !a.active.Load() && state.Kind != enginepb.Event_State_LOGGED_OUT {
+		return
+	}
+	a.engine.hub.post(stateEvent(a.id, state))
+}
+
+func stateEvent(account string, state *enginepb.Event_State) *enginepb.Event {
+	return &enginepb.Event{Account: account, NeedsAck: true, Event: &enginepb.Event_State_{State: state}}
+}

@@ -1,0 +1,173 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// patience is how often work fails that the database can be reached for, before its error is believed.
+const patience = 5
+
+// keeper wraps the stores of one device: the guard, the fence, and waiting for the database.
+type keeper struct {
+	database *database
+	guard    *guard
+	lease    func() error // an error once this process may no longer act for the account
+	log      *slog.Logger
+}
+
+// adopt puts the wrappers around a device's stores. Until it is paired a device has none: saving it makes them, and
+// whatever arrives first after that finds the wrappers in place.
+func (k *keeper) adopt(device *store.Device) {
+	device.Container = keptContainer{device.Container, k}
+	if device.Initialized {
+		k.wrapStores(device)
+	}
+}
+
+func (k *keeper) wrapStores(device *store.Device) {
+	device.Sessions = guardedSessions{device.Sessions, k.guard, k.lease}
+	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k}
+	device.LIDs = keptLIDs{device.LIDs, k}
+}
+
+// notNow marks an error so that whatsmeow leaves the stanza unacknowledged: WhatsApp delivers it again after a
+// reconnect. whatsmeow does so for a cancelled context only.
+func notNow(err error) error { return fmt.Errorf("%w: %w", context.Canceled, err) }
+
+// patiently repeats work that failed because the database was away.
+func (k *keeper) patiently(ctx context.Context, work func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := work()
+		if err == nil {
+			return nil
+		}
+		if attempt == 1 {
+			k.log.Warn("waiting for the database", "error", err.Error())
+		}
+		reached := k.database.sql.PingContext(ctx) == nil
+		if !reached {
+			attempt = 1
+		}
+		if attempt >= patience || !k.database.await(ctx) {
+			return notNow(err)
+		}
+	}
+}
+
+type keptContainer struct {
+	store.DeviceContainer
+	keeper *keeper
+}
+
+func (c keptContainer) PutDevice(ctx context.Context, device *store.Device) error {
+	fresh := !device.Initialized
+	err := c.DeviceContainer.PutDevice(ctx, device)
+	if fresh && device.Initialized { // the stores were made just now, and the container was set back
+		device.Container = c
+		c.keeper.wrapStores(device)
+	}
+	return err
+}
+
+// keptEvents is the buffer of decrypted events. Looking a message up, decrypting it and noting that it was decrypted is
+// one exchange under the guard, and one transaction, which waits until the database is there: a message that could not
+// be noted must not be acknowledged.
+type keptEvents struct {
+	store.EventBuffer
+	keeper  *keeper
+	current [32]byte // the message that the holder of the guard is at
+}
+
+// GetBufferedEvent keeps the guard if the message is new: whatsmeow then calls DoDecryptionTxn at once.
+func (b *keptEvents) GetBufferedEvent(ctx context.Context, hash [32]byte) (*store.BufferedEvent, error) {
+	if err := b.keeper.lease(); err != nil {
+		return nil, notNow(err)
+	}
+	if err := b.keeper.guard.lock(ctx); err != nil {
+		return nil, notNow(err)
+	}
+	var found *store.BufferedEvent
+	err := b.keeper.patiently(ctx, func() (err error) {
+		found, err = b.EventBuffer.GetBufferedEvent(ctx, hash)
+		return err
+	})
+	if err != nil || found != nil {
+		b.keeper.guard.unlock()
+		return found, err
+	}
+	b.current = hash
+	return nil, nil
+}
+
+func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.Context) error) error {
+	defer b.keeper.guard.unlock()
+	hash := b.current
+	var undecryptable error
+	begun := false
+	err := b.keeper.patiently(ctx, func() error {
+		if err := b.keeper.lease(); err != nil {
+			undecryptable = notNow(err)
+			return nil
+		}
+		if begun {
+			// The transaction that failed may have been committed all the same: the session would have moved on.
+			found, err := b.EventBuffer.GetBufferedEvent(ctx, hash)
+			if err != nil || found != nil {
+				return err
+			}
+		}
+		begun = true
+		err := b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+			ctx = context.WithValue(ctx, decryptionKey{}, true)
+			err := decrypt(ctx)
+			if err != nil && b.keeper.database.answers(ctx) {
+				undecryptable = err // no fault of the database: every statement of this transaction went through
+			}
+			return err
+		})
+		if undecryptable != nil {
+			return nil
+		}
+		return err
+	})
+	if undecryptable != nil {
+		return undecryptable
+	}
+	return err
+}
+
+// DeleteOldOutgoingEvents does nothing: whatsmeow calls it with each message, forgetting when it did so last. See
+// cleanHourly.
+func (*keptEvents) DeleteOldOutgoingEvents(context.Context) error { return nil }
+
+// DeleteOldBufferedHashes does nothing: whatsmeow calls it once for each account, for the rows of all. See cleanHourly.
+func (*keptEvents) DeleteOldBufferedHashes(context.Context) error { return nil }
+
+// keptLIDs waits for the database where an inbound message is to be decrypted: with no address found it would be
+// decrypted with the wrong session, fail, and be acknowledged.
+type keptLIDs struct {
+	store.LIDStore
+	keeper *keeper
+}
+
+func (l keptLIDs) GetLIDForPN(ctx context.Context, pn types.JID) (lid types.JID, err error) {
+	if exchangeOf(ctx) != nil || pn.Server != types.DefaultUserServer {
+		return l.LIDStore.GetLIDForPN(ctx, pn)
+	}
+	err = l.keeper.patiently(ctx, func() (err error) {
+		lid, err = l.LIDStore.GetLIDForPN(ctx, pn)
+		return err
+	})
+	return lid, err
+}
+
+// answers says whether the transaction in ctx is still good.
+func (d *database) answers(ctx context.Context) bool {
+	_, err := d.queries.Exec(ctx, "SELECT 1")
+	return err == nil
+}
