@@ -51,6 +51,10 @@ func (s *Server) phonesHandler() http.Handler {
 	route("POST /groups", s.postGroup)
 	route("PATCH /groups/{id}", s.patchGroup)
 	route("GET /stats", s.getStats)
+	route("POST /qr/decode", s.decodeQR)
+	mux.HandleFunc("GET /phones/{number}/messages/{id}/media", s.serveMessageMedia)
+	mux.Handle("GET /page/", pageHandler())
+	mux.Handle("GET /{$}", pageHandler())
 	mux.HandleFunc("GET /events", s.serveEvents)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, nil, notFound("there is nothing at %s %s", r.Method, r.URL.Path))
@@ -315,4 +319,41 @@ func (s *Server) getStats(*http.Request) (any, error) {
 		"delivered": s.stats.delivered.Load(), "receipts": s.stats.receipts.Load(),
 		"undecryptable": s.stats.undecryptable.Load(), "rejected": s.stats.rejected.Load(), "dropped": s.stats.dropped.Load(),
 	}, nil
+}
+
+// decodeQR reads the text of the QR code in a picture.
+func (s *Server) decodeQR(r *http.Request) (any, error) {
+	picture, err := io.ReadAll(io.LimitReader(r.Body, 32<<20))
+	if err != nil {
+		return nil, badRequest("the body cannot be read")
+	}
+	text, err := readQR(picture)
+	if err != nil {
+		return nil, badRequest("%s", err)
+	}
+	return map[string]string{"text": text}, nil
+}
+
+// serveMessageMedia serves what a phone shows as the attachment of a message. The query names who sent it.
+func (s *Server) serveMessageMedia(w http.ResponseWriter, r *http.Request) {
+	p, err := s.requestPhone(r)
+	if err != nil {
+		s.answer(w, nil, err)
+		return
+	}
+	for _, m := range p.history() {
+		if m.ID != r.PathValue("id") || m.From != r.URL.Query().Get("from") || m.Media == nil {
+			continue
+		}
+		content, err := s.media.open(&m.Media.source)
+		if err != nil {
+			break
+		}
+		w.Header().Set("Content-Security-Policy", "sandbox") // it is somebody else's content
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Content-Type", m.Media.Mimetype)
+		_, _ = w.Write(content)
+		return
+	}
+	s.answer(w, nil, notFound("there is no such attachment"))
 }

@@ -64,7 +64,7 @@ func (s *Server) unlink(who address, byPhone bool) bool {
 	}
 	s.log.Info("companion unlinked", "companion", who, "by_phone", byPhone)
 	s.events.publish("companion", s.companionEvent(who))
-	s.devicesChanged(who.number)
+	s.devicesChanged(who)
 	return true
 }
 
@@ -93,11 +93,13 @@ func (s *Server) devicesLocked(number string) []address {
 	return devices
 }
 
-// devicesChanged tells those who may have cached a number's list of devices: its own companions, which get the list,
-// and the companions that asked for it, which forget theirs.
-func (s *Server) devicesChanged(number string) {
+// devicesChanged tells those who may have cached the list of devices of a number, to which this one was added or from
+// which it was removed: the number's other companions, which get the list, and those that asked for it, which forget
+// theirs.
+func (s *Server) devicesChanged(changed address) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	number := changed.number
 	devices := s.devicesLocked(number)
 	pns := make([]types.JID, 0, len(devices))
 	children := make([]waBinary.Node, 0, len(devices))
@@ -107,7 +109,9 @@ func (s *Server) devicesChanged(number string) {
 	}
 	own := waBinary.Node{Tag: "devices", Attrs: waBinary.Attrs{"dhash": participantHash(pns)}, Content: children}
 	for _, device := range devices[1:] {
-		s.deliverLocked(s.companions[device], notification(address{number, 0}.pn(), "account_sync", own))
+		if device != changed {
+			s.deliverLocked(s.companions[device], notification(address{number, 0}.pn(), "account_sync", own))
+		}
 	}
 	watchers := s.watchers[number]
 	delete(s.watchers, number)

@@ -356,7 +356,7 @@ func (s *Server) addCompanion(r companionRecord) error {
 	s.mu.Unlock()
 	s.log.Info("companion linked", "companion", who, "platform", r.Platform)
 	s.events.publish("companion", s.companionEvent(who))
-	s.devicesChanged(who.number)
+	s.devicesChanged(who)
 	s.phone(who.number).welcome(who)
 	return nil
 }
