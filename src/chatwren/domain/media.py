@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-MEBIBYTE = 1024 * 1024
+MEGABYTE = 1_000_000
 HEAD_BYTES = 4096
 """How much of a file's beginning `recognise` wants."""
 
@@ -33,21 +33,24 @@ class MediaKind(StrEnum):
 
 
 MAX_BYTES = {
-    MediaKind.IMAGE: 16 * MEBIBYTE,
-    MediaKind.VIDEO: 16 * MEBIBYTE,
-    MediaKind.AUDIO: 16 * MEBIBYTE,
-    MediaKind.DOCUMENT: 100 * MEBIBYTE,
+    MediaKind.IMAGE: 16 * MEGABYTE,
+    MediaKind.VIDEO: 16 * MEGABYTE,
+    MediaKind.AUDIO: 16 * MEGABYTE,
+    MediaKind.DOCUMENT: 100 * MEGABYTE,
 }
 """The largest file of each kind that goes out."""
 
-MAX_IMAGE_UPLOAD_BYTES = 25 * MEBIBYTE
+MAX_IMAGE_UPLOAD_BYTES = 25 * MEGABYTE
 """The largest image accepted; over `MAX_BYTES` it is scaled."""
 
 MAX_IMAGE_EDGE = 4096
 """Pixels of an image's longer side; a longer one is scaled. WhatsApp's apps scale to less when they send."""
 
-MAX_IMAGE_PIXELS = 64_000_000
-"""Pixels of an image accepted: decoded it takes 3 or 4 bytes each, however small its file."""
+MAX_IMAGE_PIXELS = 52_000_000
+"""Pixels of an image accepted, whatever the size of its file: a phone's 50-megapixel camera makes 8192 x 6144."""
+
+UNKNOWN_TYPE = "application/octet-stream"
+"""The type of a document whose content says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Recognised:
 
     Attributes:
         kind: how WhatsApp would show it. An image may be of a format that has to be converted first.
-        mimetype: by its content; `application/octet-stream` where that says nothing.
+        mimetype: by its content; `UNKNOWN_TYPE` where that says nothing.
         extension: usual for that type, without dot; "" for an unknown file without one.
     """
 
@@ -136,12 +139,11 @@ _TEXTS = {
     "xml": "application/xml",
     "svg": "image/svg+xml",
 }
-_UNKNOWN = "application/octet-stream"
 # Containers of many formats, of which the name tells the one; else the type and extension at the end.
 _CONTAINERS = [
     (b"PK\x03\x04", _ZIPPED, "application/zip", "zip"),
     (b"PK\x05\x06", _ZIPPED, "application/zip", "zip"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE, _UNKNOWN, ""),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE, UNKNOWN_TYPE, ""),
     (b"II*\0", _TAGGED_IMAGES, "image/tiff", "tif"),
     (b"MM\0*", _TAGGED_IMAGES, "image/tiff", "tif"),
 ]
@@ -167,7 +169,7 @@ def recognise(head: bytes, file_name: str | None) -> Recognised:
             return Recognised(_DOCUMENT, formats.get(extension, mimetype), extension or usual)
     if _is_text(head, named_so=extension in _TEXTS):
         return Recognised(_DOCUMENT, _TEXTS.get(extension, "text/plain"), extension or "txt")
-    return Recognised(_DOCUMENT, _UNKNOWN, extension)
+    return Recognised(_DOCUMENT, UNKNOWN_TYPE, extension)
 
 
 def safe_file_name(name: str | None, extension: str) -> str:
