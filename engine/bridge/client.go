@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"go.mau.fi/whatsmeow"
@@ -39,8 +40,8 @@ func (e *Engine) newClient(ctx context.Context, device *store.Device, log *slog.
 
 // configure sets what whatsmeow keeps for the whole process, such as the name that the phone shows in its list of linked
 // devices.
-func configure() {
+var configure = sync.OnceFunc(func() {
 	whatsmeow.KeepAliveMaxFailTime = silence
 	store.DeviceProps.Os = proto.String("Chatwren")
 	store.DeviceProps.PlatformType = waCompanionReg.DeviceProps_CHROME.Enum()
-}
+})

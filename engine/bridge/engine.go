@@ -9,6 +9,7 @@ package bridge
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -99,8 +100,13 @@ func (e *Engine) Close() {
 	e.database.close()
 }
 
-// setRootKey makes this process trust another server than WhatsApp's. The key is whatsmeow's only global of that kind:
-// a process talks to one of them, never to both.
+// pinned is the root key of this process. whatsmeow keeps it in a global: a process talks to WhatsApp or to another
+// server, never to both.
+var pinned struct {
+	sync.Mutex
+	key string
+}
+
 func setRootKey(text string) error {
 	if text == "" {
 		return nil
@@ -109,7 +115,16 @@ func setRootKey(text string) error {
 	if err != nil || len(key) != len(whatsmeow.WACertPubKey) {
 		return fmt.Errorf("root key: want %d bytes in hex", len(whatsmeow.WACertPubKey))
 	}
-	copy(whatsmeow.WACertPubKey[:], key)
+	pinned.Lock()
+	defer pinned.Unlock()
+	switch pinned.key {
+	case "":
+		copy(whatsmeow.WACertPubKey[:], key)
+		pinned.key = string(key)
+	case string(key):
+	default:
+		return errors.New("root key: this process has pinned another")
+	}
 	return nil
 }
 

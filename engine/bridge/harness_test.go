@@ -466,8 +466,8 @@ func (n *node) mustSend(l linked, to, text string) (id string) {
 
 // phoneMessage is a message as a simulated phone shows it.
 type phoneMessage struct {
-	ID, From, To, Text string
-	Media              *struct {
+	ID, From, To, Text, Receipt string
+	Media                       *struct {
 		Mimetype, SHA256 string
 		Size             int
 	}
