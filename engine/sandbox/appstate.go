@@ -3,6 +3,7 @@ package sandbox
 import (
 	"strconv"
 
+	"go.mau.fi/whatsmeow/appstate"
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waServerSync"
 	"google.golang.org/protobuf/proto"
@@ -32,6 +33,8 @@ func (c *connection) handleAppState(node *waBinary.Node) {
 		if patch, ok := wanted.GetOptionalChildByTag("patch"); ok {
 			data, _ := patch.Content.([]byte)
 			accepted = c.server.addPatch(key, since, data, c.companion)
+			p := c.server.phone(key.number)
+			p.actor.post(func() { p.readState(appstate.WAPatchName(key.name)) })
 		}
 		answers = append(answers, c.server.collection(key, since, accepted))
 	}
@@ -43,13 +46,10 @@ func (c *connection) handleAppState(node *waBinary.Node) {
 func (s *Server) collection(key collectionKey, since uint64, accepted bool) waBinary.Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	version := uint64(len(s.patches[key]))
 	var patches []waBinary.Node
-	version := uint64(0)
-	for _, patch := range s.patches[key] {
-		version = patch.Version
-		if patch.Version > since {
-			patches = append(patches, waBinary.Node{Tag: "patch", Content: patch.Data})
-		}
+	for _, patch := range s.patches[key][min(since, version):] {
+		patches = append(patches, waBinary.Node{Tag: "patch", Content: patch.Data})
 	}
 	attrs := waBinary.Attrs{"name": key.name, "version": strconv.FormatUint(version, 10), "type": "result"}
 	children := []waBinary.Node{{Tag: "patches", Content: patches}}
@@ -58,6 +58,13 @@ func (s *Server) collection(key collectionKey, since uint64, accepted bool) waBi
 		children = append(children, waBinary.Node{Tag: "error", Attrs: waBinary.Attrs{"code": "409", "text": "conflict"}})
 	}
 	return waBinary.Node{Tag: "collection", Attrs: attrs, Content: children}
+}
+
+// patchesSince returns the patches of a collection after a version.
+func (s *Server) patchesSince(key collectionKey, since uint64) []storedPatch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.patches[key][min(since, uint64(len(s.patches[key]))):]
 }
 
 // addPatch stores the next version of a collection and tells the account's other companions. It reports whether the

@@ -273,6 +273,8 @@ var testSeed seed
 
 func TestMain(m *testing.M) {
 	_, _ = rand.Read(testSeed[:])
+	whatsmeow.KeepAliveIntervalMin, whatsmeow.KeepAliveIntervalMax = time.Second, 1500*time.Millisecond
+	whatsmeow.KeepAliveResponseDeadline = 500 * time.Millisecond
 	whatsmeow.WACertPubKey = *testSeed.keyPair("root").Pub
 	m.Run()
 }
@@ -289,7 +291,7 @@ func newClient(t *testing.T, address string, device *store.Device) *client {
 		log = waLog.Stdout(t.Name(), "DEBUG", false)
 	}
 	c := &client{Client: whatsmeow.NewClient(device, log), t: t, changed: make(chan struct{})}
-	c.SynchronousAck = true
+	c.SynchronousAck, c.EmitAppStateEventsOnFullSync = true, true
 	routed := &http.Client{Transport: transport}
 	c.SetPreLoginHTTPClient(routed)
 	c.SetWebsocketHTTPClient(routed)

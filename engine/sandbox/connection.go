@@ -42,6 +42,10 @@ type connection struct {
 
 // serveSocket accepts a client's WebSocket.
 func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
+	if s.faults.away("") {
+		http.Error(w, "away", http.StatusServiceUnavailable)
+		return
+	}
 	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the Origin is web.whatsapp.com, whatever the address
 		CompressionMode:    websocket.CompressionDisabled,
@@ -81,6 +85,9 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		defer s.endPairing(c)
 	} else {
 		who := address{strconv.FormatUint(payload.GetUsername(), 10), uint16(payload.GetDevice())}
+		if s.faults.away(who.number) {
+			return
+		}
 		if refusal := s.login(c, who, static); refusal != nil {
 			s.log.Info("login refused", "companion", who, "reason", refusal.reason)
 			c.fail(ctx, *refusal)
@@ -233,13 +240,20 @@ func (c *connection) linger(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// streamError sends <stream:error>. The client hangs up; closing first would race with its reading.
+// restartCode is the stream error after which the client itself hangs up and connects anew.
+const restartCode = "515"
+
+// streamError sends <stream:error>, and cuts the connection a while later; after a restart the client does it: closing
+// first would race with its reading.
 func (c *connection) streamError(code, conflict string) {
 	node := waBinary.Node{Tag: "stream:error", Attrs: waBinary.Attrs{"code": code}}
 	if conflict != "" {
 		node.Content = []waBinary.Node{{Tag: "conflict", Attrs: waBinary.Attrs{"type": conflict}}}
 	}
 	c.send(node)
+	if code != restartCode {
+		time.AfterFunc(failureLinger, c.cancel)
+	}
 }
 
 func unixNow() string { return strconv.FormatInt(time.Now().Unix(), 10) }

@@ -95,3 +95,21 @@ func (p *phone) applyChange(shown *message, change *waE2E.ProtocolMessage) {
 	p.mu.Unlock()
 	p.publish(changed)
 }
+
+// setDisappearing notes the timer of the chat in which a message stands.
+func (p *phone) setDisappearing(in *message, seconds uint32) {
+	other := in.partner(p.number)
+	if err := p.change(func(settings *phoneSettings) {
+		timers := map[string]uint32{}
+		for number, timer := range settings.Disappearing {
+			timers[number] = timer
+		}
+		delete(timers, other)
+		if seconds != 0 {
+			timers[other] = seconds
+		}
+		settings.Disappearing = timers
+	}); err != nil {
+		p.server.log.Warn("a timer is not kept", "phone", p.number, "error", err)
+	}
+}

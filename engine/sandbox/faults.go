@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"strconv"
 	"sync"
 	"time"
 )
@@ -35,17 +36,29 @@ func (f *fault) delay() time.Duration { return time.Duration(f.Milliseconds) * t
 
 // faults are the faults under way.
 type faults struct {
-	mu      sync.Mutex
-	waiting []*fault
+	mu        sync.Mutex
+	waiting   []*fault
+	awayUntil map[string]time.Time // by number, "" for everybody
 }
 
-func newFaults() *faults { return &faults{} }
+func newFaults() *faults { return &faults{awayUntil: map[string]time.Time{}} }
 
-// add makes a fault strike at its next occasions.
-func (f *faults) add(added fault) {
+// away tells whether new connections are refused: of a number, or with "" all of them.
+func (f *faults) away(number string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return time.Now().Before(f.awayUntil[number])
+}
+
+// add makes a fault strike at its next occasions.
+func (f *faults) add(added fault) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.waiting) >= maxWaiting {
+		return conflict("%d faults wait already: end them first", maxWaiting)
+	}
 	f.waiting = append(f.waiting, &added)
+	return nil
 }
 
 // clear ends all faults.
@@ -53,6 +66,7 @@ func (f *faults) clear() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.waiting = nil
+	clear(f.awayUntil)
 }
 
 // list returns the faults that still wait.
@@ -103,7 +117,100 @@ func (f *faults) onLogin(number string) *failure {
 	}
 	refusal := &failure{reason: struck.Code}
 	if struck.Code == 402 {
-		refusal.code, refusal.expire = 101, struck.Milliseconds/1000
+		refusal.code, refusal.expire = banTooManyPeople, struck.Milliseconds/1000
 	}
 	return refusal
+}
+
+const (
+	banTooManyPeople = 101 // the code of a temporary ban for writing to too many people
+	maxFaultCount    = 1_000_000
+	maxFaultDelay    = 10 * 60 * 1000 // milliseconds
+	maxWaiting       = 1000
+)
+
+// defaultCodes are the codes of faults that name none.
+var defaultCodes = map[faultKind]int{faultReject: codeRestricted, faultFailure: 503, faultStreamError: 503}
+
+// inject makes a fault strike: at once, or at its next occasions.
+func (s *Server) inject(f fault) error {
+	switch {
+	case f.Phone != "" && !validNumber(f.Phone):
+		return badRequest("\"phone\" is a number of 7 to 15 digits, or absent for every phone")
+	case f.Count < 0 || f.Count > maxFaultCount || f.Milliseconds < 0 || f.Milliseconds > maxFaultDelay:
+		return badRequest("\"count\" is 1 to %d, \"milliseconds\" 0 to %d", maxFaultCount, maxFaultDelay)
+	case f.Code < 0 || f.Code > 999:
+		return badRequest("\"code\" is 1 to 999")
+	}
+	f.Count = max(f.Count, 1)
+	if f.Code == 0 {
+		f.Code = defaultCodes[f.Kind]
+	}
+	switch f.Kind {
+	case faultReject, faultNoAck, faultSlowAck, faultGarble, faultLateReceipts, faultRepeat, faultNoPong:
+		return s.faults.add(f)
+	case faultFailure:
+		if err := s.faults.add(f); err != nil {
+			return err
+		}
+		s.eachLive(f.Phone, func(c *connection) { c.cancel() })
+	case faultDrop:
+		s.faults.stayAway(f.Phone, f.delay())
+		s.eachLive(f.Phone, func(c *connection) { c.cancel() })
+	case faultUnlink:
+		s.unlinkAll(f.Phone)
+	case faultStreamError:
+		switch f.Code {
+		case 401:
+			s.unlinkAll(f.Phone)
+		case 409:
+			s.eachLive(f.Phone, func(c *connection) { c.streamError("409", "replaced") })
+		default:
+			s.eachLive(f.Phone, func(c *connection) { c.streamError(strconv.Itoa(f.Code), "") })
+		}
+	default:
+		return badRequest("%q is no kind of fault", f.Kind)
+	}
+	return nil
+}
+
+func (f *faults) stayAway(number string, duration time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.awayUntil[number] = time.Now().Add(duration)
+}
+
+// eachLive calls a function for each connection: of a number's companions, or with "" for all, those that show a QR
+// code included.
+func (s *Server) eachLive(number string, do func(*connection)) {
+	s.mu.Lock()
+	found := map[*connection]struct{}{}
+	for who, c := range s.companions {
+		if c.live != nil && (number == "" || who.number == number) {
+			found[c.live] = struct{}{}
+		}
+	}
+	if number == "" {
+		for _, c := range s.refs {
+			found[c] = struct{}{}
+		}
+	}
+	s.mu.Unlock()
+	for c := range found {
+		do(c)
+	}
+}
+
+func (s *Server) unlinkAll(number string) {
+	s.mu.Lock()
+	var all []address
+	for who := range s.companions {
+		if number == "" || who.number == number {
+			all = append(all, who)
+		}
+	}
+	s.mu.Unlock()
+	for _, who := range all {
+		s.unlink(who, true)
+	}
 }

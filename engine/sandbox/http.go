@@ -44,12 +44,19 @@ func (s *Server) phonesHandler() http.Handler {
 	route("GET /phones", s.listPhones)
 	route("PATCH /phones/{number}", s.patchPhone)
 	route("POST /phones/{number}/scan", s.postScan)
+	route("POST /phones/{number}/paircode", s.postPairCode)
+	route("POST /phones/{number}/contacts", s.postContact)
+	route("POST /phones/{number}/typing", s.postTyping)
+	route("POST /phones/{number}/disappearing", s.postDisappearing)
 	route("GET /phones/{number}/messages", s.listMessages)
 	route("POST /phones/{number}/messages", s.postMessage)
 	route("DELETE /phones/{number}/companions/{device}", s.deleteCompanion)
 	route("GET /groups", s.listGroups)
 	route("POST /groups", s.postGroup)
 	route("PATCH /groups/{id}", s.patchGroup)
+	route("GET /faults", s.listFaults)
+	route("POST /faults", s.postFault)
+	route("DELETE /faults", s.deleteFaults)
 	route("GET /stats", s.getStats)
 	route("POST /qr/decode", s.decodeQR)
 	mux.HandleFunc("GET /phones/{number}/messages/{id}/media", s.serveMessageMedia)
@@ -163,6 +170,7 @@ func (s *Server) patchPhone(r *http.Request) (any, error) {
 		return nil, err
 	}
 	var wish struct {
+		Name       *string `json:"name"`
 		Receipts   *string `json:"receipts"`
 		Registered *bool   `json:"registered"`
 	}
@@ -171,6 +179,14 @@ func (s *Server) patchPhone(r *http.Request) (any, error) {
 	}
 	if wish.Receipts != nil && !slices.Contains([]string{receiptsNone, receiptsDelivered, receiptsRead}, *wish.Receipts) {
 		return nil, badRequest("\"receipts\" is none, delivered or read")
+	}
+	if wish.Name != nil {
+		if *wish.Name == "" || len(*wish.Name) > 100 {
+			return nil, badRequest("\"name\" has 1 to 100 bytes")
+		}
+		if err = p.rename(*wish.Name); err != nil {
+			return nil, err
+		}
 	}
 	err = p.change(func(settings *phoneSettings) {
 		if wish.Receipts != nil {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.mau.fi/libsignal/groups"
 	"go.mau.fi/libsignal/protocol"
@@ -47,7 +48,7 @@ func (p *phone) write(ctx context.Context, to, text string) (string, error) {
 		p.keep(&shown)
 		p.mu.Unlock()
 		p.publish(shown)
-		err = p.post(m, content, shown)
+		err = p.post(m, content, func(other *phone) { other.arrive(m, shown) })
 	}); stopped != nil {
 		return "", stopped
 	}
@@ -68,8 +69,26 @@ func (p *phone) compose(m *parcel, text string) *waE2E.Message {
 	}}
 }
 
-// post sends a message to everybody who is to have it: phones get it as it is, companions encrypted.
-func (p *phone) post(m parcel, content *waE2E.Message, shown message) error {
+// setTimer makes the messages of a chat with another number disappear after so many seconds, 0 for never.
+func (p *phone) setTimer(ctx context.Context, to string, seconds uint32) error {
+	m := parcel{id: newID(), kind: "text", from: address{p.number, 0}, chat: to, at: unixNow()}
+	in := message{From: p.number, To: to}
+	content := &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
+		Type: waE2E.ProtocolMessage_EPHEMERAL_SETTING.Enum(), EphemeralExpiration: proto.Uint32(seconds),
+		EphemeralSettingTimestamp: proto.Int64(time.Now().Unix()),
+	}}
+	var err error
+	if stopped := p.do(ctx, func() {
+		p.setDisappearing(&in, seconds)
+		err = p.post(m, content, func(other *phone) { other.setDisappearing(&in, seconds) })
+	}); stopped != nil {
+		return stopped
+	}
+	return err
+}
+
+// post sends a message to everybody who is to have it: phones get it as it is, by a function, companions encrypted.
+func (p *phone) post(m parcel, content *waE2E.Message, give func(*phone)) error {
 	s := p.server
 	p.remember(m, content)
 	devices := slices.Concat(s.devicesOf(m.chat), s.devicesOf(p.number))
@@ -87,7 +106,7 @@ func (p *phone) post(m parcel, content *waE2E.Message, shown message) error {
 	for _, device := range devices {
 		if device.device == 0 {
 			if device.number != p.number {
-				s.phone(device.number).arrive(m, shown)
+				give(s.phone(device.number))
 			}
 			continue
 		}

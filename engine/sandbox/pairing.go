@@ -300,7 +300,7 @@ func (c *connection) handlePairingAnswer(node *waBinary.Node) {
 		err = c.server.addCompanion(r)
 	}
 	if err == nil {
-		c.streamError("515", "")
+		c.streamError(restartCode, "")
 	}
 	c.pairing.finish(attempt, err)
 }

@@ -43,13 +43,14 @@ func (s *Server) hand(to address, m parcel) {
 	}
 }
 
-// garbled damages the last byte of each ciphertext: part of its MAC or signature.
+// garbled damages a byte of each ciphertext: at two thirds of its length, which is in the ciphertext proper or in the
+// signature, whichever kind it is.
 func garbled(encs []waBinary.Node) []waBinary.Node {
 	damaged := slices.Clone(encs)
 	for i := range damaged {
 		if content, ok := damaged[i].Content.([]byte); ok && len(content) > 0 {
 			content = slices.Clone(content)
-			content[len(content)-1] ^= 1
+			content[len(content)*2/3] ^= 1
 			damaged[i].Content = content
 		}
 	}
