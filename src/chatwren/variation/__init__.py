@@ -1,0 +1,18 @@
+"""Text variation: the same message in other words, with no fact changed. Text in, text and changes out.
+
+One door, `vary`; what it does and what it refuses to touch is told in docs/variation.md.
+"""
+
+from chatwren.variation.model import Change, MissingField, Modifications, Unchanged, Variation, explain
+from chatwren.variation.pipeline import TABLE_VERSION, vary
+
+__all__ = [
+    "TABLE_VERSION",
+    "Change",
+    "MissingField",
+    "Modifications",
+    "Unchanged",
+    "Variation",
+    "explain",
+    "vary",
+]

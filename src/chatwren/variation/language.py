@@ -1,0 +1,78 @@
+"""Which language a text is written in, by its commonest words, and whether it is formal. Unsure means: none."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from chatwren.variation import tables
+from chatwren.variation.masks import ANY
+from chatwren.variation.phrases import Index, Phrase, Text
+from chatwren.variation.words import WORD, words
+
+_DEVANAGARI = re.compile(r"[\u0900-\u097f]")
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+_SHARE = 0.3  # of the letters: less than this of another script is a name or an address
+_SHORT = 6  # words: a text this short is known by one word
+_ROMAN_HINDI = "hinglish"
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    latin: dict[str, frozenset[str]]
+    devanagari: dict[str, frozenset[str]]
+    formal: dict[str, Index[None]]
+
+
+@cache
+def _tables() -> _Tables:
+    data = tables.read("languages")
+    return _Tables(
+        {name: frozenset(line.split()) for name, line in data["latin"].items()},
+        {name: frozenset(line.split()) for name, line in data["devanagari"].items()},
+        {name: Index((Phrase(line, any_case=True), None) for line in lines) for name, lines in data["formal"].items()},
+    )
+
+
+def languages(text: str) -> tuple[str, ...]:
+    """The supported languages in which the masked `text` is written: one, or none, or two where each has its script."""
+    letters = [letter for letter in re.sub(ANY, "", text) if letter.isalpha() or _DEVANAGARI.match(letter)]
+    if not letters:
+        return ()
+    devanagari = sum(1 for letter in letters if _DEVANAGARI.match(letter)) / len(letters)
+    latin = sum(1 for letter in letters if _LATIN.match(letter)) / len(letters)
+    if 1 - devanagari - latin >= _SHARE:
+        return ()
+    found: list[str | None] = []
+    if devanagari >= _SHARE:
+        found.append(_best(text, _tables().devanagari))
+    if latin >= _SHARE or not found:
+        found.append(_best(text, _tables().latin))
+    if None in found:
+        return ()
+    return tuple(name for name in found if name in tables.LANGUAGES)
+
+
+def is_formal(text: Text, language: str) -> bool:
+    """Whether the text keeps its distance: `Dear Sir`, `Yours faithfully`."""
+    return next(_tables().formal[language].found(text), None) is not None
+
+
+def _best(text: str, known: dict[str, frozenset[str]]) -> str | None:
+    found = [word for word in words(text) if WORD.fullmatch(word) and not word.isdigit()]
+    hits = {name: [word for word in found if word in common] for name, common in known.items()}
+    if known is _tables().latin:
+        roman = [word for word in hits[_ROMAN_HINDI] if word not in known["en"]]
+        if len(set(roman)) >= (1 if len(found) <= _SHORT else 2) and len(roman) * 10 >= len(found):
+            # English words stand in every Hinglish text, so English does not count against it.
+            hits["en"] = []
+        else:
+            hits[_ROMAN_HINDI] = []
+    ranked = sorted(hits, key=lambda name: -len(hits[name]))
+    best, second = ranked[0], ranked[1]
+    own = set(hits[best]) - known[second]
+    foreign = [word for word in hits[second] if word not in known[best]]
+    if len(hits[best]) < (1 if len(found) <= _SHORT else 2) or not own:
+        return None
+    if len(foreign) * 3 > len([word for word in hits[best] if word not in known[second]]):
+        return None  # two languages in one text
+    return best

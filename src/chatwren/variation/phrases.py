@@ -1,0 +1,206 @@
+r"""The little pattern language of the tables, so that a rule reads like the words that it is about.
+
+    words               themselves; any run of spaces between them; the first letter may be a capital at the start of
+                        a sentence, every other letter is as written (so that headings and shouting are left alone)
+    (order|parcel)      one of these; `(please |)` one of these or nothing
+    #   #date           any fact, or one of a kind: amount, date, time, phone, number, link, email, reference,
+                        placeholder, quote, bold, code, mention, domain, capitals, emoji
+    *                   a name: one to four words with capitals, or a placeholder
+    …                   anything within the sentence, or nothing: up to 40 characters in the middle, 80 at the end
+    ^ at the beginning  only at the start of a sentence; `^^` only at the start of a line
+    $ at the end        only at the end of a sentence
+
+In what is said instead, `(1)` is what the first of `( )`, `#`, `*` stood for, `(2)` the second, and so on.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import chain
+from typing import Generic, TypeVar
+
+from chatwren.variation.masks import token_class
+from chatwren.variation.words import LETTER, words
+
+_CAPITAL = r"A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f\u0370-\u03ff\u0400-\u042f\u0590-\u06ff\u0900-\u0963"
+_NAME_WORD = rf"(?:{token_class('placeholder')}|[{_CAPITAL}][{LETTER}]{{0,3}}\.|[{_CAPITAL}][{LETTER}]*)"
+_NAME = rf"{_NAME_WORD}(?: (?:{_NAME_WORD}|ji|जी|de|da|do|bin|van)(?![{LETTER}])){{0,3}}"
+_PARTS = re.compile(
+    r"\((?P<choice>[^()]*)\)|#(?P<kind>[a-z]*)|(?P<name>\*)|(?P<gap> ?… ?)|(?P<space> +)|(?P<sign>.)", re.DOTALL
+)
+_SPACES = r"[ \u00a0]+"
+_GAP_BETWEEN = rf"{_SPACES}(?:[^.!?।\n]{{1,40}}?{_SPACES})?"
+_GAP_AFTER = r"(?: [^.!?।\n]{1,80})?"
+_LITERAL = {"'": "['’]", "ँ": "[ँं]", "़": "़?"}
+_RECALL = re.compile(r"\((\d)\)")
+_SENTENCE_BEFORE = re.compile(r"(?:^|[.!?।…¡¿\n•:]|(?:^|\n)[-–*] )[ \u00a0]*\Z")
+_SENTENCE_AFTER = r"(?=[ \u00a0]*(?:[.!?।…\n]|\Z))"
+# Signs that Hindi is written with or without (ड़ and ढ़ are letters of their own, and keep theirs).
+_NUKTA = re.compile("[कखगजफ]\u093c|[\u0958-\u095b\u095e]")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Where a phrase stands, what its slots stood for, and whether it begins a sentence with a capital."""
+
+    start: int
+    end: int
+    slots: tuple[str, ...]
+    capital: bool
+
+
+class Text:
+    """A masked text prepared for many phrases: what each of them asks is found out once.
+
+    Attributes:
+        text: itself.
+        words: its words in order, as `words` gives them.
+        spelling: signs that its writer does not use, and what stands for them.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.words = words(text)
+        self._known = frozenset(self.words)
+        self._spaced = f" {' '.join(self.words)} "
+        self.spelling: list[tuple[str, str]] = []
+        if "’" in text:
+            self.spelling.append(("'", "’"))
+        if not _NUKTA.search(text):
+            self.spelling += [(f"{letter}\u093c", letter) for letter in "कखगजफ"]
+        if "ँ" not in text:
+            self.spelling.append(("ँ", "ं"))
+
+    def has_one_of(self, group: AbstractSet[str]) -> bool:
+        """Whether one of the words stands in the text."""
+        return not self._known.isdisjoint(group)
+
+    def says(self, phrase: str) -> bool:
+        """Whether the words of `phrase` stand in the text, one after the other."""
+        return f" {phrase} " in self._spaced
+
+    def candidates(self, index: Mapping[str, Sequence[int]]) -> list[int]:
+        """What `index` holds for the words of the text, and for none, in ascending order."""
+        return sorted(chain.from_iterable(index[word] for word in (*self._known, "") if word in index))
+
+
+class Phrase:
+    """A compiled pattern."""
+
+    def __init__(self, source: str, *, any_case: bool = False) -> None:
+        self.source = source
+        body = source
+        self._line_start = body.startswith("^^")
+        self._start = body.startswith("^")
+        end = _SENTENCE_AFTER if body.endswith("$") else ""
+        body = body.lstrip("^").removesuffix("$").strip()
+        self._capital = body[:1].isupper()
+        self._any_case = any_case
+        self._regex = re.compile(
+            _bounded(body, _regex(body, either_case=not any_case)) + end, re.IGNORECASE if any_case else 0
+        )
+        self._needed = _needed(body)
+        self.rarest: AbstractSet[str] = max(
+            self._needed, key=lambda group: min(map(len, group)), default=frozenset({""})
+        )
+
+    def hits(self, text: Text) -> Iterator[Hit]:
+        """Where the phrase stands, from left to right."""
+        if not all(text.has_one_of(group) for group in self._needed):
+            return
+        for match in self._regex.finditer(text.text):
+            at_start = bool(_SENTENCE_BEFORE.search(text.text, max(0, match.start() - 8), match.start()))
+            upper = text.text[match.start()].isupper()
+            if self._start and not at_start:
+                continue
+            if upper and not (self._any_case or self._capital or at_start):
+                continue  # a capital within a sentence makes it a name
+            if self._line_start and text.text[: match.start()].rpartition("\n")[2].strip():
+                continue
+            yield Hit(match.start(), match.end(), match.groups(), at_start and upper)
+
+
+def _regex(body: str, *, either_case: bool, slot: str = "(") -> str:
+    """The regular expression for a pattern.
+
+    Args:
+        body: the pattern without its anchors.
+        either_case: whether its first letter may be a capital.
+        slot: how a slot begins; what stands in a choice is no slot of its own.
+    """
+    made: list[str] = []
+    for part in _PARTS.finditer(body):
+        first = either_case and not made
+        if part["choice"] is not None:
+            choices = [_regex(choice, either_case=first, slot="(?:") for choice in part["choice"].split("|")]
+            made.append(f"({'|'.join(choices)})")
+        elif part["kind"] is not None:
+            made.append(f"{slot}{token_class(part['kind'])})")
+        elif part["name"]:
+            made.append(f"{slot}{_NAME})")
+        elif part["gap"]:
+            made.append(_GAP_BETWEEN if part.end() < len(body) else _GAP_AFTER)
+        elif part["space"]:
+            made.append(_SPACES)
+        else:
+            letter = part["sign"]
+            both = first and letter.upper() != letter and len(letter.upper()) == 1
+            made.append(f"[{letter}{letter.upper()}]" if both else _LITERAL.get(letter) or re.escape(letter))
+    return "".join(made)
+
+
+def _bounded(body: str, regex: str) -> str:
+    """`regex` between boundaries of words, where `body` begins and ends with a word and not with a comma."""
+    first, last = re.match(rf"[(*…#{LETTER}]", body), re.search(rf"[)*…#{LETTER}]\Z", body)
+    comma_first, comma_last = re.match(r"\([^\w#]", body), re.search(r"[^\w ]\)\Z", body)
+    before = f"(?<![{LETTER}])" if first and not comma_first else ""
+    after = f"(?![{LETTER}])" if last and not comma_last else ""
+    return f"{before}(?:{regex}){after}"
+
+
+def _needed(body: str) -> list[frozenset[str]]:
+    """Sets of words of which a text must have one each, or the phrase cannot stand in it: a quick first look."""
+    found = []
+    for part in re.finditer(rf"\((?P<choice>[^()]*)\)|(?P<word>[{LETTER}]+)", body):
+        touching = body[part.start() - 1 : part.start()].strip("^ ") or body[part.end() : part.end() + 1].strip(
+            "$ ,!:?."
+        )
+        choices = (part["choice"] or part["word"] or "").split("|")
+        first_words = [words(choice)[:1] for choice in choices]
+        if not touching and all(first_words) and not any(sign in part[0] for sign in (*_LITERAL, "#", "*")):
+            found.append(frozenset(word for group in first_words for word in group))
+    return found
+
+
+def say(template: str, hit: Hit, text: Text) -> str:
+    """What stands instead of `hit`: slots recalled, the first letter and the spelling as in the text around it."""
+    said = _RECALL.sub(lambda match: hit.slots[int(match[1]) - 1], template)
+    said = " ".join(said.split())
+    for sign, plain in text.spelling:
+        said = said.replace(sign, plain)
+    first = next((position for position, letter in enumerate(said) if letter.isalpha()), None)
+    if first is not None and hit.capital:
+        said = said[:first] + said[first].upper() + said[first + 1 :]
+    return said
+
+
+T = TypeVar("T")
+
+
+class Index(Generic[T]):
+    """Phrases and what they stand for, found by the words of a text: of hundreds, a handful is tried."""
+
+    def __init__(self, entries: Iterable[tuple[Phrase, T]]) -> None:
+        self._entries = list(entries)
+        self._by_word: dict[str, list[int]] = {}
+        for number, (phrase, _) in enumerate(self._entries):
+            for word in phrase.rarest:
+                self._by_word.setdefault(word, []).append(number)
+
+    def found(self, text: Text) -> Iterator[tuple[T, Hit]]:
+        """What stands in `text`, in the order of the entries: one entry's hits from left to right, then the next's."""
+        for number in text.candidates(self._by_word):
+            phrase, meaning = self._entries[number]
+            for hit in phrase.hits(text):
+                yield meaning, hit

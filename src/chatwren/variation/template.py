@@ -1,0 +1,177 @@
+r"""Spintax and placeholders: `{a|b}` is one of its alternatives, `{{name}}` is filled from a field.
+
+Groups nest. A brace that is not part of a balanced group with a bar in it is plain text, and so is everything in code
+(between backticks) and in links. `\{`, `\|` and `\}` are the plain characters.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_TOKEN = re.compile(
+    r"""
+      (?P<code> ```.+?``` | `[^`\n]+` )
+    | (?P<link> (?:https?://|www\.) (?: [^\s{}|] | \{ (?!\{) [^\s{}]* \} )+ )
+    | \\ (?P<escaped> [{|}] )
+    | \{\{ [ \t]* (?P<name> [^\s{}|"':;,=()<>/\\]{1,64} (?: [ ] [^\s{}|"':;,=()<>/\\]{1,64} ){0,2} ) [ \t]* \}\}
+    | (?P<sign> [{|}] )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A place to be filled with the value of the field `name`."""
+
+    name: str
+
+
+Piece = str | Placeholder
+
+
+@dataclass(slots=True)
+class _Sequence:
+    """Parts one after the other; `count` is how many texts it can become."""
+
+    parts: list["Piece | _Sequence | _Group"] = field(default_factory=list)
+    count: int = 1
+
+    def add(self, part: "Piece | _Sequence | _Group") -> None:
+        self.parts.append(part)
+        if isinstance(part, _Sequence | _Group):
+            self.count *= part.count
+
+
+@dataclass(slots=True)
+class _Group:
+    """One of several sequences. Alternatives weigh as much as the texts they can become, so that these are equal."""
+
+    source: str
+    alternatives: list[_Sequence]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spin:
+    """A group and what was chosen for it."""
+
+    before: str
+    after: tuple[Piece, ...]
+
+
+class Template:
+    """A parsed text.
+
+    Attributes:
+        count: how many texts the spintax can become.
+        names: the placeholders' names, in order of appearance, each once.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._root = _parse(text)
+        self.count = self._root.count
+        self.names = tuple(dict.fromkeys(match["name"] for match in _TOKEN.finditer(text) if match["name"]))
+
+    def resolve(self, index: int) -> tuple[list[Piece], list[Spin]]:
+        """The text with the given index (0 to `count` - 1), as pieces, and what was chosen for each outermost group."""
+        pieces: list[Piece] = []
+        spins: list[Spin] = []
+        for part in self._root.parts:
+            count = part.count if isinstance(part, _Sequence | _Group) else 1
+            index, own = divmod(index, count)
+            chosen = list(_walk(part, own))
+            pieces += chosen
+            if isinstance(part, _Group):
+                spins.append(Spin(part.source, tuple(chosen)))
+        return pieces, spins
+
+
+def _walk(part: "Piece | _Sequence | _Group", index: int) -> Iterator[Piece]:
+    """The pieces of the `index`-th text of `part`. No recursion: groups may nest thousands deep."""
+    waiting: list[tuple[Piece | _Sequence | _Group, int]] = [(part, index)]
+    while waiting:
+        part, index = waiting.pop()
+        match part:
+            case _Sequence():
+                inner = []
+                for item in part.parts:
+                    count = item.count if isinstance(item, _Sequence | _Group) else 1
+                    index, own = divmod(index, count)
+                    inner.append((item, own))
+                waiting += reversed(inner)
+            case _Group():
+                for alternative in part.alternatives:
+                    if index < alternative.count:
+                        waiting.append((alternative, index))
+                        break
+                    index -= alternative.count
+            case _:
+                yield part
+
+
+def _parse(text: str) -> _Sequence:
+    parser = _Parser(text)
+    position = 0
+    for match in _TOKEN.finditer(text):
+        parser.add_text(text[position : match.start()])
+        position = match.end()
+        if match["name"]:
+            parser.add(Placeholder(match["name"]))
+        elif match["sign"]:
+            parser.sign(match["sign"], match.start())
+        else:
+            parser.add_text(match["escaped"] or match[0])
+    parser.add_text(text[position:])
+    return parser.finish()
+
+
+@dataclass(slots=True)
+class _Open:
+    """A group whose closing brace has not come yet."""
+
+    start: int
+    alternatives: list[_Sequence]
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._root = _Sequence()
+        self._open: list[_Open] = []
+
+    def add(self, part: "Piece | _Sequence | _Group") -> None:
+        (self._open[-1].alternatives[-1] if self._open else self._root).add(part)
+
+    def add_text(self, text: str) -> None:
+        if text:
+            self.add(text)
+
+    def sign(self, sign: str, start: int) -> None:
+        """A brace or a bar, which is plain text where it belongs to no group."""
+        if sign == "{":
+            self._open.append(_Open(start, [_Sequence()]))
+        elif not self._open:
+            self.add(sign)
+        elif sign == "|":
+            self._open[-1].alternatives.append(_Sequence())
+        else:
+            self._close(start + 1)
+
+    def _close(self, end: int) -> None:
+        group = self._open.pop()
+        if len(group.alternatives) > 1:
+            count = sum(alternative.count for alternative in group.alternatives)
+            self.add(_Group(self._text[group.start : end], group.alternatives, count))
+        else:
+            self.add("{")
+            self.add(group.alternatives[0])
+            self.add("}")
+
+    def finish(self) -> _Sequence:
+        """The whole; groups that were never closed are plain text, whatever stands in them."""
+        for group in self._open:
+            for number, alternative in enumerate(group.alternatives):
+                self._root.add("|" if number else "{")
+                self._root.add(alternative)
+        return self._root
