@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 
 VARIABLE = "CHATWREN_LIFELINE_FD"
-GRACE_SECONDS = 4.0
+GRACE_SECONDS = 3.0
 """What `on_end` has for its work. Everything is gone within 5 s of the end of `serve`."""
 
 
-def watch(on_end: Callable[[], None]) -> None:
+def watch(on_end: Callable[[], object]) -> None:
     """Call `on_end` from a thread when the parent has ended, and end this process `GRACE_SECONDS` later in any case.
 
     Does nothing where no lifeline was inherited: a process that somebody started alone lives on its own.

@@ -1,0 +1,83 @@
+"""The commands, as a person types them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatwren.settings import Settings, variable
+
+
+def chatwren(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with no settings but those given."""
+    ours = {variable(name) for name in Settings.model_fields}
+    clean = {name: value for name, value in os.environ.items() if name not in ours}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "chatwren", *arguments],
+        cwd=cwd,
+        env=clean | {"COLUMNS": "200"} | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_help_lists_the_commands(tmp_path: Path) -> None:
+    done = chatwren("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    for command in ["serve", "web", "worker", "sandbox", "migrate", "doctor", "settings", "users", "demo", "vary"]:
+        assert re.search(rf"^. {command} ", done.stdout, re.MULTILINE), command
+
+
+def test_settings_are_shown_with_their_meaning_and_without_secrets(tmp_path: Path) -> None:
+    done = chatwren(
+        "settings",
+        cwd=tmp_path,
+        CHATWREN_COOKIE_SECRETS="hunter2hunter2",
+        DATABASE_URL="postgresql://alice:hunter2@db.example/chatwren",
+        CHATWREN_TIMEZONE="Asia/Kolkata",
+    )
+    assert done.returncode == 0, done.stderr
+    for name in Settings.model_fields:
+        assert variable(name) in done.stdout
+    assert "Asia/Kolkata" in done.stdout
+    assert "hunter2" not in done.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "web", "worker", "settings", "doctor"])
+def test_a_wrong_setting_is_one_line(tmp_path: Path, command: str) -> None:
+    done = chatwren(command, cwd=tmp_path, CHATWREN_PORT="eighty")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert re.fullmatch(r"chatwren: CHATWREN_PORT is not usable: [^\n]*\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_without_a_database_one_line_says_what_to_do(tmp_path: Path, command: str) -> None:
+    done = chatwren(command, cwd=tmp_path)
+    assert done.returncode == 1
+    assert re.fullmatch(r"chatwren: DATABASE_URL is not set\. `chatwren serve` [^\n]*\n", done.stderr)
+
+
+def test_doctor_says_what_is_lacking_and_ends_with_1(tmp_path: Path) -> None:
+    good = chatwren(
+        "doctor", "--data-dir", str(tmp_path / "data"), cwd=tmp_path, CHATWREN_PORT="0", CHATWREN_SANDBOX_PORT="0"
+    )
+    assert good.returncode == 0, good.stdout
+    assert "LACKING" not in good.stdout
+    bad = chatwren("doctor", cwd=tmp_path, DATABASE_URL="postgresql://chatwren@/x?host=/nowhere&port=1")
+    assert bad.returncode == 1
+    assert re.search(r"^LACKING +database +The database of DATABASE_URL cannot be reached", bad.stdout, re.MULTILINE)
+
+
+def test_vary_prints_a_variation_and_what_was_changed(tmp_path: Path) -> None:
+    message = "Hello! Thank you for your order. Please reply to this message if you need any help."
+    once, again, other = (chatwren("vary", message, "--seed", seed, cwd=tmp_path).stdout for seed in "112")
+    assert once == again
+    assert once != other
+    assert " -> " in once
