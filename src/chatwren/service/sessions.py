@@ -1,0 +1,58 @@
+"""Sessions: how a request proves whose it is. How the id travels in a cookie is web's business."""
+
+import hashlib
+import secrets
+from uuid import UUID
+
+from chatwren.store import secrets as secret_store
+from chatwren.store import sessions
+from chatwren.store.database import Connection, Database
+from chatwren.store.users import User
+
+_COOKIE_SECRET = "session cookie"  # noqa: S105 - the name of its row
+
+
+async def start(connection: Connection, user_id: UUID, *, instead_of: str | None) -> str:
+    """Begin a session, in the caller's transaction.
+
+    Args:
+        connection: in a transaction.
+        user_id: whose session it is.
+        instead_of: id of the session that the same browser had before, which ends.
+
+    Returns:
+        The new session's id: 43 characters that nobody can guess.
+    """
+    if instead_of is not None:
+        await sessions.delete(connection, _hash(instead_of))
+    sid = secrets.token_urlsafe(32)
+    await sessions.insert(connection, _hash(sid), user_id)
+    return sid
+
+
+async def user_of(db: Database, sid: str) -> User | None:
+    """The user whose session this is; None when there is no such session, or not any more."""
+    sid_hash = _hash(sid)
+    async with db.connection() as connection:
+        session = await sessions.get(connection, sid_hash)
+        if session is None:
+            return None
+        if session.stale:
+            await sessions.touch(connection, sid_hash)
+    return session.user
+
+
+async def end(db: Database, sid: str) -> None:
+    """End the session, if there is one."""
+    async with db.connection() as connection:
+        await sessions.delete(connection, _hash(sid))
+
+
+async def cookie_secret(db: Database) -> str:
+    """The secret that signs cookies where the operator has set none: made once, the same for all processes."""
+    async with db.connection() as connection:
+        return await secret_store.get_or_keep(connection, _COOKIE_SECRET, secrets.token_urlsafe(32))
+
+
+def _hash(sid: str) -> bytes:
+    return hashlib.sha256(sid.encode("utf-8", "surrogatepass")).digest()

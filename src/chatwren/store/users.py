@@ -1,0 +1,111 @@
+"""The table `app_user`: who signed up."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from chatwren.store.database import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Someone who signed up. Without the password's hash: no part of Chatwren but the log-in sees that."""
+
+    id: UUID
+    username: str
+    name: str
+    phone: str  # "+digits"
+    email: str
+    gst: str  # "" when none was given
+    time_zone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a log-in is checked against."""
+
+    user: User
+    password_hash: str
+    disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A user as its operator sees them. `account_phone` is that of the first account, digits."""
+
+    id: UUID
+    username: str
+    name: str
+    created_at: datetime
+    disabled_at: datetime | None
+    account_phone: str | None
+
+
+COLUMNS = "app_user.id, username, app_user.name, app_user.phone, email, gst, time_zone"
+"""The columns of a `User`, in its order, of a query that may join other tables."""
+
+
+async def insert(connection: Connection, user: User, *, key: str, password_hash: str) -> bool:
+    """Add the user; False when another has a name with the same key."""
+    row = await connection.fetchrow(
+        """
+        INSERT INTO app_user (id, username, username_key, name, phone, email, gst, time_zone, password_hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (username_key) DO NOTHING
+        RETURNING id
+        """,
+        user.id,
+        user.username,
+        key,
+        user.name,
+        user.phone,
+        user.email,
+        user.gst,
+        user.time_zone,
+        password_hash,
+    )
+    return row is not None
+
+
+async def credentials(connection: Connection, key: str) -> Credentials | None:
+    """What the user whose name has this key must prove."""
+    row = await connection.fetchrow(
+        f"SELECT password_hash, disabled_at IS NOT NULL, {COLUMNS} FROM app_user WHERE username_key = $1", key
+    )
+    return Credentials(User(*row[2:]), row[0], row[1]) if row else None
+
+
+async def set_time_zone(connection: Connection, user_id: UUID, time_zone: str | None) -> None:
+    """Set the time zone of times that the user gives without one."""
+    await connection.execute("UPDATE app_user SET time_zone = $2 WHERE id = $1", user_id, time_zone)
+
+
+async def set_password(connection: Connection, user_id: UUID, password_hash: str) -> None:
+    """Replace the password."""
+    await connection.execute("UPDATE app_user SET password_hash = $2 WHERE id = $1", user_id, password_hash)
+
+
+async def set_disabled(connection: Connection, user_id: UUID, *, disabled: bool) -> None:
+    """Lock the user out, or in again. The time of the first locking stays."""
+    await connection.execute(
+        "UPDATE app_user SET disabled_at = CASE WHEN $2 THEN coalesce(disabled_at, now()) END WHERE id = $1",
+        user_id,
+        disabled,
+    )
+
+
+async def delete(connection: Connection, user_id: UUID) -> None:
+    """Remove the user and, by foreign keys, every row that belongs to them."""
+    await connection.execute("DELETE FROM app_user WHERE id = $1", user_id)
+
+
+async def summaries(connection: Connection) -> list[Summary]:
+    """All users, in the order in which they signed up."""
+    rows = await connection.fetch(
+        """
+        SELECT id, username, name, created_at, disabled_at,
+               (SELECT phone FROM account WHERE user_id = app_user.id ORDER BY created_at, id LIMIT 1)
+        FROM app_user ORDER BY created_at, id
+        """
+    )
+    return [Summary(*row) for row in rows]

@@ -1,0 +1,50 @@
+"""Server-sent events: hints that something has changed. A page fetches again what it shows."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from litestar import get
+from litestar.response import Stream
+
+from chatwren.web.context import Context, HttpRequest, context, signed_in
+from chatwren.web.openapi import Operation
+
+_CHANGED = b"event: changed\ndata: {}\n\n"
+_HEARTBEAT = b": still here\n\n"
+_RETRY = b"retry: 2000\n\n"
+
+
+@get(
+    "/api/events",
+    operation=Operation(
+        "Listen for changes",
+        description="Server-sent events for `new EventSource(url, {withCredentials: true})`. The event `changed` means "
+        "that messages, the account or its groups may have changed: fetch again what is shown. One comes at once.",
+        media_type="text/event-stream",
+    ),
+)
+async def stream(request: HttpRequest) -> Stream:
+    """Hints for as long as the client listens."""
+    user = await signed_in(request)
+    return Stream(
+        _events(context(request), user.id),
+        media_type="text/event-stream",
+        headers={"x-accel-buffering": "no"},  # nginx would hold events back
+    )
+
+
+async def _events(of: Context, user_id: UUID) -> AsyncIterator[bytes]:
+    yield _RETRY + _CHANGED  # whatever happened before the client listened
+    changes = of.changes.of_user(user_id)
+    draining = asyncio.ensure_future(of.draining.wait())
+    try:
+        while not of.draining.is_set():
+            change = asyncio.ensure_future(anext(changes))
+            await asyncio.wait((change, draining), return_when=asyncio.FIRST_COMPLETED)
+            if not change.done():
+                change.cancel()
+                return
+            yield _CHANGED if change.result() else _HEARTBEAT
+    finally:
+        draining.cancel()

@@ -1,0 +1,42 @@
+"""For whoever runs Chatwren: is the process alive, can it serve, and how much does it do."""
+
+from typing import Annotated
+
+from litestar import Response, get
+from msgspec import Meta, Struct
+
+from chatwren.domain.errors import Unavailable
+from chatwren.store.migrate import is_current
+from chatwren.web.context import HttpRequest, context
+from chatwren.web.openapi import Operation
+
+_METRICS_TYPE = "text/plain; version=0.0.4"  # Litestar adds the charset
+
+
+class Health(Struct):
+    """It is well."""
+
+    status: Annotated[str, Meta(examples=["ok"])]
+
+
+@get("/health/live", operation=Operation("Is the process alive", Health, signed_in=False))
+async def live() -> Health:
+    """The process answers. Restart it when it does not."""
+    return Health("ok")
+
+
+@get("/health/ready", operation=Operation("Can it serve", Health, signed_in=False))
+async def ready(request: HttpRequest) -> Health:
+    """The database answers and has the right schema. Send no requests here while it is not so."""
+    async with context(request).db.connection() as connection:
+        if not await is_current(connection):  # type: ignore[arg-type]  # a pooled one will do
+            raise Unavailable(
+                "The database's schema is not the one of this version: run `chatwren migrate`.", retry_after=5
+            )
+    return Health("ok")
+
+
+@get("/metrics", operation=Operation("Metrics for Prometheus", media_type="text/plain", signed_in=False))
+async def metrics(request: HttpRequest) -> Response[bytes]:
+    """Requests answered, by route and status, and how long they took."""
+    return Response(context(request).metrics.text(), media_type=_METRICS_TYPE)

@@ -1,0 +1,47 @@
+"""The files of messages."""
+
+from urllib.parse import quote
+from uuid import UUID
+
+from litestar import get
+from litestar.params import FromPath
+from litestar.response import Stream
+
+from chatwren.domain.errors import NotFound
+from chatwren.store import files
+from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.openapi import Operation
+
+
+@get(
+    "/api/media/{media_id:str}",
+    operation=Operation(
+        "Get a file",
+        description="The file of a message, as it was sent.",
+        path={"media_id": "`media.id` of the message."},
+        errors=(404,),
+        media_type="application/octet-stream",
+    ),
+)
+async def file(request: HttpRequest, media_id: FromPath[str]) -> Stream:
+    """A file of the user's."""
+    user = await signed_in(request)
+    try:
+        row_id = UUID(hex=media_id)
+    except ValueError:
+        raise NotFound("There is no such file.") from None
+    async with context(request).db.connection() as connection:
+        found = await files.get(connection, user.id, row_id)
+    if found is None:
+        raise NotFound("There is no such file.")
+    shown = "attachment" if found.kind == "document" else "inline"
+    return Stream(
+        await context(request).media.open(found.key),
+        media_type=found.mimetype,
+        headers={
+            "content-length": str(found.size),
+            "content-disposition": f"{shown}; filename*=UTF-8''{quote(found.file_name, safe='')}",
+            # Somebody else's content on our origin: it may be looked at, and do nothing.
+            "content-security-policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'",
+        },
+    )

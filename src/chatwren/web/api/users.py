@@ -1,0 +1,66 @@
+"""A user's profile."""
+
+from typing import Annotated
+
+from litestar import get, patch
+from msgspec import Meta, Struct
+
+from chatwren.domain.times import parse_zone
+from chatwren.service import users
+from chatwren.service.users import User
+from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.forms import read_form
+from chatwren.web.openapi import Operation
+
+
+class Profile(Struct, rename="camel"):
+    """Who is logged in."""
+
+    id: Annotated[str, Meta(examples=["0197a3f2c9e07c3b9d5f8e6a41b2c3d4"])]
+    name: Annotated[str, Meta(examples=["John Doe"])]
+    email: Annotated[str, Meta(examples=["john@example.com"])]
+    username: Annotated[str, Meta(examples=["johndoe"])]
+    phone: Annotated[str, Meta(examples=["+1234567890"])]
+    gst: Annotated[str, Meta(description="Empty when none was given.", examples=["GST12345"])]
+    time_zone: Annotated[
+        str | None, Meta(description="By which times without a zone are read.", examples=["Asia/Kolkata"])
+    ]
+
+
+class ProfileBody(Struct, rename="camel"):
+    """What to change of the profile."""
+
+    time_zone: Annotated[
+        str | None,
+        Meta(description="IANA name, or null to have none. Left out: it stays.", examples=["Asia/Kolkata"]),
+    ] = None
+
+
+@get("/api/users/me", operation=Operation("Get the user's profile", Profile))
+async def me(request: HttpRequest) -> Profile:
+    """Who is logged in."""
+    return _profile(await signed_in(request))
+
+
+@patch("/api/users/me", operation=Operation("Change the user's profile", Profile, body=ProfileBody))
+async def change_me(request: HttpRequest) -> Profile:
+    """Change the time zone."""
+    user = await signed_in(request)
+    async with read_form(request) as form:
+        if form.given("timeZone"):
+            zone = form.read("timeZone", parse_zone)
+            form.check()
+            user = await users.set_time_zone(context(request).db, user, zone)
+    return _profile(user)
+
+
+def _profile(user: User) -> Profile:
+    return Profile(
+        id=user.id.hex,
+        name=user.name,
+        email=user.email,
+        username=user.username,
+        phone=user.phone,
+        gst=user.gst,
+        time_zone=user.time_zone,
+    )

@@ -1,0 +1,212 @@
+"""Linking a WhatsApp account, its state, and its groups."""
+
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from litestar import get, post
+from msgspec import Meta, Struct
+
+from chatwren.domain.clock import to_wire
+from chatwren.domain.health import Reason
+from chatwren.domain.recipients import parse_phone_digits
+from chatwren.domain.text import parse_boolean
+from chatwren.service import whatsapp
+from chatwren.web import qr
+from chatwren.web.context import HttpRequest, base_url, context, signed_in
+from chatwren.web.forms import read_form, read_query
+from chatwren.web.openapi import Operation, Time
+
+
+class QrCode(Struct, rename="camel"):
+    """What a page shows to be scanned with WhatsApp: Settings, Linked devices, Link a device."""
+
+    qr_code_url: Annotated[
+        str,
+        Meta(
+            description="A picture for <img src>. It changes with each code; an older one shows the current code.",
+            examples=["http://localhost:8000/qr/4q2Yc1p0bXJ8/1810548000.svg"],
+        ),
+    ]
+    qr_code: Annotated[str | None, Meta(description="The code as text; null when linked.", examples=["2@AbCdEf…"])]
+    expires_at: Annotated[Time | None, Meta(description="When the next code replaces this one.")]
+    status: Annotated[Literal["qr", "authenticated"], Meta(examples=["qr"])]
+
+
+class WhyNot(Struct):
+    """Why something waits or ended."""
+
+    code: Annotated[str, Meta(description="Stable: programs may depend on it.", examples=["offline"])]
+    message: Annotated[str, Meta(examples=["The connection to WhatsApp is down; it is being opened again."])]
+
+
+class AccountStatus(Struct, rename="camel"):
+    """How the user's WhatsApp account is."""
+
+    status: Annotated[
+        Literal["disconnected", "connecting", "qr", "authenticated", "logged_out", "banned"],
+        Meta(
+            description="disconnected: never linked. authenticated: linked, whatever the connection does now.",
+            examples=["authenticated"],
+        ),
+    ]
+    phone_number: Annotated[str | None, Meta(examples=["+1234567890"])]
+    name: Annotated[str | None, Meta(examples=["John's WhatsApp"])]
+    connected: Annotated[bool, Meta(description="Whether the connection to WhatsApp is up.", examples=[True])]
+    health: Annotated[Literal["ok", "offline", "restricted"] | None, Meta(examples=["ok"])]
+    reason: WhyNot | None
+    since: Annotated[Time | None, Meta(description="Since when it is so.")]
+    until: Annotated[Time | None, Meta(description="When a restriction ends.", examples=[None])]
+
+
+class Group(Struct):
+    """A group that the account is in."""
+
+    id: Annotated[str, Meta(description="Send to it as phoneId.", examples=["120363041234567890@g.us"])]
+    name: Annotated[str, Meta(examples=["Family Group"])]
+    participants: Annotated[
+        list[str], Meta(description="Members whose number is known.", examples=[["+1234567890", "+1987654321"]])
+    ]
+    size: Annotated[int, Meta(description="How many members it has, known or not.", examples=[2])]
+
+
+class GroupsQuery(Struct):
+    """How to list groups."""
+
+    refresh: Annotated[bool, Meta(description="Ask WhatsApp instead of giving what is known.")] = False
+
+
+class PairCodeBody(Struct, rename="camel"):
+    """The phone to link."""
+
+    phone_number: Annotated[str, Meta(description="With country code.", examples=["+1234567890"])]
+
+
+class PairCode(Struct, rename="camel"):
+    """To be typed on the phone: WhatsApp, Linked devices, Link with phone number instead."""
+
+    code: Annotated[str, Meta(examples=["ABCD-EFGH"])]
+    expires_at: Time
+
+
+class Done(Struct):
+    """It is done, or will be as soon as WhatsApp is reached."""
+
+    success: Annotated[bool, Meta(examples=[True])]
+    message: str
+
+
+@get(
+    "/api/whatsapp/createqr",
+    operation=Operation(
+        "Generate a QR code",
+        QrCode,
+        description="Starts linking a WhatsApp account, or joins the linking that runs. Poll it: each code is current "
+        "for 20 to 60 seconds, and once the phone has scanned it, `status` is `authenticated`.",
+    ),
+)
+async def create_qr(request: HttpRequest) -> QrCode:
+    """Start linking an account, or join the linking that runs."""
+    user = await signed_in(request)
+    state = await whatsapp.create_qr(context(request).db, user)
+    if state.code is None:
+        return QrCode(qr.linked_url(base_url(request)), None, None, "authenticated")
+    form = context(request).settings.qr_code_url
+    url = form.replace("{data}", quote(state.code.text, safe="")) if form else None
+    return QrCode(
+        url or qr.picture_url(base_url(request), state.token, state.code),
+        state.code.text,
+        to_wire(state.code.ends_at),
+        "qr",
+    )
+
+
+@get("/api/whatsapp/status", operation=Operation("Get the WhatsApp status", AccountStatus))
+async def status(request: HttpRequest) -> AccountStatus:
+    """How the user's account is."""
+    user = await signed_in(request)
+    state = await whatsapp.status(context(request).db, user.id)
+    return AccountStatus(
+        status=state.status,
+        phone_number=state.phone,
+        name=state.name,
+        connected=state.connected,
+        health=state.health,
+        reason=why_not(state.reason),
+        since=to_wire(state.since) if state.since else None,
+        until=to_wire(state.until) if state.until else None,
+    )
+
+
+@get(
+    "/api/whatsapp/groups",
+    operation=Operation(
+        "Get the WhatsApp groups",
+        list[Group],
+        description="As last known while WhatsApp is out of reach.",
+        query=GroupsQuery,
+        errors=(409,),
+    ),
+)
+async def groups(request: HttpRequest) -> list[Group]:
+    """The groups that the account is in."""
+    user = await signed_in(request)
+    query = read_query(request)
+    refresh = query.read("refresh", parse_boolean)
+    query.check()
+    found = await whatsapp.groups(context(request).db, user.id, refresh=refresh)
+    return [Group(one.id, one.name, one.participants, one.size) for one in found]
+
+
+@post(
+    "/api/whatsapp/paircode",
+    status_code=200,
+    operation=Operation(
+        "Link by a code typed on the phone",
+        PairCode,
+        description="For a phone that cannot scan: the one that shows this very page.",
+        body=PairCodeBody,
+        errors=(409,),
+    ),
+)
+async def pair_by_phone(request: HttpRequest) -> PairCode:
+    """Start linking by a code that the user types on the phone."""
+    user = await signed_in(request)
+    async with read_form(request) as form:
+        digits = form.read("phoneNumber", parse_phone_digits)
+        form.check()
+    code = await whatsapp.pair_by_phone(context(request).db, user, digits)
+    return PairCode(code.text, to_wire(code.expires_at))
+
+
+@post(
+    "/api/whatsapp/logout",
+    status_code=200,
+    operation=Operation("Unlink the WhatsApp account", Done, description="What waits is kept.", errors=(409,)),
+)
+async def logout(request: HttpRequest) -> Done:
+    """Unlink the account."""
+    user = await signed_in(request)
+    await whatsapp.logout(context(request).db, user.id)
+    return Done(success=True, message="The WhatsApp account is being logged out.")
+
+
+@post(
+    "/api/whatsapp/release",
+    status_code=200,
+    operation=Operation(
+        "Release messages that are held",
+        Done,
+        description="After another number was linked, messages that had waited are held until somebody has looked.",
+        errors=(409,),
+    ),
+)
+async def release(request: HttpRequest) -> Done:
+    """Let messages go out that are held since another number was linked."""
+    user = await signed_in(request)
+    await whatsapp.release(context(request).db, user.id)
+    return Done(success=True, message="The messages that were held go out now.")
+
+
+def why_not(reason: Reason | None) -> WhyNot | None:
+    """A reason as answers write it."""
+    return WhyNot(reason.code, reason.message) if reason else None

@@ -1,0 +1,79 @@
+"""What handlers share, and whose request it is."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from litestar import Request
+from litestar.datastructures import State
+
+from chatwren.domain.errors import NotAuthenticated
+from chatwren.service import sessions
+from chatwren.service.events import Changes
+from chatwren.service.users import User
+from chatwren.settings import Settings
+from chatwren.store.database import Database
+from chatwren.store.media import MediaStore
+from chatwren.web.observe import Metrics
+from chatwren.web.session import SessionCookie
+
+HttpRequest = Request[Any, Any, State]
+
+
+@dataclass(slots=True)
+class Context:
+    """What one web process has.
+
+    Attributes:
+        cookie: how session ids travel; its secret may come from the database when the application starts.
+        changes: what the database says has changed.
+        draining: set when the process is about to end.
+    """
+
+    settings: Settings
+    db: Database
+    media: MediaStore
+    cookie: SessionCookie
+    changes: Changes
+    metrics: Metrics = field(default_factory=Metrics)
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def context(request: HttpRequest) -> Context:
+    """The context of the application that the request came to."""
+    found: Context = request.app.state.context
+    return found
+
+
+def session_id(request: HttpRequest) -> str | None:
+    """The id in the request's session cookie; None without one that we signed."""
+    return context(request).cookie.read(request.headers.getall("cookie", []))
+
+
+async def signed_in(request: HttpRequest) -> User:
+    """The user who sends the request.
+
+    Raises:
+        NotAuthenticated: no living session.
+    """
+    sid = session_id(request)
+    user = await sessions.user_of(context(request).db, sid) if sid else None
+    if user is None:
+        raise NotAuthenticated("You are not logged in. POST /api/auth/login first, and send its cookie along.")
+    return user
+
+
+def client_address(request: HttpRequest) -> str:
+    """The client's IP address; "" where there is none, as over a unix socket."""
+    return request.client.host if request.client else ""
+
+
+def base_url(request: HttpRequest) -> str:
+    """How the client reaches this server, without a slash at the end."""
+    public_url = context(request).settings.public_url
+    return public_url.rstrip("/") if public_url else f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+
+
+def is_https(request: HttpRequest) -> bool:
+    """Whether the browser speaks https, so that cookies can be Secure."""
+    return base_url(request).startswith("https:")

@@ -1,0 +1,277 @@
+"""One reader for every form in which clients send fields: JSON, URL-encoded and multipart give the same `Form`.
+
+Multipart bodies are streamed: a file goes to a temporary file as it comes, and only fields are held in memory.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar, cast
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Request
+from multipart import (  # type: ignore[import-untyped]
+    MultipartError,
+    MultipartSegment,
+    ParserLimitReached,
+    PushMultipartParser,
+    parse_options_header,
+)
+
+from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
+from chatwren.domain.text import absent
+from chatwren.web.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
+
+T_co = TypeVar("T_co", covariant=True)
+
+_MAX_PARTS = 100
+_WRITE_BYTES = 512 * 1024
+_JSON = "application/json"
+_URLENCODED = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+_TEXT_TYPES = frozenset({_JSON, "text/plain"})
+
+
+class Parse(Protocol[T_co]):
+    """What makes a value of a field: the parse functions of domain/."""
+
+    def __call__(self, value: object, /, *, field: str) -> T_co:
+        """The value, or `Invalid`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that a client sent, as long as its form is open."""
+
+    path: Path
+    file_name: str
+    content_type: str
+    size: int
+
+
+@dataclass(slots=True)
+class Form:
+    """The fields of a request. Unknown ones are never looked at, hence ignored.
+
+    Wrong fields are collected, so that a person learns of all of them at once: what `read` gave may be used after
+    `check`.
+    """
+
+    _values: dict[str, list[object]] = field(default_factory=dict)
+    _files: dict[str, list[Upload]] = field(default_factory=dict)
+    _failures: list[Invalid] = field(default_factory=list)
+
+    def read(self, name: str, parse: Parse[T_co]) -> T_co:
+        """The field's value as `parse` makes it. If it cannot, something without meaning; `check` then raises."""
+        try:
+            return parse(self._one(name), field=name)
+        except Invalid as error:
+            self._failures.append(error)
+            return cast("T_co", None)
+
+    def peek(self, name: str) -> object:
+        """What the client sent for the field, unread; None when it is not there."""
+        return next(iter(self._values.get(name, ())), None)
+
+    def given(self, name: str) -> bool:
+        """Whether the field is there at all; null, too, is something given."""
+        return name in self._values
+
+    def file(self, name: str) -> Upload | None:
+        """The file of that field; None when absent."""
+        try:
+            return self._file(name)
+        except Invalid as error:
+            self._failures.append(error)
+            return None
+
+    def check(self) -> None:
+        """Refuse the request if a field that was read is wrong.
+
+        Raises:
+            Invalid: names each of them.
+        """
+        if len(self._failures) == 1:
+            raise self._failures[0]
+        if self._failures:
+            fields = [one for failure in self._failures for one in failure.fields]
+            extra = {name: value for failure in self._failures for name, value in failure.extra.items()}
+            raise Invalid(" ".join(one.message for one in fields), fields=fields, extra=extra)
+
+    def _one(self, name: str) -> object:
+        values = self._values.get(name, [])
+        if name in self._files:
+            raise Invalid(f"{name} must be a text, not a file.", field=name)
+        if any(value != values[0] for value in values):
+            raise Invalid(f"{name} is given more than once, with different values.", field=name)
+        return values[0] if values else None
+
+    def _file(self, name: str) -> Upload | None:
+        files = [one for one in self._files.get(name, []) if one.file_name or one.size]
+        if len(files) > 1:
+            raise Invalid(f"{name} is given more than once; a message takes one file.", field=name)
+        if not files:
+            if not all(absent(value) for value in self._values.get(name, [])):
+                raise Invalid(f"{name} must be a file, sent as multipart/form-data.", field=name)
+            return None
+        if not files[0].size:
+            raise Invalid(f"{name} is an empty file.", field=name)
+        return files[0]
+
+
+def read_query(request: Request[Any, Any, Any]) -> Form:
+    """The query's parameters.
+
+    Raises:
+        Invalid: not URL-encoded UTF-8.
+    """
+    return _urlencoded(request.scope["query_string"])
+
+
+@contextlib.asynccontextmanager
+async def read_form(request: Request[Any, Any, Any], *, files: Collection[str] = ()) -> AsyncIterator[Form]:
+    """The fields of a request's body, and its files as long as the context is open.
+
+    Args:
+        request: the body of which was not read yet.
+        files: names of fields that may be files.
+
+    Raises:
+        Invalid: the body cannot be read as what its Content-Type says.
+        UnsupportedType: it is none of the three.
+        TooLarge, TooSlow: see limits.
+    """
+    content_type, options = parse_options_header(request.headers.get("content-type", ""))
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedType("Send the body without Content-Encoding.")
+    if content_type == _MULTIPART:
+        with contextlib.ExitStack() as stack:
+            yield await _multipart(request, options.get("boundary", ""), files, stack)
+        return
+    body = b"".join([chunk async for chunk in body_chunks(request, at_most=MAX_FIELDS_BYTES)])
+    if not body:
+        yield Form()
+    elif content_type == _JSON or (content_type.startswith("application/") and content_type.endswith("+json")):
+        yield _json(body)
+    elif content_type == _URLENCODED:
+        yield _urlencoded(body)
+    else:
+        raise UnsupportedType(
+            f"Content-Type {content_type or '(none)'} is not one that this route reads. "
+            f"Send {_JSON}, {_MULTIPART} or {_URLENCODED}."
+        )
+
+
+def _json(body: bytes) -> Form:
+    try:
+        members = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"The body is no JSON: {error}.", code="malformed_body") from None
+    if not isinstance(members, dict):
+        raise Invalid('The body must be a JSON object: {"field": "value", …}.', code="malformed_body")
+    return Form({name: [value] for name, value in members.items()})
+
+
+def _urlencoded(encoded: bytes) -> Form:
+    try:
+        pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARTS)
+    except ValueError:
+        raise Invalid(
+            f"The form is not URL-encoded UTF-8 of at most {_MAX_PARTS} fields.", code="malformed_body"
+        ) from None
+    return Form(_gathered(pairs))
+
+
+def _gathered(pairs: Iterable[tuple[str, object]]) -> dict[str, list[object]]:
+    values: dict[str, list[object]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+async def _multipart(
+    request: Request[Any, Any, Any], boundary: str, files: Collection[str], stack: contextlib.ExitStack
+) -> Form:
+    if not boundary:
+        raise Invalid(
+            "Content-Type multipart/form-data lacks its boundary. Leave the header to your HTTP client: it sets both.",
+            code="malformed_body",
+        )
+    parts = _Parts(files, stack)
+    try:
+        with PushMultipartParser(boundary, max_segment_count=_MAX_PARTS) as parser:
+            async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES + MAX_FIELDS_BYTES):
+                for event in parser.parse(chunk):
+                    await parts.take(event)
+    except ParserLimitReached as error:
+        raise TooLarge(f"The form has more or longer parts than any form of ours: {error}.") from None
+    except (MultipartError, UnicodeDecodeError) as error:
+        raise Invalid(f"The body is no multipart/form-data: {error}.", code="malformed_body") from None
+    return parts.form
+
+
+class _Parts:
+    """Takes the events of the multipart parser, one after the other, and fills a form."""
+
+    def __init__(self, files: Collection[str], stack: contextlib.ExitStack) -> None:
+        self.form = Form()
+        self._names = files
+        self._stack = stack
+        self._segment: MultipartSegment | None = None
+        self._ignored = False
+        self._buffer = bytearray()
+        self._file: IO[bytes] | None = None
+        self._field_bytes = 0
+
+    async def take(self, event: MultipartSegment | bytes | None) -> None:
+        if isinstance(event, MultipartSegment):
+            self._begin(event)
+        elif event is None:
+            await self._end()
+        else:
+            await self._add(event)
+
+    def _begin(self, segment: MultipartSegment) -> None:
+        self._segment = segment
+        wanted = segment.name in self._names
+        # JavaScript sends a field made as a Blob like a file: what says that it is a text is taken as one.
+        self._ignored = segment.filename is not None and not wanted and segment.content_type not in _TEXT_TYPES
+        if segment.filename is not None and wanted:
+            self._file = self._stack.enter_context(
+                tempfile.NamedTemporaryFile(prefix="chatwren-upload-")  # noqa: SIM115 - the form's stack closes it
+            )
+
+    async def _add(self, data: bytes) -> None:
+        if self._ignored:
+            return
+        self._buffer += data
+        if self._file is None:
+            self._field_bytes += len(data)
+            if self._field_bytes > MAX_FIELDS_BYTES:
+                raise TooLarge(f"The fields of the form are larger than {MAX_FIELDS_BYTES:,} bytes.")
+        elif len(self._buffer) >= _WRITE_BYTES:
+            await self._write(self._file)
+
+    async def _end(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is None or self._ignored:
+            return
+        name = segment.name or ""
+        if self._file is None:
+            self.form._values.setdefault(name, []).append(self._buffer.decode())  # noqa: SLF001 - it is filled here
+            self._buffer.clear()
+            return
+        file, self._file = self._file, None
+        await self._write(file)
+        file.flush()
+        upload = Upload(Path(file.name), segment.filename or "", segment.content_type or "", segment.size)
+        self.form._files.setdefault(name, []).append(upload)  # noqa: SLF001
+
+    async def _write(self, file: IO[bytes]) -> None:
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        await asyncio.to_thread(file.write, data)

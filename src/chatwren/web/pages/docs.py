@@ -1,0 +1,163 @@
+"""The API's documentation, made of the same document as /openapi.json. No script, nothing from elsewhere."""
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Response, get
+
+from chatwren.web.context import HttpRequest, base_url
+from chatwren.web.openapi import JSON, MULTIPART, document, example
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+}
+_JAR = "cookies.txt"
+
+_environment = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    type: str
+    required: bool
+    description: str
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One route as the page shows it."""
+
+    anchor: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    signed_in: bool
+    parameters: list[_Field]
+    body_types: list[str]
+    fields: list[_Field]
+    curl: str
+    answer: str
+    errors: list[tuple[str, str]]
+
+
+@get("/openapi.json")
+async def openapi(request: HttpRequest) -> Response[bytes]:
+    """The OpenAPI document, with this server's address and times that lie ahead in its examples."""
+    return Response(msgspec.json.encode(document(request.app, server=base_url(request))), media_type=JSON)
+
+
+@get("/docs")
+async def page(request: HttpRequest) -> Response[str]:
+    """The documentation as a page."""
+    described = document(request.app, server=base_url(request))
+    entries = [
+        _entry(method, path, operation, described)
+        for path, methods in described["paths"].items()
+        for method, operation in methods.items()
+    ]
+    html = _environment.get_template("docs.html").render(
+        title=described["info"]["title"],
+        version=described["info"]["version"],
+        description=described["info"]["description"],
+        server=base_url(request),
+        api=[one for one in entries if one.path.startswith("/api/")],
+        service=[one for one in entries if not one.path.startswith("/api/")],
+        problem=_pretty(example({"$ref": "#/components/schemas/Problem"}, described["components"]["schemas"])),
+    )
+    return Response(html, media_type="text/html", headers=_HEADERS)
+
+
+def _entry(method: str, path: str, operation: Mapping[str, Any], described: Mapping[str, Any]) -> _Entry:
+    components = described["components"]["schemas"]
+    content = operation.get("requestBody", {}).get("content", {})
+    body = next(iter(content.values()), None)
+    ((media_type, answer),) = operation["responses"]["200"]["content"].items()
+    return _Entry(
+        anchor=operation["operationId"],
+        method=method.upper(),
+        path=path,
+        summary=operation["summary"],
+        description=operation.get("description", ""),
+        signed_in=bool(operation["security"]),
+        parameters=[_field(one["name"], one["schema"], one, components) for one in operation.get("parameters", ())],
+        body_types=list(content),
+        fields=_fields(body["schema"], components) if body else [],
+        curl=_curl(method.upper(), described["servers"][0]["url"] + path, operation, content),
+        answer=_pretty(answer["example"]) if "example" in answer else media_type,
+        errors=[(status, one["description"]) for status, one in operation["responses"].items() if status.isdecimal()][
+            1:
+        ],
+    )
+
+
+def _fields(schema: Mapping[str, Any], components: Mapping[str, Any]) -> list[_Field]:
+    shape = components[schema["$ref"].rpartition("/")[2]]
+    return [
+        _field(name, one, {"required": name in shape.get("required", ()), **one}, components)
+        for name, one in shape["properties"].items()
+    ]
+
+
+def _field(name: str, schema: Mapping[str, Any], about: Mapping[str, Any], components: Mapping[str, Any]) -> _Field:
+    examples = schema.get("examples", ())
+    return _Field(
+        name=name,
+        type=_type(schema, components),
+        required=about["required"],
+        description=about.get("description", ""),
+        example=examples[0] if examples and isinstance(examples[0], str) else "",
+    )
+
+
+def _type(schema: Mapping[str, Any], components: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        return _type(components[schema["$ref"].rpartition("/")[2]], components)
+    if "anyOf" in schema:
+        return " or ".join(_type(one, components) for one in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join("null" if one is None else str(one) for one in schema["enum"])
+    if schema.get("format") == "binary":
+        return "file"
+    kind = schema.get("type", "any")
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _curl(method: str, url: str, operation: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    words = ["curl"]
+    if operation["security"]:
+        words += ["-b", _JAR]
+    if "headers" in operation["responses"]["200"]:
+        words += ["-c", _JAR] if operation["security"] else ["-b", _JAR, "-c", _JAR]
+    if method != "GET":
+        words += ["-X", method]
+    words.append(url)
+    if content:
+        media_type, body = next(iter(content.items()))
+        if media_type == MULTIPART:
+            for name, value in body["example"].items():
+                words += ["-F", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        else:
+            words += ["-H", f"Content-Type: {media_type}", "-d", json.dumps(body["example"], ensure_ascii=False)]
+    return shlex.join(words)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

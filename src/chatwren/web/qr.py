@@ -1,0 +1,161 @@
+"""Pictures of pairing codes, for `<img src={qrCodeUrl}>` on any page: no cookie, but an address that nobody can guess.
+
+An <img> does not fetch again while its src stays the same. So the SVG holds all codes that the pairing has left, and
+switches them on their schedule by CSS animation, which runs in an <img> too. The PNG is the current code.
+"""
+
+import asyncio
+import io
+import re
+from datetime import datetime
+from functools import lru_cache
+
+import segno
+from litestar import Response, get
+from litestar.params import FromPath
+from PIL import Image, ImageDraw, ImageFont
+
+from chatwren.domain.clock import now
+from chatwren.domain.errors import NotFound
+from chatwren.service import whatsapp
+from chatwren.service.whatsapp import Picture
+from chatwren.store.pairings import Code
+from chatwren.web.context import HttpRequest, context
+from chatwren.web.openapi import Operation
+
+_QUIET_ZONE = 4  # modules of white around a code, as scanners expect
+_PNG_SCALE = 8
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_NAME = re.compile(r"[0-9]{1,12}\.(svg|png)")
+_HEADERS = {
+    "cache-control": "no-store",
+    "cross-origin-resource-policy": "cross-origin",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+}
+_WORDS = {
+    "linked": ("Linked", "WhatsApp is connected."),
+    "expired": ("Expired", "Ask for a new code."),
+}
+_SIDE = 61  # of a picture without a code, in the units of one with
+
+
+def picture_url(base: str, token: str, code: Code) -> str:
+    """Where the picture is. It changes with the code, so that a page that sets it again makes the browser fetch."""
+    return f"{base}/qr/{token}/{int(code.starts_at.timestamp())}.svg"
+
+
+def linked_url(base: str) -> str:
+    """Where the picture is that says that an account is linked."""
+    return f"{base}/qr/linked.svg"
+
+
+@get(
+    "/qr/linked.svg",
+    media_type="image/svg+xml",
+    operation=Operation("Picture: linked", media_type="image/svg+xml", signed_in=False),
+)
+async def linked() -> Response[bytes]:
+    """The picture that says that an account is linked."""
+    return Response(_words_svg("linked"), headers=_HEADERS, media_type="image/svg+xml")
+
+
+@get(
+    "/qr/{token:str}/{name:str}",
+    operation=Operation(
+        "Picture of the QR code",
+        description="`qrCodeUrl` of createqr. Ask for it as `.svg`, which changes with the codes by itself, or `.png`.",
+        path={"token": "Of the linking; nobody can guess it.", "name": "Any number, and .svg or .png."},
+        errors=(404,),
+        signed_in=False,
+        media_type="image/svg+xml",
+    ),
+)
+async def picture(request: HttpRequest, token: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+    """The current code, by the token of its pairing."""
+    kind = _NAME.fullmatch(name)
+    if not kind or not _TOKEN.fullmatch(token):
+        raise NotFound("There is no such picture.")
+    found = await whatsapp.qr_picture(context(request).db, token)
+    # Drawing takes some 10 ms a code.
+    if kind[1] == "png":
+        return Response(await asyncio.to_thread(draw_png, found, now()), headers=_HEADERS, media_type="image/png")
+    return Response(await asyncio.to_thread(draw_svg, found, now()), headers=_HEADERS, media_type="image/svg+xml")
+
+
+def draw_svg(picture: Picture, at: datetime) -> bytes:
+    """The codes that are left at `at`, each shown in its time, then "expired"."""
+    codes = [code for code in picture.codes if code.ends_at > at]
+    if picture.state != "codes" or not codes:
+        return _words_svg("linked" if picture.state == "linked" else "expired")
+    side, _ = _modules(codes[0].text)
+    shown = []
+    begins = 0.0
+    for code in codes:
+        code_side, path = _modules(code.text)
+        ends = (code.ends_at - at).total_seconds()
+        shown.append(
+            f'<path style="animation:show {ends - begins:.3f}s {begins:.3f}s" '
+            f'transform="scale({side / code_side:.6f})" d="{path}"/>'
+        )
+        begins = ends
+    style = (
+        "path{stroke:#000}path,.end{visibility:hidden}"
+        f".end{{animation:show 1s {begins:.3f}s forwards}}"
+        "@keyframes show{from,to{visibility:visible}}"
+    )
+    return _svg(side, style, "".join(shown) + f'<g class="end">{_words(side, "expired")}</g>')
+
+
+def draw_png(picture: Picture, at: datetime) -> bytes:
+    """The code that is current at `at`, or what there is to say instead."""
+    code = next((one for one in picture.codes if one.ends_at > at), None)
+    buffer = io.BytesIO()
+    if picture.state == "codes" and code is not None:
+        _make(code.text).save(buffer, kind="png", scale=_PNG_SCALE, border=_QUIET_ZONE)
+        return buffer.getvalue()
+    title, line = _WORDS["linked" if picture.state == "linked" else "expired"]
+    side = _SIDE * _PNG_SCALE
+    image = Image.new("L", (side, side), 255)
+    draw = ImageDraw.Draw(image)
+    draw.text((side / 2, side * 0.46), title, fill=0, anchor="mm", font=ImageFont.load_default(side // 9))
+    draw.text((side / 2, side * 0.58), line, fill=0, anchor="mm", font=ImageFont.load_default(side // 20))
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _make(text: str) -> segno.QRCode:
+    return segno.make_qr(text, error="m", boost_error=False)
+
+
+@lru_cache(maxsize=64)
+def _modules(text: str) -> tuple[int, str]:
+    """Side of the picture in modules, and the path of the dark ones, a stroke a run."""
+    code = _make(text)
+    moves = []
+    for y, row in enumerate(code.matrix, _QUIET_ZONE):
+        x = 0
+        for run in re.finditer(rb"\x01+", bytes(row)):
+            x = run.start() + _QUIET_ZONE
+            moves.append(f"M{x} {y}.5h{len(run[0])}")
+    return len(code.matrix) + 2 * _QUIET_ZONE, "".join(moves)
+
+
+def _words_svg(state: str) -> bytes:
+    return _svg(_SIDE, "", _words(_SIDE, state))
+
+
+def _words(side: int, state: str) -> str:
+    title, line = _WORDS[state]
+    return (
+        f'<g text-anchor="middle" font-family="system-ui,sans-serif">'
+        f'<text x="{side / 2}" y="{side * 0.48:.1f}" font-size="{side / 9:.1f}">{title}</text>'
+        f'<text x="{side / 2}" y="{side * 0.6:.1f}" font-size="{side / 20:.1f}">{line}</text></g>'
+    )
+
+
+def _svg(side: int, style: str, content: str) -> bytes:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}" width="{side * 6}" height="{side * 6}" '
+        f'shape-rendering="crispEdges"><style>{style}</style><rect width="{side}" height="{side}" fill="#fff"/>'
+        f"{content}</svg>"
+    ).encode()
