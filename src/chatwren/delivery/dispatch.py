@@ -78,6 +78,7 @@ class Dispatcher:
         self._guard = timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS)
         self._recorder = Recorder(db, worker, pacing_of(settings), self.recorded)
         self._sending: dict[UUID, asyncio.Task[None]] = {}  # by account
+        self._claiming: set[UUID] = set()
         self._to_look_at: set[UUID] = set()
         self._next_poll = 0.0
         self._woken = asyncio.Event()
@@ -98,9 +99,9 @@ class Dispatcher:
         for account, pause in recorded.pauses.items():
             loop.call_later(max(0.0, pause.total_seconds()), self.look, (account,))
 
-    def is_sending(self, account: UUID) -> bool:
-        """Whether a message of the account is under way."""
-        return account in self._sending
+    def is_busy(self, account: UUID) -> bool:
+        """Whether a message of the account is under way, or about to be."""
+        return account in self._sending or account in self._claiming
 
     async def run(self) -> None:
         """Send until cancelled; then `drain` lets what is under way end."""
@@ -126,14 +127,17 @@ class Dispatcher:
             except TimeoutError:
                 pass
             self._woken.clear()
+            self._claiming = self._take()
             try:
-                await self._claim(self._take())
+                await self._claim(self._claiming)
             except UNREACHABLE as error:
                 log.warning("dispatch.database_unreachable", error=repr(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
             except Exception:
                 log.exception("dispatch.claim_failed")
                 await asyncio.sleep(_PAUSE_SECONDS)
+            finally:
+                self._claiming = set()
 
     def _take(self) -> set[UUID]:
         """The accounts to look at now."""

@@ -46,7 +46,6 @@ class Owned:
     linked: bool
     connected: bool
     jid: str | None
-    restricted_for: timedelta | None
     pairing: UUID | None
     logout_wanted: bool
     groups_wanted_at: datetime | None
@@ -128,7 +127,6 @@ async def owned(connection: Connection, worker: UUID) -> list[Owned]:
     rows = await connection.fetch(
         """
         SELECT a.id, a.user_id, l.epoch, a.status = 'linked', a.connected, a.jid,
-               CASE WHEN a.restricted_until > now() THEN a.restricted_until - now() END,
                p.id, a.logout_wanted_at IS NOT NULL,
                CASE WHEN a.groups_at IS NULL OR a.groups_wanted_at > a.groups_at THEN a.groups_wanted_at END
         FROM lease l JOIN account a ON a.id = l.account_id

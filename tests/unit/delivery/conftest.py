@@ -156,7 +156,7 @@ def rows(db: Database) -> Rows:
 @pytest.fixture
 def settings() -> Settings:
     return Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         pacing_gap_seconds=0,
         pacing_jitter_seconds=0,
         send_timeout_seconds=1,

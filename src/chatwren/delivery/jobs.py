@@ -1,0 +1,52 @@
+"""What is done for one account at a time: connect it, log it out, ask for its groups. Pairing: pairing.py."""
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from chatwren.store import account_state
+from chatwren.store.database import CHANGED, Database
+from chatwren.store.leases import Owned
+from chatwren.whatsapp.client import Engine, NoDevice
+
+log = structlog.get_logger(__name__)
+
+
+async def connect(db: Database, engine: Engine, worker: UUID, account: Owned, *, valid_for: float) -> bool:
+    """Have the engine connect a linked account. False: its device is gone, so that it has to be linked again."""
+    try:
+        await engine.open(account.account, account.jid or "", account.epoch, valid_for=valid_for)
+    except NoDevice:
+        log.warning("account.device_gone", account=str(account.account))
+        async with db.connection() as connection:
+            await account_state.unlinked(connection, worker, account.account, "logged_out", "device_gone")
+        db.hint(CHANGED, {account.user})
+        return False
+    return True
+
+
+async def log_out(db: Database, engine: Engine, worker: UUID, account: Owned) -> None:
+    """Unlink an account's device, as its user asked."""
+    told = await engine.logout(account.account, account.jid or "", account.epoch)
+    log.info("account.logged_out", account=str(account.account), told_whatsapp=told)
+    async with db.connection() as connection:
+        await account_state.unlinked(connection, worker, account.account, "logged_out", "by_user")
+    db.hint(CHANGED, {account.user})
+
+
+async def fetch_groups(db: Database, engine: Engine, worker: UUID, account: Owned, asked_for: datetime) -> None:
+    """Store the groups that the account is in. `asked_for`: the wish that this answers."""
+    groups = await engine.groups(account.account, account.epoch)
+    listed = [
+        {
+            "id": group.jid,
+            "name": group.name,
+            "participants": [f"+{phone}" for phone in group.phones],
+            "size": group.size,
+        }
+        for group in groups
+    ]
+    async with db.connection() as connection:
+        await account_state.store_groups(connection, worker, account.account, listed, asked_for)
+    db.hint(CHANGED, {account.user})

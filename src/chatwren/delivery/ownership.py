@@ -1,0 +1,73 @@
+"""The worker's heartbeat: renews what it owns, and removes workers that died."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from chatwren.delivery.fence import Fence, uptime
+from chatwren.settings import Settings
+from chatwren.store import workers
+from chatwren.store.database import UNREACHABLE, Database
+
+log = structlog.get_logger(__name__)
+
+_AGAIN_SECONDS = 0.3
+
+
+class TakenForDead(Exception):
+    """Another worker has removed this one: whatever it owned may be another's."""
+
+
+class Heartbeat:
+    """Renews the worker for as long as it runs.
+
+    Args:
+        db: a pool of its own, so that no queue of work delays it.
+        worker: whose.
+        fence: opened by each renewal.
+        settings: the lease, and how often it is renewed.
+        on_renewed: called after each renewal.
+    """
+
+    def __init__(
+        self, db: Database, worker: UUID, *, fence: Fence, settings: Settings, on_renewed: Callable[[], None]
+    ) -> None:
+        self._db = db
+        self._worker = worker
+        self._fence = fence
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._pause = settings.heartbeat_seconds
+        self._on_renewed = on_renewed
+
+    async def run(self) -> None:
+        """Beat until cancelled.
+
+        Raises:
+            TakenForDead: this worker was removed.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(self._fence.width):
+                    await self._beat()
+            except UNREACHABLE as error:
+                log.warning("heartbeat.failed", error=repr(error), fence_open=self._fence.open)
+                await asyncio.sleep(min(_AGAIN_SECONDS, self._pause))
+            else:
+                await asyncio.sleep(self._pause)
+
+    async def _beat(self) -> None:
+        asked_at = uptime()
+        async with self._db.connection() as connection:
+            renewal = await workers.renew(
+                connection, self._worker, lease=self._lease, gap=timedelta(seconds=self._fence.width)
+            )
+            if renewal is None:
+                raise TakenForDead
+            self._fence.renewed(asked_at)
+            self._on_renewed()
+            if renewal.steady:
+                for dead in await workers.reap(connection, self._worker, lease=self._lease):
+                    log.warning("heartbeat.reaped", worker=str(dead))

@@ -1,0 +1,114 @@
+"""How a claimed message reaches WhatsApp: its recipient's address, its file, its parts."""
+
+import hashlib
+from typing import Protocol
+
+import structlog
+
+from chatwren.domain import failures
+from chatwren.domain.errors import NotFound, Unavailable
+from chatwren.domain.failures import Failure
+from chatwren.settings import Settings
+from chatwren.store import contacts
+from chatwren.store.database import UNREACHABLE, Database
+from chatwren.store.dispatch import Claimed, ClaimedFile
+from chatwren.store.files import media_key
+from chatwren.store.media import MediaStore
+from chatwren.whatsapp.client import Engine, EngineError, EngineRefused
+from chatwren.whatsapp.model import Media, NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
+
+log = structlog.get_logger(__name__)
+
+
+class Engines(Protocol):
+    """Where the engine is."""
+
+    @property
+    def current(self) -> Engine:
+        """The running engine; raises EngineError while there is none."""
+
+
+class WhatsAppSender:
+    """Sends through the engine."""
+
+    def __init__(self, db: Database, engines: Engines, media_store: MediaStore, settings: Settings) -> None:
+        self._db = db
+        self._engines = engines
+        self._media_store = media_store
+        self._wait = settings.send_timeout_seconds
+
+    async def send(self, message: Claimed) -> SendResult | Failure:
+        """Try once. What fails before the message itself is sent has certainly not left."""
+        try:
+            engine = self._engines.current
+        except EngineError as error:
+            return NotSent(NotSentReason.NOT_OPEN, error.message)
+        try:
+            to = await self._address(engine, message)
+            if to is None:
+                return NotOnWhatsApp()
+            media = await self._media(engine, message, message.file) if message.file else None
+        except NotFound:
+            return failures.MEDIA_MISSING
+        except EngineRefused as error:
+            log.warning("sender.refused", message=str(message.id), error=error.message)
+            return failures.MEDIA_REFUSED if message.file else failures.UNSENDABLE
+        except (EngineError, Unavailable) as error:
+            return NotSent(NotSentReason.LOCAL, error.message)
+        except UNREACHABLE as error:
+            return NotSent(NotSentReason.NOT_CONNECTED, f"database: {error!r}")
+        result = await self._send(engine, message, to, media)
+        if isinstance(result, NotOnWhatsApp) and message.jid is not None:
+            async with self._db.connection() as connection:
+                await contacts.forget_address(connection, message.account, message.recipient)
+        return result
+
+    async def _send(self, engine: Engine, message: Claimed, to: str, media: Media | None) -> SendResult:
+        async def part(message_id: str, text: str, media: Media | None) -> SendResult:
+            return await engine.send(
+                message.account, message.epoch, to=to, message_id=message_id, text=text, media=media, wait=self._wait
+            )
+
+        if message.file is None or message.file.kind != "audio" or not message.text:
+            return await part(message.wa_id, message.text, media)
+        # Audio carries no text, so that this is two messages. The one that receipts are counted by is the last, the
+        # text: when it is acknowledged, all is out. Until then both go again under their ids.
+        audio = await part(audio_id(message.wa_id), "", media)
+        if not isinstance(audio, Sent):
+            return audio
+        text = await part(message.wa_id, message.text, None)
+        return Unknown(f"only its audio is out: {text.detail}") if isinstance(text, NotSent) else text
+
+    async def _address(self, engine: Engine, message: Claimed) -> str | None:
+        """The JID that the message goes to; None where the number is not on WhatsApp."""
+        if message.recipient_kind != "phone":
+            return message.recipient
+        if message.jid is not None:
+            return message.jid
+        jid = await engine.address_of(message.account, message.epoch, message.recipient)
+        if jid is not None:
+            async with self._db.connection() as connection:
+                await contacts.remember_address(connection, message.account, message.recipient, jid)
+        return jid
+
+    async def _media(self, engine: Engine, message: Claimed, file: ClaimedFile) -> Media:
+        handle = file.handle
+        if handle is None:
+            chunks = await self._media_store.open(media_key(message.user, file.id))
+            handle = await engine.upload(message.account, message.epoch, file.kind, chunks)
+            async with self._db.connection() as connection:
+                await contacts.remember_upload(connection, file.id, message.account, handle)
+        return Media(
+            handle=handle,
+            mimetype=file.mimetype,
+            file_name=file.file_name if file.kind == "document" else "",
+            width=file.width,
+            height=file.height,
+            seconds=file.seconds,
+            thumbnail=file.thumbnail,
+        )
+
+
+def audio_id(wa_id: str) -> str:
+    """The WhatsApp id of the audio that goes before the text with this id; the same for every re-send."""
+    return wa_id[:4] + hashlib.sha256(f"{wa_id} audio".encode()).hexdigest()[:18].upper()

@@ -1,0 +1,225 @@
+"""The command `chatwren worker`: owns accounts, drives its engine, sends what is due and stores what arrives."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Collection, Coroutine
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from chatwren import lifeline
+from chatwren.delivery.accounts import Accounts
+from chatwren.delivery.dispatch import Dispatcher, pacing_of
+from chatwren.delivery.fence import Fence
+from chatwren.delivery.inbox import Inbox
+from chatwren.delivery.ownership import Heartbeat, TakenForDead
+from chatwren.delivery.sender import WhatsAppSender
+from chatwren.domain.ids import uuid7
+from chatwren.settings import CannotStart, Settings
+from chatwren.store import pairing_jobs, workers
+from chatwren.store.database import UNREACHABLE, WORK, Database
+from chatwren.store.media import media_store
+from chatwren.whatsapp.client import Engine, EngineError
+from chatwren.whatsapp.process import EngineProcess
+
+log = structlog.get_logger(__name__)
+
+_DRAIN_MARGIN_SECONDS = 2
+_PAUSE_SECONDS = 1
+
+
+async def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT, then drain: what is being sent may end, the accounts go to others.
+
+    A worker that another took for dead begins anew, under a new id and with a new engine.
+
+    Raises:
+        CannotStart: no database is named, or the engine cannot be started.
+    """
+    if settings.database_url is None:
+        raise CannotStart("A worker needs DATABASE_URL.")
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    lifeline.watch(lambda: loop.call_soon_threadsafe(stop.set))
+    while not stop.is_set():
+        try:
+            await _live(settings, settings.database_url, stop)
+        except TakenForDead:
+            log.warning("worker.taken_for_dead")
+        except UNREACHABLE as error:
+            log.warning("worker.database_unreachable", error=repr(error))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PAUSE_SECONDS):
+                    await stop.wait()
+
+
+async def _live(settings: Settings, url: str, stop: asyncio.Event) -> None:
+    """One life of a worker: from its row's beginning to its end."""
+    worker = uuid7()
+    structlog.contextvars.bind_contextvars(worker=str(worker))
+    name = f"chatwren-worker {worker}"
+    async with (
+        Database.connect(url, application_name=name, size=10) as db,
+        Database.connect(url, application_name=f"{name} beat", size=1) as pulse,
+        _registered(db, worker),
+    ):
+        await _Worker(settings, worker, db, pulse).work(stop)
+
+
+@contextlib.asynccontextmanager
+async def _registered(db: Database, worker: UUID) -> AsyncIterator[None]:
+    async with db.connection() as connection:
+        await workers.register(connection, worker, socket.gethostname())
+    log.info("worker.registered")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(*UNREACHABLE):
+            async with asyncio.timeout(_PAUSE_SECONDS), db.connection() as connection:
+                await workers.remove(connection, worker)
+        log.info("worker.gone")
+
+
+class _Worker:
+    """The parts of a worker, and how they know of each other."""
+
+    def __init__(self, settings: Settings, worker: UUID, db: Database, pulse: Database) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._db = db
+        self._fence = Fence(settings.lease_seconds)
+        self._engines = EngineProcess(settings, worker)
+        media = media_store(settings.media_url or str(settings.data_dir / "media"))
+        self._dispatcher = Dispatcher(
+            db,
+            worker,
+            fence=self._fence,
+            sender=WhatsAppSender(db, self._engines, media, settings),
+            settings=settings,
+            accounts=self._may_send,
+        )
+        self._accounts = Accounts(
+            db,
+            worker,
+            fence=self._fence,
+            engines=self._engines,
+            settings=settings,
+            is_busy=self._dispatcher.is_busy,
+            on_ready=self._dispatcher.look,
+        )
+        self._inbox = Inbox(
+            db,
+            worker,
+            pacing=pacing_of(settings),
+            on_recorded=self._dispatcher.recorded,
+            on_connection=self._accounts.connection_changed,
+        )
+        self._heartbeat = Heartbeat(
+            pulse, worker, fence=self._fence, settings=settings, on_renewed=self._accounts.lease_renewed
+        )
+        self._following: asyncio.Task[None] | None = None
+        self._orphans_seen = False
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """Work until `stop`, then drain.
+
+        Raises:
+            TakenForDead: another worker has removed this one.
+        """
+        beating = _Loops(self._heartbeat.run(), self._accounts.renew_leases())
+        try:
+            async with self._engines.running(on_up=self._engine_up, on_down=self._engine_down):
+                working = _Loops(self._accounts.run(), self._dispatcher.run(), self._listen())
+                try:
+                    await _first_end(stop, beating, working)
+                except TakenForDead:
+                    self._engines.kill()  # nothing that it could still say counts
+                    raise
+                finally:
+                    await working.end()
+                await self._drain(beating)
+        finally:
+            await beating.end()
+
+    async def _drain(self, beating: "_Loops") -> None:
+        """Let what is being sent end, while the lease is still renewed and receipts still count."""
+        log.info("worker.drains")
+        with contextlib.suppress(*UNREACHABLE):
+            async with self._db.connection() as connection:
+                await workers.drain(connection, self._worker)
+        draining = asyncio.create_task(
+            self._dispatcher.drain(at_most=self._settings.send_timeout_seconds + _DRAIN_MARGIN_SECONDS)
+        )
+        await asyncio.wait([draining, *beating.tasks], return_when=asyncio.FIRST_COMPLETED)
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+
+    def _may_send(self) -> Collection[UUID]:
+        return self._accounts.may_send()
+
+    async def _listen(self) -> None:
+        def everywhere() -> None:
+            self._accounts.look()
+            self._dispatcher.look_everywhere()
+
+        def look(accounts: set[UUID]) -> None:
+            self._accounts.look()
+            self._dispatcher.look(accounts)
+
+        await self._db.listen(WORK, look, on_gap=everywhere)
+
+    def _engine_up(self, engine: Engine) -> None:
+        self._following = asyncio.create_task(self._follow(engine))
+        self._accounts.look()
+
+    def _engine_down(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+        self._accounts.engine_down()
+
+    async def _follow(self, engine: Engine) -> None:
+        if not self._orphans_seen:
+            try:
+                await self._log_out_orphans(engine)
+                self._orphans_seen = True
+            except (EngineError, *UNREACHABLE) as error:
+                log.warning("worker.orphans_stay", error=repr(error))
+        await self._inbox.follow(engine)
+
+    async def _log_out_orphans(self, engine: Engine) -> None:
+        """Log out devices that no account knows: what a crash in the middle of a pairing, or a deleted user, left."""
+        async with self._db.transaction() as connection:
+            known = await pairing_jobs.known_devices(connection)
+            for jid in await engine.logout_orphans(known):
+                log.warning("worker.orphan_logged_out", jid=jid)
+
+
+class _Loops:
+    """Loops that run together."""
+
+    def __init__(self, *loops: Coroutine[Any, Any, None]) -> None:
+        self.tasks = [asyncio.create_task(loop) for loop in loops]
+
+    async def end(self) -> None:
+        """Cancel them, and wait."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+async def _first_end(stop: asyncio.Event, *loops: _Loops) -> None:
+    """Wait for `stop`. A loop that ends before, which none should, raises what ended it."""
+    stopping = asyncio.create_task(stop.wait())
+    tasks = [task for some in loops for task in some.tasks]
+    try:
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                await task
+    finally:
+        stopping.cancel()

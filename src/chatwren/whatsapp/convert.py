@@ -1,0 +1,165 @@
+"""Between protobuf and Python, both ways, in one place."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from chatwren.whatsapp import model
+from chatwren.whatsapp.enginepb import engine_pb2 as pb
+
+_MEDIA_KINDS = {
+    "image": pb.MediaKind.IMAGE,
+    "video": pb.MediaKind.VIDEO,
+    "audio": pb.MediaKind.AUDIO,
+    "document": pb.MediaKind.DOCUMENT,
+}
+_NOT_SENT = {
+    pb.SendResponse.NotSent.NOT_CONNECTED: model.NotSentReason.NOT_CONNECTED,
+    pb.SendResponse.NotSent.NOT_OPEN: model.NotSentReason.NOT_OPEN,
+    pb.SendResponse.NotSent.FENCED: model.NotSentReason.FENCED,
+    pb.SendResponse.NotSent.LOCAL: model.NotSentReason.LOCAL,
+}
+_PAIRING_FAILURES = {
+    pb.PairEvent.Failure.TIMEOUT: "timeout",
+    pb.PairEvent.Failure.REFUSED: "refused",
+    pb.PairEvent.Failure.OUTDATED: "outdated",
+    pb.PairEvent.Failure.PROTOCOL: "protocol",
+    pb.PairEvent.Failure.DISCONNECTED: "disconnected",
+}
+_CONNECTIONS = {
+    pb.Event.State.CONNECTED: model.Connection.CONNECTED,
+    pb.Event.State.DISCONNECTED: model.Connection.DISCONNECTED,
+    pb.Event.State.REPLACED: model.Connection.REPLACED,
+    pb.Event.State.OUTDATED: model.Connection.OUTDATED,
+    pb.Event.State.BANNED: model.Connection.BANNED,
+    pb.Event.State.LOGGED_OUT: model.Connection.LOGGED_OUT,
+    pb.Event.State.CONNECT_FAILURE: model.Connection.CONNECT_FAILURE,
+    pb.Event.State.FENCED: model.Connection.FENCED,
+}
+_READ = {pb.Event.Receipt.DELIVERED: False, pb.Event.Receipt.READ: True, pb.Event.Receipt.PLAYED: True}
+
+
+def milliseconds(span: timedelta) -> int:
+    """A span of time as the door writes it."""
+    return round(span.total_seconds() * 1000)
+
+
+def _moment(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1000, UTC)
+
+
+def _span(given: int) -> timedelta:
+    return timedelta(milliseconds=given)
+
+
+def media_kind(kind: str) -> pb.MediaKind.ValueType:
+    """`image`, `video`, `audio`, `document`."""
+    return _MEDIA_KINDS[kind]
+
+
+def media_to_pb(media: model.Media) -> pb.Media:
+    """A file that goes out."""
+    return pb.Media(
+        handle=pb.MediaHandle.FromString(media.handle),
+        mimetype=media.mimetype,
+        file_name=media.file_name,
+        width=media.width or 0,
+        height=media.height or 0,
+        seconds=media.seconds or 0,
+        thumbnail_jpeg=media.thumbnail or b"",
+    )
+
+
+def send_result(response: pb.SendResponse) -> model.SendResult:
+    """What became of a send. An outcome that this version does not know may mean that it is out."""
+    match response.WhichOneof("outcome"):
+        case "sent":
+            return model.Sent()
+        case "not_sent":
+            reason = _NOT_SENT.get(response.not_sent.reason, model.NotSentReason.LOCAL)
+            return model.NotSent(reason, response.not_sent.detail)
+        case "rejected":
+            return model.Rejected(response.rejected.code, response.rejected.detail)
+        case "not_on_whatsapp":
+            return model.NotOnWhatsApp()
+        case "invalid":
+            return model.Invalid(response.invalid.detail)
+    return model.Unknown(response.unknown.detail)
+
+
+def pair_event(event: pb.PairEvent) -> model.PairEvent:
+    """A step of a pairing."""
+    match event.WhichOneof("event"):
+        case "codes":
+            return model.Codes(tuple((code.text, _span(code.valid_for_ms)) for code in event.codes.codes))
+        case "phone_code":
+            return model.TypedCode(event.phone_code.text, _span(event.phone_code.valid_for_ms))
+        case "confirm":
+            return model.Confirm(event.confirm.jid)
+        case "success":
+            return model.Success(event.success.jid, event.success.lid)
+        case "passkey_request" | "passkey_confirm":
+            return model.PasskeyWanted()
+    return model.PairingFailed(_PAIRING_FAILURES.get(event.failure.kind, "protocol"), event.failure.detail)
+
+
+def group(one: pb.Group) -> model.Group:
+    """A group."""
+    phones = tuple(member.phone for member in one.participants if member.phone)
+    return model.Group(one.jid, one.name, phones, len(one.participants))
+
+
+def event(one: pb.Event) -> model.Event:
+    """Something that happened.
+
+    Raises:
+        ValueError: the account is no id of ours.
+    """
+    kind = one.WhichOneof("event") or ""
+    read = _EVENTS.get(kind)
+    return model.Event(one.seq, UUID(one.account), one.needs_ack, read(one) if read else model.Other(kind))
+
+
+def _message(one: pb.Event) -> model.Happened:
+    message = one.message
+    return model.MessageReceived(
+        id=message.id,
+        chat=message.chat,
+        chat_phone=message.chat_phone or None,
+        sender=message.sender,
+        sender_phone=message.sender_phone or None,
+        push_name=message.push_name or None,
+        from_me=message.from_me,
+        group=message.group,
+        at=_moment(message.at),
+        text=message.text,
+        media=message.media.SerializeToString() if message.HasField("media") else None,
+        raw=message.raw,
+    )
+
+
+def _receipt(one: pb.Event) -> model.Happened:
+    receipt = one.receipt
+    read = _READ.get(receipt.type)
+    if read is None:
+        return model.Other(f"receipt {pb.Event.Receipt.Type.Name(receipt.type)} {' '.join(receipt.ids)}")
+    return model.ReceiptReceived(tuple(receipt.ids), read, _moment(receipt.at))
+
+
+def _state(one: pb.Event) -> model.Happened:
+    state = one.state
+    kind = _CONNECTIONS.get(state.kind)
+    if kind is None:
+        return model.Other(f"state {state.kind}")
+    until = _moment(state.expires_at) if state.expires_at else None
+    return model.ConnectionChanged(kind, state.code, until, state.detail, state.push_name or None)
+
+
+_EVENTS: dict[str, Callable[[pb.Event], model.Happened]] = {
+    "message": _message,
+    "receipt": _receipt,
+    "state": _state,
+    "group_change": lambda _: model.GroupsChanged(),
+    "push_name": lambda one: model.NameChanged(one.push_name.name),
+    "undecryptable": lambda one: model.Other(f"undecryptable {one.undecryptable.id}"),
+}
