@@ -67,6 +67,7 @@ type companion struct {
 type queued struct {
 	key  string
 	node waBinary.Node
+	sent int // how many times on the live connection, less the acknowledgements
 }
 
 func newCompanion(r companionRecord) *companion {
@@ -140,7 +141,8 @@ func (s *Server) deliver(to address, node waBinary.Node) {
 
 func (s *Server) deliverLocked(c *companion, node waBinary.Node) {
 	key := queueKey(node.Tag, stringAttr(&node, "id"), node.Attrs["from"], node.Attrs["participant"], stringAttr(&node, "type"))
-	if entry := c.byKey[key]; entry != nil {
+	entry := c.byKey[key]
+	if entry != nil {
 		entry.node = node
 	} else {
 		if len(c.queue) >= maxQueued {
@@ -148,11 +150,12 @@ func (s *Server) deliverLocked(c *companion, node waBinary.Node) {
 			delete(c.byKey, c.queue[0].key)
 			c.queue = c.queue[1:]
 		}
-		entry = &queued{key, node}
+		entry = &queued{key: key, node: node}
 		c.queue = append(c.queue, entry)
 		c.byKey[key] = entry
 	}
 	if c.active {
+		entry.sent++
 		c.live.send(node)
 	}
 }
@@ -163,6 +166,10 @@ func (s *Server) acknowledged(from address, key string) {
 	defer s.mu.Unlock()
 	c := s.companions[from]
 	if c == nil || c.byKey[key] == nil {
+		return
+	}
+	// A message that was encrypted again has the key of the first try, which may be acknowledged only now.
+	if c.byKey[key].sent--; c.byKey[key].sent > 0 {
 		return
 	}
 	delete(c.byKey, key)
@@ -197,6 +204,7 @@ func (s *Server) activate(conn *connection) {
 		"notification": strconv.Itoa(counts["notification"]), "receipt": strconv.Itoa(counts["receipt"]),
 	}}}})
 	for _, entry := range c.queue {
+		entry.sent = 1
 		node := entry.node
 		node.Attrs = maps.Clone(node.Attrs)
 		node.Attrs["offline"] = "0"

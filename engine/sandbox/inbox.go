@@ -40,7 +40,7 @@ func (m *message) key() string { return m.From + "|" + m.To + "|" + m.ID }
 
 // receive takes a parcel that is addressed to this phone.
 func (p *phone) receive(m parcel) {
-	p.actor.post(func() { p.open(m) })
+	p.actor.postWhenRoom(func() { p.open(m) })
 }
 
 // open decrypts a parcel. What cannot be read is asked for again, what can be is shown and receipted.
@@ -95,6 +95,9 @@ func (p *phone) decrypt(m *parcel, enc *waBinary.Node) ([]byte, error) {
 			return nil, err
 		}
 	case "skmsg":
+		if m.group == nil {
+			return nil, errors.New("a sender key outside a group")
+		}
 		parsed, err := protocol.NewSenderKeyMessageFromBytes(content, serializer.SenderKeyMessage)
 		if err != nil {
 			return nil, err

@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"context"
+	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -42,7 +44,7 @@ type phone struct {
 	number  string
 	device  *store.Device
 	memory  *signalStore
-	actor   actor
+	actor   *actor
 	used    time.Time // guarded by Server.mu
 	retries map[string]int
 	sent    map[string]*sentMessage
@@ -66,7 +68,7 @@ func (s *Server) phone(number string) *phone {
 		return p
 	}
 	p = &phone{
-		server: s, number: number, retries: map[string]int{}, sent: map[string]*sentMessage{},
+		server: s, number: number, actor: newActor(s.log), retries: map[string]int{}, sent: map[string]*sentMessage{},
 		skdm: map[string]map[address]struct{}{}, byKey: map[string]*message{},
 	}
 	p.device, p.memory = newPhoneDevice(s.seed, number) // costs half a millisecond: not under the lock
@@ -145,16 +147,42 @@ func (p *phone) do(ctx context.Context, task func()) error {
 	}
 }
 
+// maxTasks is how many messages wait for a phone before those who send more have to wait.
+const maxTasks = 1000
+
 // actor runs tasks one after the other, in a goroutine that lives only while there are some.
 type actor struct {
+	log     *slog.Logger
 	mu      sync.Mutex
+	room    sync.Cond
 	tasks   []func()
 	running bool
+}
+
+func newActor(log *slog.Logger) *actor {
+	a := &actor{log: log}
+	a.room.L = &a.mu
+	return a
 }
 
 func (a *actor) post(task func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.add(task)
+}
+
+// postWhenRoom holds back who floods the actor. An actor must not call it: two could wait for each other.
+func (a *actor) postWhenRoom(task func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for len(a.tasks) >= maxTasks {
+		a.room.Wait()
+	}
+	a.add(task)
+}
+
+// add appends a task. The caller holds a.mu.
+func (a *actor) add(task func()) {
 	a.tasks = append(a.tasks, task)
 	if !a.running {
 		a.running = true
@@ -172,9 +200,20 @@ func (a *actor) run() {
 		}
 		batch := a.tasks
 		a.tasks = nil
+		a.room.Broadcast()
 		a.mu.Unlock()
 		for _, task := range batch {
-			task()
+			a.attempt(task)
 		}
 	}
+}
+
+// attempt runs a task. What a client sends may make a library panic: that must cost one message, not the sandbox.
+func (a *actor) attempt(task func()) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			a.log.Error("a phone's task failed", "problem", problem, "stack", string(debug.Stack()))
+		}
+	}()
+	task()
 }

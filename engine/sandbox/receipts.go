@@ -78,7 +78,9 @@ func (p *phone) receipted(g *group, from, id, kind string) {
 func (c *connection) handleReceipt(node *waBinary.Node) {
 	s, id, kind := c.server, stringAttr(node, "id"), stringAttr(node, "type")
 	to := jidAttr(node, "to")
-	s.acknowledged(c.companion, queueKey("message", id, to, node.Attrs["participant"], ""))
+	if kind != "retry" { // which an acknowledgement follows
+		s.acknowledged(c.companion, queueKey("message", id, to, node.Attrs["participant"], ""))
+	}
 	c.send(waBinary.Node{Tag: "ack", Attrs: waBinary.Attrs{
 		"class": "receipt", "id": id, "from": node.Attrs["to"], "participant": node.Attrs["participant"], "type": kind, "t": unixNow(),
 	}})

@@ -44,13 +44,14 @@ function make(tag, properties = {}, ...children) {
   return node;
 }
 
+const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 const nameOf = (id) => groups.find((group) => group.id === id)?.name ?? "+" + id;
 const partner = (message) => message.to.endsWith("@g.us") || message.from === selected ? message.to : message.from;
 
 function showPhones() {
   element("phone-list").replaceChildren(...phones.map((phone) => {
     const online = phone.companions.filter((companion) => companion.online).length;
-    const note = phone.companions.length ? `${online}/${phone.companions.length} devices` : `${phone.messages} messages`;
+    const note = phone.companions.length ? `${online} of ${count(phone.companions.length, "device")}` : count(phone.messages, "message");
     const button = make("button", {type: "button", onclick: () => open(phone.number)}, "+" + phone.number, make("small", {}, note));
     button.setAttribute("aria-current", phone.number === selected);
     return make("li", {}, button);
@@ -125,8 +126,8 @@ async function showStats() {
 }
 
 async function refresh() {
+  if (selected) messages = await call("GET", `/phones/${selected}/messages`); // first: a phone is listed once it was named
   [phones, groups] = await Promise.all([call("GET", "/phones"), call("GET", "/groups")]);
-  if (selected) messages = await call("GET", `/phones/${selected}/messages`);
   showPhones(); showChats(); showGroups();
   await Promise.all([showStats(), showFaults()]);
 }
@@ -151,6 +152,7 @@ async function open(number) {
   element("phone").hidden = false;
   element("empty").hidden = true;
   await refresh();
+  element("linking").open = messages.length === 0;
 }
 
 function watch() {
