@@ -75,7 +75,7 @@ class EmbeddedPostgres:
         """
         home, owner = await asyncio.to_thread(find_home, self._settings)
         programs = await asyncio.to_thread(find_programs, owner)
-        _check_room(self._settings.data_dir, home)
+        check_room(self._settings.data_dir, home)
         if not (home / "PG_VERSION").exists():
             await asyncio.to_thread(_initialise, home, programs, owner, self._initdb_options)
         _check_version(home)
@@ -196,7 +196,12 @@ def _url(sockets: Path, database: str) -> str:
     return f"postgresql://{DATABASE}@/{database}?host={quote(str(sockets), safe='/')}&port=5432"
 
 
-def _check_room(*folders: Path) -> None:
+def check_room(*folders: Path) -> None:
+    """See that PostgreSQL has room where each folder is or is going to be.
+
+    Raises:
+        CannotStart: it has not.
+    """
     for folder in folders:
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(there).free // 1_000_000
@@ -212,7 +217,7 @@ def _check_version(home: Path) -> None:
 
 def _initialise(home: Path, programs: Path, owner: Owner, options: list[str]) -> None:
     """Make the data folder beside its place and move it there, so that a half-made one is never taken for whole."""
-    log.info("making the database", folder=str(home))
+    log.info("postgres.initialising", folder=str(home))
     half = home.with_name(f"{home.name}.new")
     try:
         shutil.rmtree(half, ignore_errors=True)
@@ -251,7 +256,7 @@ def _end_leftover(home: Path) -> None:
     asked = False
     while left := _processes_on(home):
         if not asked:
-            log.info("ending an earlier PostgreSQL on the same data", processes=left)
+            log.info("postgres.ending_leftover", processes=left)
             with contextlib.suppress(OSError, ValueError, IndexError):
                 postmaster = int((home / "postmaster.pid").read_text().splitlines()[0])
                 if postmaster in left:
