@@ -20,6 +20,10 @@ var errLease = errors.New("the lease of this account has run out here")
 
 const goodbye = 2 * time.Second
 
+// loginPatience is how long an account may be without a login before it is connected anew, whatever whatsmeow waits for.
+// A connection that WhatsApp cuts at the end of the handshake leaves whatsmeow with a dead socket and without an event.
+var loginPatience = 45 * time.Second
+
 // account is one linked WhatsApp account while it is open here.
 type account struct {
 	id     string
@@ -38,7 +42,8 @@ type account struct {
 	online  atomic.Bool // connected and answering
 	active  atomic.Bool // its events go to the worker; false while it is being paired
 	dialing atomic.Bool
-	parked  atomic.Bool // disconnected until it is opened again
+	parked  atomic.Bool  // disconnected until it is opened again
+	tried   atomic.Int64 // leaseClock when it went offline, or was last dialled
 	again   redelivery
 	named   atomic.Pointer[store.WAVersionContainer] // the protocol version of the last login
 
@@ -81,6 +86,7 @@ func (a *account) connect() {
 	if !a.dialing.CompareAndSwap(false, true) {
 		return
 	}
+	a.tried.Store(int64(leaseNow()))
 	go func() {
 		defer a.dialing.Store(false)
 		a.client.Disconnect() // of a connection that WhatsApp has refused a socket may be left
@@ -101,6 +107,11 @@ func (a *account) connect() {
 			}
 		}
 	}()
+}
+
+// overdue says whether the account should long be online.
+func (a *account) overdue() bool {
+	return !a.online.Load() && !a.parked.Load() && leaseNow()-time.Duration(a.tried.Load()) > loginPatience
 }
 
 // end disconnects for good. Handlers that wait for an ack give up, and WhatsApp will deliver their events again.

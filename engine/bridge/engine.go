@@ -79,7 +79,7 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 		accounts: make(map[string]*ownership),
 	}
 	e.version.engine = e
-	e.work.Go(e.watchLeases)
+	e.work.Go(e.watch)
 	e.work.Go(e.cleanHourly)
 	return e, nil
 }

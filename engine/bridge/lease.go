@@ -33,8 +33,8 @@ func leaseNow() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// watchLeases fences each account whose lease has run out.
-func (e *Engine) watchLeases() {
+// watch fences each account whose lease has run out, and revives those that whatsmeow has given up.
+func (e *Engine) watch() {
 	ticker := time.NewTicker(leaseCheck)
 	defer ticker.Stop()
 	for {
@@ -44,8 +44,12 @@ func (e *Engine) watchLeases() {
 		case <-ticker.C:
 		}
 		for _, a := range e.openAccounts() {
-			if a.leaseExpired() {
+			switch {
+			case a.leaseExpired():
 				e.fence(a)
+			case a.overdue():
+				a.log.Warn("no login: connecting anew")
+				a.connect()
 			}
 		}
 	}

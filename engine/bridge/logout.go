@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -82,36 +83,30 @@ func (e *Engine) unlink(ctx context.Context, id string, device *store.Device, ep
 	defer a.end()
 	a.connect()
 	told = a.client.WaitForConnection(logoutTime) && a.unlink(ctx)
-	return told, e.forget(jid)
+	return told, e.database.forget(jid)
 }
 
 // unlink tells WhatsApp to remove the device, and deletes its keys.
 func (a *account) unlink(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, logoutTime)
 	defer cancel()
-	if err := a.client.Logout(ctx); err != nil {
-		a.log.Warn("WhatsApp could not be told of a logout", "error", err.Error())
+	if err := a.client.Logout(ctx); !errors.Is(err, errForgotten) {
+		a.log.Warn("WhatsApp could not be told of a logout", "error", fmt.Sprint(err))
 		return false
 	}
 	return true
 }
 
-func (a *account) forget() {
-	if err := a.engine.forget(a.device()); err != nil {
-		a.log.Error("keys were left behind", "error", err.Error())
-	}
-}
-
 // forget deletes the keys of a device.
-func (e *Engine) forget(jid types.JID) error {
+func (d *database) forget(jid types.JID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
 	for {
-		_, err := e.database.sql.ExecContext(ctx, "DELETE FROM whatsmeow_device WHERE jid = $1", jid.String())
+		_, err := d.sql.ExecContext(ctx, "DELETE FROM whatsmeow_device WHERE jid = $1", jid.String())
 		if err == nil {
 			return nil
 		}
-		if !e.database.await(ctx) {
+		if !d.await(ctx) {
 			return fmt.Errorf("keys of an unlinked device: %w", err)
 		}
 	}

@@ -89,26 +89,6 @@ func TestSendBehindAStuckOneNeverLeft(t *testing.T) {
 	}
 }
 
-func TestSendWhileDisconnectedNeverLeft(t *testing.T) {
-	t.Parallel()
-	n := startNode(t)
-	worker := n.listen()
-	alice, bob := n.pair(newNumber()), newNumber()
-	worker.await("connection", 1, stateOf(alice.id, enginepb.Event_State_CONNECTED))
-	fault(t, alice.number, "drop", map[string]any{"milliseconds": 3000})
-	worker.await("loss of the connection", 1, stateOf(alice.id, enginepb.Event_State_DISCONNECTED))
-	begun := time.Now()
-	response := n.text(alice, address(bob), newMessageID(), "too early")
-	if response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_NOT_CONNECTED {
-		t.Errorf("got %v", response)
-	}
-	if took := time.Since(begun); took > time.Second {
-		t.Errorf("it took %v to say so", took)
-	}
-	worker.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
-	n.mustSend(alice, bob, "now")
-}
-
 func TestInvalidSends(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)

@@ -154,7 +154,7 @@ func (p *pairing) admit(jid types.JID) {
 		p.account.end()
 		return
 	}
-	p.account.become(jid, newLease(p.epoch, pairLease))
+	p.account.become(jid, newLease(p.epoch, settleTries*settleTime+pairLease))
 	p.account.engine.admit(p.owner, p.account)
 }
 
@@ -195,6 +195,10 @@ func (p *pairing) follow(ctx context.Context, event any, phase *time.Timer) (*en
 		phase.Reset(settleTime)
 		return nil, nil
 	case *events.Connected:
+		if p.paired == nil {
+			return nil, nil
+		}
+		p.account.become(p.paired.ID, newLease(p.epoch, pairLease))
 		return &enginepb.PairEvent{Event: &enginepb.PairEvent_Success_{Success: &enginepb.PairEvent_Success{
 			Jid: p.paired.ID.String(), Lid: p.paired.LID.String(),
 		}}}, nil
@@ -329,7 +333,9 @@ func (p *pairing) abandon() {
 		p.account.end()
 	}
 	if p.paired != nil {
-		p.account.forget()
+		if err := p.account.engine.database.forget(p.paired.ID); err != nil {
+			p.account.log.Error("keys were left behind", "error", err.Error())
+		}
 	}
 }
 

@@ -84,9 +84,7 @@ func (a *account) connection(event any) {
 		a.online.Store(false)
 		a.engine.work.Go(a.update) // not here: asking for the version takes its time
 	case *events.LoggedOut:
-		// whatsmeow is about to forget the keys too, but the end of the account may come first.
-		a.forget()
-		a.engine.dismiss(a)
+		a.engine.dismiss(a) // whatsmeow deletes the keys
 		a.report(&enginepb.Event_State{Kind: enginepb.Event_State_LOGGED_OUT, Code: int32(event.Reason)})
 	}
 }
@@ -101,7 +99,9 @@ func (a *account) update() {
 }
 
 func (a *account) offline(detail string) {
-	a.online.Store(false)
+	if a.online.Swap(false) {
+		a.tried.Store(int64(leaseNow()))
+	}
 	a.report(&enginepb.Event_State{Kind: enginepb.Event_State_DISCONNECTED, Detail: detail})
 }
 

@@ -2,11 +2,13 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/util/keys"
 )
 
 // patience is how often work fails that the database can be reached for, before its error is believed.
@@ -33,6 +35,7 @@ func (k *keeper) wrapStores(device *store.Device) {
 	device.Sessions = guardedSessions{device.Sessions, k.guard, k.lease}
 	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k}
 	device.LIDs = keptLIDs{device.LIDs, k}
+	device.PreKeys = keptPreKeys{device.PreKeys, k}
 }
 
 // notNow marks an error so that whatsmeow leaves the stanza unacknowledged: WhatsApp delivers it again after a
@@ -72,6 +75,31 @@ func (c keptContainer) PutDevice(ctx context.Context, device *store.Device) erro
 		c.keeper.wrapStores(device)
 	}
 	return err
+}
+
+// errForgotten is what whatsmeow is told when it deletes a device: the keys are gone, but the device in memory must stay
+// as it is. whatsmeow would empty it while its other goroutines read it.
+var errForgotten = errors.New("the keys of the device are forgotten")
+
+func (c keptContainer) DeleteDevice(_ context.Context, device *store.Device) error {
+	if err := c.keeper.database.forget(device.GetJID()); err != nil {
+		return err
+	}
+	return errForgotten
+}
+
+// keptPreKeys writes a batch of new keys, 812 of them after a pairing, in one transaction instead of one each.
+type keptPreKeys struct {
+	store.PreKeyStore
+	keeper *keeper
+}
+
+func (p keptPreKeys) GetOrGenPreKeys(ctx context.Context, count uint32) (made []*keys.PreKey, err error) {
+	err = p.keeper.database.queries.DoTxn(ctx, nil, func(ctx context.Context) error {
+		made, err = p.PreKeyStore.GetOrGenPreKeys(ctx, count)
+		return err
+	})
+	return made, err
 }
 
 // keptEvents is the buffer of decrypted events. Looking a message up, decrypting it and noting that it was decrypted is

@@ -1,0 +1,185 @@
+package bridge_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"chatwren/engine/enginepb"
+)
+
+// What the worker has not stored, WhatsApp delivers again: to this engine after a reconnect, or to the next.
+func TestNotStoredComesAgain(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	var refusing atomic.Bool
+	refusing.Store(true)
+	worker := n.listenWith(func(event *enginepb.Event) (bool, bool) {
+		return true, event.GetMessage() == nil || !refusing.Load()
+	})
+	alice, bob := n.pair(newNumber()), newNumber()
+	write(t, bob, alice.number, "keep me")
+	worker.await("message", 1, messageWith(alice.id, "keep me"))
+	refusing.Store(false)
+	worker.await("message again", 2, messageWith(alice.id, "keep me"))
+	if lost := worker.all(isUndecryptable); len(lost) != 0 {
+		t.Errorf("undecryptable: %v", lost)
+	}
+	write(t, bob, alice.number, "and me")
+	worker.await("next message", 1, messageWith(alice.id, "and me"))
+}
+
+func TestNotAnsweredComesAgainToTheNextEngine(t *testing.T) {
+	t.Parallel()
+	first := startNode(t)
+	silent := first.listenWith(func(event *enginepb.Event) (bool, bool) {
+		return event.GetMessage() == nil && event.GetReceipt() == nil, true
+	})
+	alice, bob := first.pair(newNumber()), newNumber()
+	write(t, bob, alice.number, "keep me")
+	silent.await("message", 1, messageWith(alice.id, "keep me"))
+	first.stop()
+
+	second := startNode(t)
+	worker := second.listen()
+	second.open(alice, 1, long)
+	worker.await("message again", 1, messageWith(alice.id, "keep me"))
+	write(t, bob, alice.number, "next") // which comes once the first is done with
+	worker.await("next message", 1, messageWith(alice.id, "next"))
+	second.stop()
+
+	third := startNode(t)
+	last := third.listen()
+	third.open(alice, 1, long)
+	write(t, bob, alice.number, "the end")
+	last.await("next message", 1, messageWith(alice.id, "the end"))
+	if again := last.all(messageWith(alice.id, "keep me")); len(again) != 0 {
+		t.Error("a message came again after it was stored")
+	}
+}
+
+func TestReceiptNotAnsweredComesAgain(t *testing.T) {
+	t.Parallel()
+	first := startNode(t)
+	silent := first.listenWith(func(event *enginepb.Event) (bool, bool) { return event.GetReceipt() == nil, true })
+	alice, bob := first.pair(newNumber()), newNumber()
+	id := newMessageID()
+	if response := first.text(alice, address(bob), id, "hello"); response.GetSent() == nil {
+		t.Fatal(response)
+	}
+	silent.await("receipt", 1, func(event *enginepb.Event) bool { return event.GetReceipt() != nil })
+	first.stop()
+
+	second := startNode(t)
+	worker := second.listen()
+	second.open(alice, 1, long)
+	worker.await("receipt again", 1, receiptOf(id, enginepb.Event_Receipt_READ))
+}
+
+// A new stream begins with what awaits its ack, and ends the one before it.
+func TestNewStreamReplaysWhatIsPending(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	silent := n.listenWith(func(event *enginepb.Event) (bool, bool) { return event.GetMessage() == nil, true })
+	alice, bob := n.pair(newNumber()), newNumber()
+	write(t, bob, alice.number, "first")
+	write(t, bob, alice.number, "second")
+	before := silent.await("message", 1, messageWith(alice.id, "first"))
+	worker := n.listen()
+	after := worker.await("message again", 1, messageWith(alice.id, "first"))
+	if before.Seq != after.Seq {
+		t.Errorf("sequence %d became %d", before.Seq, after.Seq)
+	}
+	worker.await("next message", 1, messageWith(alice.id, "second"))
+	select {
+	case <-silent.ended:
+	case <-time.After(patience):
+		t.Error("the older stream goes on")
+	}
+}
+
+// While the database is away nothing is acknowledged: all is there when it is back, and readable.
+func TestDatabaseAway(t *testing.T) {
+	t.Parallel()
+	gate, url := gateToDatabase(t)
+	n := startNode(t, overDatabase(url))
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	n.mustSend(alice, bob, "first")
+	write(t, bob, alice.number, "hello")
+	worker.await("message", 1, messageWith(alice.id, "hello"))
+
+	gate.close()
+	for i := range 5 {
+		write(t, bob, alice.number, fmt.Sprint("while away ", i))
+	}
+	if response := n.text(alice, address(bob), newMessageID(), "no"); response.GetNotSent() == nil {
+		t.Errorf("send without a database: %v", response)
+	}
+	if got := worker.all(messageWith(alice.id, "while away 0")); len(got) != 0 {
+		t.Error("a message was passed on that could not be noted")
+	}
+	gate.open()
+	for i := range 5 {
+		worker.await("message", 1, messageWith(alice.id, fmt.Sprint("while away ", i)))
+	}
+	if lost := worker.all(isUndecryptable); len(lost) != 0 {
+		t.Errorf("undecryptable: %v", lost)
+	}
+	n.mustSend(alice, bob, "second")
+}
+
+// Both at once: the connection to WhatsApp breaks while a message waits for the database. It comes twice then, on the
+// old connection and on the new, and must be decrypted once.
+func TestDatabaseAwayAndReconnect(t *testing.T) {
+	t.Parallel()
+	database, url := gateToDatabase(t)
+	server := gateToSandbox(t)
+	n := startNode(t, overDatabase(url), overAddress(server.address()))
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	write(t, bob, alice.number, "hello")
+	worker.await("message", 1, messageWith(alice.id, "hello"))
+
+	database.close()
+	write(t, bob, alice.number, "in between")
+	server.close()
+	worker.await("loss of the connection", 1, stateOf(alice.id, enginepb.Event_State_DISCONNECTED))
+	server.open()
+	worker.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
+	database.open()
+	worker.await("message", 1, messageWith(alice.id, "in between"))
+	write(t, bob, alice.number, "after")
+	worker.await("message", 1, messageWith(alice.id, "after"))
+	if lost := worker.all(isUndecryptable); len(lost) != 0 {
+		t.Errorf("undecryptable: %v", lost)
+	}
+}
+
+// A recipient that could not decrypt a message asks for it again; it may do so after the engine was restarted.
+func TestRetryAfterRestart(t *testing.T) {
+	t.Parallel()
+	first := startNode(t)
+	first.listen()
+	alice, bob := first.pair(newNumber()), newNumber()
+	first.mustSend(alice, bob, "first")
+	fault(t, bob, "late_receipts", map[string]any{"milliseconds": 1500, "count": 2})
+	fault(t, bob, "garble", map[string]any{"count": 1})
+	id := newMessageID()
+	if response := first.text(alice, address(bob), id, "garbled"); response.GetSent() == nil {
+		t.Fatal(response)
+	}
+	first.stop()
+	if len(onPhone(t, bob)) != 1 {
+		t.Skip("the phone asked before the engine stopped")
+	}
+	second := startNode(t)
+	second.listen()
+	second.open(alice, 1, long)
+	if shown := awaitOnPhone(t, bob, id); shown.Text != "garbled" {
+		t.Errorf("Bob's phone shows %+v", shown)
+	}
+}
+
+func isUndecryptable(event *enginepb.Event) bool { return event.GetUndecryptable() != nil }
