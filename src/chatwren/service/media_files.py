@@ -27,9 +27,11 @@ _MIMETYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 # Converting 52 million pixels took 380 MB of memory, with transparency 580 MB (Pillow 13): not two at once.
 _one_at_a_time = ThreadPoolExecutor(max_workers=1, thread_name_prefix="image")
 
-# Pillow looks at an image's size before it decodes it: over this it warns, which is made an error here.
+# Before it decodes, Pillow raises at twice this size. At once it only warns; there we look ourselves.
 Image.MAX_IMAGE_PIXELS = media.MAX_IMAGE_PIXELS
-warnings.simplefilter("error", Image.DecompressionBombWarning)
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# Of broken EXIF it warns and reads on, without what it skipped. Others may still find that: made an error.
+warnings.filterwarnings("error", module=r"PIL\.TiffImagePlugin")
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 _PASSING_FORMATS = frozenset({"JPEG", "PNG"})
@@ -197,11 +199,12 @@ def _prepare_image(received: PreparedFile, given_name: str | None) -> PreparedFi
     with ExitStack() as stack:
         with _decoding():
             image = stack.enter_context(Image.open(received.path, formats=_FORMATS))
+            if image.width * image.height > media.MAX_IMAGE_PIXELS:
+                raise Image.DecompressionBombError
             if image.format != "JPEG":
                 image.load()  # the metadata of a PNG may follow its pixels
             still = image.format == "MPO" or not getattr(image, "is_animated", False)
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            tells_place = _tells_place(image)
+            orientation, may_tell_place = _metadata(image)
         if not still:
             return _as_document(received, "it is an animation, which would stand still as an image")
         if image.mode not in _CONVERTIBLE_MODES:
@@ -214,7 +217,7 @@ def _prepare_image(received: PreparedFile, given_name: str | None) -> PreparedFi
             and received.size <= media.MAX_BYTES[MediaKind.IMAGE]
             and scale == 1
             and orientation not in _UPRIGHT
-            and not tells_place
+            and not may_tell_place
         )
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         with _decoding():
@@ -257,10 +260,16 @@ def _decoding() -> Iterator[None]:
         ) from error
 
 
+def _metadata(image: ImageFile.ImageFile) -> tuple[int, bool]:
+    """The EXIF orientation, and whether the metadata of a JPEG or PNG may say where it was taken."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1), _tells_place(image)
+    except Exception:  # noqa: BLE001 - Pillow raises whatever it stumbles over
+        return 1, True
+
+
 def _tells_place(image: ImageFile.ImageFile) -> bool:
-    """Whether the metadata of a JPEG or PNG say where it was taken."""
-    exif = image.getexif()
-    if exif.get_ifd(ExifTags.IFD.GPSInfo):
+    if image.getexif().get_ifd(ExifTags.IFD.GPSInfo):
         return True
     packets = [content for _, content in getattr(image, "applist", []) if content.startswith(b"http://ns.adobe.com/")]
     for name, text in getattr(image, "text", {}).items():
