@@ -12,6 +12,7 @@ from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7, whatsapp_message_id
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Shown, Status
 from chatwren.domain.recipients import Recipient
+from chatwren.domain.text import check_wire_length
 from chatwren.service.media_files import PreparedFile
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, timeline
 from chatwren.service.users import User
@@ -86,7 +87,7 @@ async def accept(
     Raises:
         Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
             (`idempotency_mismatch`).
-        Invalid: a placeholder has no value.
+        Invalid: a placeholder has no value, or the text to go out is too long.
     """
     if idempotency_key is not None:
         async with db.connection() as connection:
@@ -212,7 +213,7 @@ async def change(
     Raises:
         NotFound: the user has no such message.
         Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
-        Invalid: a placeholder has no value.
+        Invalid: a placeholder has no value, or the text to go out is too long.
     """
     row, _ = await _row(db, user_id, message_id)
     variation = None
@@ -270,8 +271,11 @@ async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash
 def _vary(text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None) -> Variation:
     if modifications is None and fields is None:
         # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
-        return Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
-    return vary(text, modifications or Modifications(), seed=seed, fields=fields)
+        variation = Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
+    else:
+        variation = vary(text, modifications or Modifications(), seed=seed, fields=fields)
+    check_wire_length(variation.text)
+    return variation
 
 
 def _modifications(new: NewMessage, variation: Variation) -> dict[str, Any] | None:
