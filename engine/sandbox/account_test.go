@@ -13,6 +13,7 @@ import (
 )
 
 func TestACodeTypedOnThePhoneLinks(t *testing.T) {
+	t.Parallel()
 	s := startSandbox(t, t.TempDir())
 	c := newClient(t, s.WhatsAppAddress(), newClientDevice())
 	c.showCode()
@@ -33,6 +34,7 @@ func TestACodeTypedOnThePhoneLinks(t *testing.T) {
 }
 
 func TestAWrongCodeDoesNotLink(t *testing.T) {
+	t.Parallel()
 	s := startSandbox(t, t.TempDir())
 	c := newClient(t, s.WhatsAppAddress(), newClientDevice())
 	c.showCode()

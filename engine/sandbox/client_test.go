@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
@@ -25,6 +26,9 @@ import (
 
 // patience bounds every wait of these tests. It is no measure of speed: the machine may be busy.
 const patience = 40 * time.Second
+
+// logVariable makes clients and sandboxes tell what they do.
+const logVariable = "SANDBOX_TEST_LOG"
 
 // clientStore is the memory of a whatsmeow client.
 type clientStore struct {
@@ -294,7 +298,7 @@ func newClient(t *testing.T, address string, device *store.Device) *client {
 		},
 	}
 	var log waLog.Logger = waLog.Noop
-	if os.Getenv("SANDBOX_TEST_LOG") != "" {
+	if os.Getenv(logVariable) != "" {
 		log = waLog.Stdout(t.Name(), "DEBUG", false)
 	}
 	c := &client{Client: whatsmeow.NewClient(device, log), t: t, changed: make(chan struct{})}
@@ -391,9 +395,11 @@ func startSandbox(t *testing.T, directory string) *Server {
 	if err := replaceFile(filepath.Join(directory, seedFile), testSeed[:]); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Start(context.Background(), Options{
-		WhatsAppListen: "127.0.0.1:0", PhonesListen: "127.0.0.1:0", StateDir: directory,
-	})
+	options := Options{WhatsAppListen: "127.0.0.1:0", PhonesListen: "127.0.0.1:0", StateDir: directory}
+	if os.Getenv(logVariable) != "" {
+		options.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	s, err := Start(context.Background(), options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,13 +11,41 @@
 // # The parts
 //
 //	connection.go  one client's socket: handshake, then pairing or login, then stanzas
+//	pairing.go     linking by QR code; paircode.go by a code that is typed on the phone
 //	companion.go   a linked device as the server knows it, with the queue of what it has not acknowledged
-//	phone.go       a simulated phone: its keys, its Signal state, its messages, in an actor of its own
+//	messages.go    the way of a message from a companion to devices; parcel.go what is on its way to one
+//	phone.go       a simulated phone, in an actor of its own; inbox.go what it reads, outbox.go what it writes
+//	welcome.go     what a phone gives a new companion; phonestate.go the phone's side of app state
+//	faults.go      the ways in which it misbehaves on request
 //	state.go       what survives a restart: an append-only journal
 //
 // A phone verifies what a real one verifies: the companion's device signature, the prekey signature, every MAC of the
 // Signal protocol, the hashes and the MAC of media. Stanzas for a companion stay queued until it acknowledges them,
-// and are delivered again after a reconnect.
+// and are delivered again after a reconnect. A message that arrives more than once is shown once.
+//
+// # The HTTP interface
+//
+// Bodies and answers are JSON; an error is {"error": "..."} with a status of 4xx. Numbers are digits.
+//
+//	GET    /phones                                     [{number, name, receipts, registered, companions, messages}]
+//	PATCH  /phones/{number}                            {receipts: none|delivered|read, registered, name}, each optional
+//	POST   /phones/{number}/scan                       {qr}: waits until the link is made or has failed
+//	POST   /phones/{number}/paircode                   {code}: likewise
+//	DELETE /phones/{number}/companions/{device}        unlinks
+//	GET    /phones/{number}/messages                   [{id, from, to, text, media, at, deliveries, receipt}]
+//	POST   /phones/{number}/messages                   {to, text}; to is a number or the id of a group
+//	GET    /phones/{number}/messages/{id}/media?from=  the attachment, decrypted
+//	POST   /phones/{number}/typing                     {to, typing}
+//	POST   /phones/{number}/disappearing               {to, seconds}: the timer of a chat, 0 ends it
+//	POST   /phones/{number}/contacts                   {number, name}: an entry of the address book
+//	GET    /groups                                     all groups
+//	POST   /groups                                     {name, owner, participants} -> {id}
+//	PATCH  /groups/{id}                                {by, name, description, announce, locked, disappearsAfterSeconds,
+//	                                                   add, remove, promote, demote}, each optional
+//	GET    /faults, POST /faults, DELETE /faults       {phone, kind, code, milliseconds, count}; see faults.go
+//	POST   /qr/decode                                  a picture of a QR code -> {text}
+//	GET    /stats                                      figures
+//	GET    /events                                     server-sent: message, phone, companion, group, typing, fault
 //
 // # Which numbers exist
 //

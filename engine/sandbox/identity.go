@@ -42,6 +42,9 @@ type address struct {
 
 func (a address) String() string { return fmt.Sprintf("%s:%d", a.number, a.device) }
 
+// MarshalText makes the address readable in logs.
+func (a address) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
+
 // pn is the address as a phone number JID.
 func (a address) pn() types.JID {
 	return types.JID{User: a.number, Server: types.DefaultUserServer, Device: a.device}

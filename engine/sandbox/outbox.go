@@ -44,8 +44,9 @@ func (p *phone) write(ctx context.Context, to, text string) (string, error) {
 	shown := message{ID: m.id, From: p.number, To: m.chat, Text: text, At: parseUnix(m.at).UTC(), Expires: expiration(content)}
 	var err error
 	if stopped := p.do(ctx, func() {
+		kept := shown // receipts will change it, while other phones read theirs
 		p.mu.Lock()
-		p.keep(&shown)
+		p.keep(&kept)
 		p.mu.Unlock()
 		p.publish(shown)
 		err = p.post(m, content, func(other *phone) { other.arrive(m, shown) })

@@ -51,7 +51,6 @@ type Server struct {
 	phoneCodes map[string]*connection // by number
 	groups     map[string]*group
 	patches    map[collectionKey][]storedPatch
-	sockets    map[*connection]struct{}
 }
 
 // stats are counters since the start.
@@ -66,7 +65,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 		phones: map[string]*phone{}, settings: map[string]phoneSettings{}, companions: map[address]*companion{},
 		linked: map[string][]uint16{}, nextDevice: map[string]uint16{}, watchers: map[string]map[address]struct{}{},
 		refs: map[string]*connection{}, phoneCodes: map[string]*connection{}, groups: map[string]*group{},
-		patches: map[collectionKey][]storedPatch{}, sockets: map[*connection]struct{}{},
+		patches: map[collectionKey][]storedPatch{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
@@ -67,5 +69,59 @@ func TestACodeThatNobodyShowsCannotBeScanned(t *testing.T) {
 		if _, err := s.scan(t.Context(), s.phone(alice), qr); err == nil {
 			t.Errorf("%q was scanned", qr)
 		}
+	}
+}
+
+func TestACodeExpires(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := newClient(t, s.WhatsAppAddress(), newClientDevice())
+	first := c.showCode()
+	s.mu.Lock()
+	for _, conn := range s.refs {
+		conn.pairing.startedAt = time.Now().Add(-firstRef)
+	}
+	s.mu.Unlock()
+	if _, err := s.scan(t.Context(), s.phone(alice), first); err == nil || !strings.Contains(err.Error(), "expired") {
+		t.Errorf("a code that is no longer shown: %v", err)
+	}
+	s.mu.Lock()
+	var second string
+	for ref, conn := range s.refs {
+		if slices.Index(conn.pairing.refs, ref) == 1 {
+			second = ref
+		}
+	}
+	s.mu.Unlock()
+	_, keys, _ := strings.Cut(first, ",")
+	if _, err := s.scan(t.Context(), s.phone(alice), second+","+keys); err != nil {
+		t.Errorf("the code that is shown now, in the older form: %v", err)
+	}
+}
+
+func TestATamperedCodeIsRefused(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	shown := newClient(t, s.WhatsAppAddress(), newClientDevice()).showCode()
+	other := newClient(t, s.WhatsAppAddress(), newClientDevice()).showCode()
+	ref, _, _ := strings.Cut(shown, ",")
+	_, keys, _ := strings.Cut(other, ",")
+	if _, err := s.scan(t.Context(), s.phone(alice), ref+","+keys); err == nil || !strings.Contains(err.Error(), "tampered") {
+		t.Errorf("a code with the keys of another companion: %v", err)
+	}
+}
+
+func TestAllIsInMemoryWithoutADirectory(t *testing.T) {
+	options := Options{WhatsAppListen: "127.0.0.1:0", PhonesListen: "127.0.0.1:0"}
+	first, err := Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if len(first.RootKey()) != 32 || slices.Equal(first.RootKey(), second.RootKey()) {
+		t.Error("two sandboxes share a root key")
 	}
 }
