@@ -1,0 +1,248 @@
+"""Signing up, logging in and out, and what ends a session."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from chatwren.domain import clock
+from tests.api.conftest import PASSWORD, Person
+from tests.api.server import WebServer
+
+REGISTRATION = {
+    "name": "Dora",
+    "phone": "+1234567890",
+    "email": "dora@example.com",
+    "username": "Dora",
+    "password": "securePassword123",
+}
+
+
+@pytest.fixture
+def window_begins() -> Iterator[None]:
+    """The clock stands at the beginning of a quarter of an hour, so that no throttle's window ends within the test."""
+    now = datetime.now(UTC)
+    clock.shift(timedelta(minutes=15) - (now - datetime.min.replace(tzinfo=UTC)) % timedelta(minutes=15))
+    yield
+    clock.shift(timedelta())
+
+
+def _login(client: httpx.Client, username: str, password: str = PASSWORD) -> httpx.Response:
+    return client.post("/api/auth/login", json={"username": username, "password": password})
+
+
+def test_registering_logs_in(http: httpx.Client) -> None:
+    assert http.post("/api/auth/register", json=REGISTRATION).status_code == 200
+    assert http.get("/api/users/me").json() == {
+        "id": http.get("/api/users/me").json()["id"],
+        "name": "Dora",
+        "email": "dora@example.com",
+        "username": "Dora",
+        "phone": "+1234567890",
+        "gst": "",
+        "timeZone": None,
+    }
+
+
+@pytest.mark.parametrize("username", ["alice", "ALICE", " Alice "])
+def test_a_user_name_is_unique_without_case(username: str, alice: Person, http: httpx.Client) -> None:
+    answer = http.post("/api/auth/register", json={**REGISTRATION, "username": username})
+    assert (answer.status_code, answer.json()["code"]) == (409, "username_taken")
+    assert "set-cookie" not in answer.headers
+    assert alice.http.get("/api/users/me").json()["name"] == "Alice"
+
+
+def test_nothing_else_is_unique(http: httpx.Client) -> None:
+    for username in ("dora", "emil"):
+        assert http.post("/api/auth/register", json={**REGISTRATION, "username": username}).status_code == 200
+
+
+def test_a_gstin_that_fails_its_check_is_kept_with_a_warning(http: httpx.Client) -> None:
+    answer = http.post("/api/auth/register", json={**REGISTRATION, "gst": "27aapfu0939f1zw"})
+    assert answer.status_code == 200
+    assert "27AAPFU0939F1ZW" in answer.json()["warnings"][0]
+    assert http.get("/api/users/me").json()["gst"] == "27AAPFU0939F1ZW"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"name": None}, "name"),
+        ({"name": " "}, "name"),
+        ({"name": "x" * 201}, "name"),
+        ({"phone": "not a number"}, "phone"),
+        ({"phone": ["+1234567890"]}, "phone"),
+        ({"email": "nobody"}, "email"),
+        ({"email": "a@b." + "c" * 300}, "email"),
+        ({"username": ""}, "username"),
+        ({"username": {"$ne": None}}, "username"),
+        ({"username": "a\u0000b"}, "username"),
+        ({"password": "short"}, "password"),
+        ({"password": "x" * 257}, "password"),
+        ({"password": 12345678}, "password"),
+        ({"gst": "no dashes-please"}, "gst"),
+        ({"gst": 7}, "gst"),
+    ],
+)
+def test_registration_names_the_field_at_fault(change: dict[str, Any], field: str, http: httpx.Client) -> None:
+    answer = http.post("/api/auth/register", json={**REGISTRATION, **change})
+    assert answer.status_code == 400
+    assert [one["field"] for one in answer.json()["errors"]] == [field]
+    assert str(change.get("password", "nothing")) not in answer.text
+
+
+def test_all_fields_at_fault_are_named_at_once(http: httpx.Client) -> None:
+    answer = http.post("/api/auth/register", json={})
+    assert answer.status_code == 400
+    assert {one["field"] for one in answer.json()["errors"]} == {"name", "phone", "email", "username", "password"}
+
+
+@pytest.mark.parametrize("username", ["alice", "ALICE", "  alice\n"])
+def test_logging_in_whatever_the_case(username: str, alice: Person, http: httpx.Client) -> None:
+    answer = _login(http, username)
+    assert answer.json() == {
+        "message": "Login successful",
+        "user": {"name": "Alice", "username": "alice", "email": "alice@example.com"},
+    }
+    assert http.get("/api/users/me").json()["id"] == alice.id.hex
+
+
+def test_an_unknown_user_and_a_wrong_password_are_answered_alike(alice: Person, http: httpx.Client) -> None:
+    wrong, unknown = _login(http, alice.username, "wrong"), _login(http, "nobody", "wrong")
+    assert wrong.status_code == unknown.status_code == 401
+    assert wrong.json() == unknown.json()
+
+
+@pytest.mark.parametrize("body", [{}, {"username": "alice"}, {"password": PASSWORD}, {"username": 7, "password": []}])
+def test_logging_in_needs_both(body: dict[str, Any], alice: Person) -> None:
+    answer = alice.http.post("/api/auth/login", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"]
+
+
+def test_a_long_wrong_password_is_just_wrong(alice: Person, http: httpx.Client) -> None:
+    assert _login(http, alice.username, "x" * 100_000).status_code == 401
+
+
+def test_logging_in_again_is_a_new_session_and_ends_the_old(alice: Person) -> None:
+    answer = _login(alice.http, "alice")
+    assert alice.cookie not in answer.headers["set-cookie"]
+    assert alice.http.get("/api/users/me").status_code == 401  # still with the old cookie
+    assert len(alice.server.sql("SELECT FROM session")) == 1
+
+
+def test_two_browsers_have_two_sessions(alice: Person, server: WebServer) -> None:
+    with server.client() as phone:
+        _login(phone, "alice")
+        assert phone.post("/api/auth/logout").status_code == 200
+    assert alice.http.get("/api/users/me").status_code == 200
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"x" * 2_000_000])
+def test_logout_ignores_its_body_and_needs_no_session(content: bytes, http: httpx.Client) -> None:
+    answer = http.post("/api/auth/logout", content=content, headers={"content-type": "application/json"})
+    assert answer.json() == {"message": "Logged out successfully"}
+    assert answer.headers["set-cookie"].startswith("connect.sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT")
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        "UPDATE session SET last_seen_at = now() - interval '14 days 1 second'",
+        "UPDATE session SET created_at = now() - interval '90 days 1 second'",
+        "UPDATE app_user SET disabled_at = now()",
+        "DELETE FROM session",
+        "DELETE FROM app_user",
+    ],
+)
+def test_what_ends_a_session(ended: str, alice: Person) -> None:
+    assert alice.http.get("/api/users/me").status_code == 200
+    alice.server.sql(ended)
+    assert alice.http.get("/api/users/me").status_code == 401
+
+
+def test_use_keeps_a_session_alive_and_is_noted_now_and_then(alice: Person) -> None:
+    seen = "SELECT now() - last_seen_at FROM session"
+    alice.server.sql("UPDATE session SET last_seen_at = now() - interval '4 minutes'")
+    assert alice.http.get("/api/users/me").status_code == 200
+    assert alice.server.sql(seen)[0][0] > timedelta(minutes=4)
+    alice.server.sql("UPDATE session SET last_seen_at = now() - interval '13 days'")
+    assert alice.http.get("/api/users/me").status_code == 200
+    assert alice.server.sql(seen)[0][0] < timedelta(minutes=1)
+
+
+def test_a_disabled_user_is_told_so_only_with_the_right_password(alice: Person, http: httpx.Client) -> None:
+    alice.server.sql("UPDATE app_user SET disabled_at = now()")
+    assert _login(http, "alice", "wrong").status_code == 401
+    answer = _login(http, "alice")
+    assert (answer.status_code, answer.json()["code"]) == (403, "user_disabled")
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_ten_failures_by_user_and_address(
+    alice: Person, bob: Person, serve: Callable[..., WebServer], http: httpx.Client
+) -> None:
+    for _ in range(10):
+        assert _login(http, "alice", "wrong").status_code == 401
+    refused = _login(http, "Alice")
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert 1 <= int(refused.headers["retry-after"]) <= 15 * 60
+    assert _login(http, bob.username).status_code == 200
+    assert alice.http.get("/api/users/me").status_code == 200
+    # A stranger at one address must not lock Alice out at another, here behind a proxy; processes count together.
+    behind = serve(trusted_proxies=("127.0.0.1",))
+    with behind.client(headers={"x-forwarded-for": "203.0.113.7"}) as elsewhere:
+        assert _login(elsewhere, "alice").status_code == 200
+    with behind.client(headers={"x-forwarded-for": "127.0.0.1"}) as here:
+        assert _login(here, "alice").status_code == 429
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_a_throttle_ends_with_its_window(alice: Person, http: httpx.Client) -> None:
+    _failures(alice.server, http, 10)
+    assert _login(http, "alice").status_code == 429
+    # What was counted is of an earlier quarter of an hour.
+    alice.server.sql("UPDATE throttle SET window_start = window_start - interval '15 minutes'")
+    assert _login(http, "alice").status_code == 200
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_a_hundred_failures_by_address(alice: Person, http: httpx.Client) -> None:
+    assert _login(http, "nobody", "wrong").status_code == 401
+    alice.server.sql("UPDATE throttle SET count = 100")
+    assert _login(http, "somebody else").status_code == 429
+    assert _login(http, "alice").status_code == 429
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_sixty_registrations_a_minute_by_address(http: httpx.Client, server: WebServer) -> None:
+    assert http.post("/api/auth/register", json=REGISTRATION).status_code == 200
+    server.sql("UPDATE throttle SET count = 60")
+    answer = http.post("/api/auth/register", json={**REGISTRATION, "username": "emil"})
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
+
+
+def test_neighbours_in_an_ipv6_network_count_as_one(alice: Person, serve: Callable[..., WebServer]) -> None:
+    web = serve(trusted_proxies=("127.0.0.0/8",))
+    for address in ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"):
+        with web.client(headers={"x-forwarded-for": address}) as client:
+            _login(client, "alice", "wrong")
+    counts = alice.server.sql("SELECT count FROM throttle ORDER BY count DESC")
+    assert counts == [(2,), (2,), (1,), (1,)]
+
+
+def test_the_time_zone_of_the_profile(alice: Person) -> None:
+    changed = alice.http.patch("/api/users/me", json={"timeZone": "asia/kolkata"})
+    assert changed.json()["timeZone"] == "Asia/Kolkata"
+    assert alice.http.patch("/api/users/me", json={}).json()["timeZone"] == "Asia/Kolkata"
+    assert alice.http.get("/api/users/me").json()["timeZone"] == "Asia/Kolkata"
+    assert alice.http.patch("/api/users/me", json={"timeZone": "Mars/Olympus"}).status_code == 400
+    assert alice.http.patch("/api/users/me", json={"timeZone": None}).json()["timeZone"] is None
+
+
+def _failures(server: WebServer, client: httpx.Client, count: int) -> None:
+    assert _login(client, "alice", "wrong").status_code == 401
+    server.sql("UPDATE throttle SET count = $1", count)

@@ -1,0 +1,182 @@
+"""Which pages of other origins may use the API, and who may change things."""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+import httpx
+import pytest
+
+from tests.api.conftest import Person
+from tests.api.server import WebServer
+
+FRONT_END = "http://localhost:3000"
+LISTED = "https://shop.example.com"
+
+
+@pytest.fixture
+def listed(serve: Callable[..., WebServer]) -> WebServer:
+    """A server that allows one origin."""
+    return serve(allowed_origins=(LISTED,))
+
+
+def _granted(answer: httpx.Response) -> str | None:
+    return answer.headers.get("access-control-allow-origin")
+
+
+@pytest.mark.parametrize("origin", [FRONT_END, "http://127.0.0.1:5173", "http://[::1]:8080", "http://localhost"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/users/me", 200),
+        ("GET", "/nowhere", 404),
+        ("PUT", "/api/users/me", 405),
+        ("POST", "/api/auth/login", 400),
+        ("GET", "/api/whatsapp/groups", 409),
+        ("GET", "/health/live", 200),
+    ],
+)
+def test_an_allowed_origin_reads_every_answer(origin: str, method: str, path: str, status: int, alice: Person) -> None:
+    answer = alice.http.request(method, path, headers={"origin": origin, "sec-fetch-site": "cross-site"})
+    assert answer.status_code == status
+    assert _granted(answer) == origin
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert answer.headers["access-control-expose-headers"] == "Retry-After"
+    assert "Origin" in answer.headers["vary"]
+
+
+def test_a_401_is_readable_too(http: httpx.Client) -> None:
+    answer = http.get("/api/users/me", headers={"origin": FRONT_END})
+    assert (answer.status_code, _granted(answer)) == (401, FRONT_END)
+
+
+@pytest.mark.parametrize("path", ["/api/messages/send", "/api/auth/login", "/nowhere"])
+def test_a_preflight_needs_no_session(path: str, http: httpx.Client) -> None:
+    answer = http.options(
+        path,
+        headers={
+            "origin": FRONT_END,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "content-type, idempotency-key",
+        },
+    )
+    assert answer.status_code == 204
+    assert _granted(answer) == FRONT_END
+    assert "POST" in answer.headers["access-control-allow-methods"]
+    assert answer.headers["access-control-allow-headers"] == "content-type, idempotency-key"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://localhost.evil.example", "http://localhost:3000.evil.example", "null"]
+)
+def test_other_origins_get_nothing(origin: str, alice: Person) -> None:
+    answer = alice.http.get("/api/users/me", headers={"origin": origin})
+    assert answer.status_code == 200
+    assert _granted(answer) is None
+    preflight = alice.http.options(
+        "/api/messages/send", headers={"origin": origin, "access-control-request-method": "POST"}
+    )
+    assert (preflight.status_code, _granted(preflight)) == (403, None)
+    assert "CHATWREN_ALLOWED_ORIGINS" in preflight.json()["message"]
+
+
+def test_a_list_replaces_localhost(listed: WebServer) -> None:
+    with listed.client() as client:
+        assert _granted(client.get("/health/live", headers={"origin": LISTED})) == LISTED
+        assert _granted(client.get("/health/live", headers={"origin": FRONT_END})) is None
+        assert _granted(client.get("/health/live", headers={"origin": LISTED + ":8443"})) is None
+        assert _granted(client.get("/health/live", headers={"origin": "http://shop.example.com"})) is None
+
+
+def test_outside_the_sandbox_no_origin_is_allowed(serve: Callable[..., WebServer]) -> None:
+    with serve(sandbox=False).client() as client:
+        assert _granted(client.get("/health/live", headers={"origin": FRONT_END})) is None
+
+
+PASS, REFUSE = HTTPStatus.OK, HTTPStatus.FORBIDDEN
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        # in this order: an allowed origin,
+        ({"origin": LISTED, "sec-fetch-site": "cross-site"}, PASS),
+        ({"origin": LISTED}, PASS),
+        # a browser's own word,
+        ({"sec-fetch-site": "same-origin", "origin": "http://elsewhere.example"}, PASS),
+        ({"sec-fetch-site": "none"}, PASS),
+        ({"sec-fetch-site": "same-site", "origin": "https://other.example.com"}, REFUSE),
+        ({"sec-fetch-site": "cross-site"}, REFUSE),
+        ({"sec-fetch-site": "cross-site", "origin": "{own}"}, REFUSE),
+        ({"sec-fetch-site": "", "origin": "https://evil.example"}, REFUSE),
+        # no browser,
+        ({}, PASS),
+        # an older browser.
+        ({"origin": "{own}"}, PASS),
+        ({"origin": "https://evil.example"}, REFUSE),
+        ({"origin": "http://localhost:1"}, REFUSE),
+        ({"origin": "null"}, REFUSE),
+        ({"origin": ""}, REFUSE),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("PATCH", "/api/users/me", {}), ("POST", "/api/auth/logout", {})],
+)
+def test_who_may_change_things(
+    headers: dict[str, str], status: int, method: str, path: str, body: object, alice: Person, listed: WebServer
+) -> None:
+    sent = {name: value.replace("{own}", listed.url) for name, value in headers.items()}
+    with listed.client(headers={"cookie": alice.cookie}) as client:
+        answer = client.request(method, path, json=body, headers=sent)
+    assert answer.status_code == status
+    if status == REFUSE:
+        assert answer.json()["code"] == "origin_not_allowed"
+        assert "CHATWREN_ALLOWED_ORIGINS" in answer.json()["message"]
+        assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/auth/register"),
+        ("POST", "/api/auth/login"),
+        ("POST", "/api/auth/logout"),
+        ("PATCH", "/api/users/me"),
+        ("POST", "/api/whatsapp/logout"),
+        ("POST", "/api/whatsapp/paircode"),
+        ("POST", "/api/whatsapp/release"),
+        ("POST", "/api/messages/send"),
+        ("POST", "/api/messages/schedule"),
+        ("PATCH", "/api/messages/msg_00000000000000000000000000000000"),
+        ("DELETE", "/api/messages/msg_00000000000000000000000000000000"),
+    ],
+)
+def test_each_changing_route_is_guarded(method: str, path: str, alice: Person) -> None:
+    answer = alice.http.request(method, path, json={}, headers={"origin": "https://evil.example"})
+    assert answer.status_code == 403
+
+
+def test_reading_is_not_guarded(alice: Person) -> None:
+    answer = alice.http.get("/api/users/me", headers={"origin": "https://evil.example", "sec-fetch-site": "cross-site"})
+    assert answer.status_code == 200
+    assert _granted(answer) is None
+
+
+def test_behind_a_proxy_the_public_host_is_the_own_one(alice: Person, serve: Callable[..., WebServer]) -> None:
+    web = serve(trusted_proxies=("127.0.0.1",), sandbox=False)
+    headers = {
+        "cookie": alice.cookie,
+        "origin": "https://wa.example.com",
+        "x-forwarded-host": "wa.example.com",
+        "x-forwarded-proto": "https",
+    }
+    with web.client(headers=headers) as client:
+        answer = client.post("/api/auth/logout")
+    assert answer.status_code == 200
+    assert "Secure" in answer.headers["set-cookie"]
+
+
+def test_what_an_untrusted_client_says_of_itself_does_not_count(alice: Person) -> None:
+    headers = {"origin": "https://wa.example.com", "x-forwarded-host": "wa.example.com", "x-forwarded-proto": "https"}
+    answer = alice.http.post("/api/auth/logout", headers=headers)
+    assert answer.status_code == 403
