@@ -37,7 +37,7 @@ type account struct {
 	cut    context.CancelFunc
 	turn   chan struct{} // one send at a time; unlike whatsmeow's own lock it can be given up
 
-	observe func(event any) // sees all events first; set before connecting
+	observe func(event any) // sees all events too; set before connecting
 
 	online  atomic.Bool // connected and answering
 	active  atomic.Bool // its events go to the worker; false while it is being paired
@@ -138,10 +138,11 @@ func (a *account) handle(event any) (ok bool) {
 			ok = false
 		}
 	}()
+	ok = a.active.Load() && a.route(event)
 	if a.observe != nil {
 		a.observe(event)
 	}
-	return a.active.Load() && a.route(event)
+	return ok
 }
 
 func (a *account) renew(epoch int64, validFor time.Duration) bool {

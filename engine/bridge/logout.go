@@ -9,6 +9,7 @@ import (
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
+	"go.mau.fi/whatsmeow/types/events"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -81,8 +82,29 @@ func (e *Engine) unlink(ctx context.Context, id string, device *store.Device, ep
 	jid := device.GetJID()
 	a := e.newAccount(id, device, newLease(epoch, 2*logoutTime))
 	defer a.end()
+	reached := make(chan bool, 1)
+	a.observe = func(event any) {
+		var connected bool
+		switch event.(type) {
+		case *events.Connected:
+			connected = true
+		case events.PermanentDisconnect:
+		default:
+			return
+		}
+		select {
+		case reached <- connected:
+		default:
+		}
+	}
 	a.connect()
-	told = a.client.WaitForConnection(logoutTime) && a.unlink(ctx)
+	select {
+	case connected := <-reached:
+		told = connected && a.unlink(ctx)
+	case <-time.After(logoutTime):
+	case <-ctx.Done():
+		return false, ctx.Err()
+	}
 	return told, e.database.forget(jid)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"strings"
 	"time"
 
@@ -130,7 +129,7 @@ func (p *pairing) run(ctx context.Context) (*enginepb.PairEvent, error) {
 	}
 }
 
-// observe gets the account's events before the account does.
+// observe gets the account's events, when the account is done with them.
 func (p *pairing) observe(event any) {
 	if success, ok := event.(*events.PairSuccess); ok {
 		p.admit(success.ID)
@@ -314,10 +313,7 @@ func (p *pairing) receive() {
 	for {
 		request, err := p.stream.Recv()
 		if err != nil {
-			if !errors.Is(err, io.EOF) {
-				p.account.log.Info("a pairing was left by its caller", "error", err.Error())
-			}
-			return
+			return // the end of the stream is seen by its context
 		}
 		select {
 		case p.requests <- request:

@@ -1,0 +1,266 @@
+package bridge_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"chatwren/engine/enginepb"
+)
+
+type pairStream = grpc.BidiStreamingClient[enginepb.PairRequest, enginepb.PairEvent]
+
+// startPair begins a pairing under epoch 1 and returns it with its codes.
+func (n *node) startPair(account, phone string) (pairStream, []*enginepb.PairEvent_Codes_Code) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	n.t.Cleanup(cancel)
+	stream, err := n.Pair(ctx)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := stream.Send(startPairing(account, 1, phone)); err != nil {
+		n.t.Fatal(err)
+	}
+	return stream, next(n.t, stream).GetCodes().GetCodes()
+}
+
+func next(t *testing.T, stream pairStream) *enginepb.PairEvent {
+	t.Helper()
+	event, err := stream.Recv()
+	if err != nil {
+		t.Fatal("pairing: ", err)
+	}
+	return event
+}
+
+// tryScan lets a phone scan a code, and ignores that the link may fail.
+func tryScan(t *testing.T, number, code string) {
+	request, err := http.NewRequest(http.MethodPost, "http://"+world.sandbox.PhonesAddress()+"/phones/"+number+"/scan",
+		strings.NewReader(`{"qr": "`+code+`"}`))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		_ = response.Body.Close()
+	}
+}
+
+func TestCodesComeAtOnceWithTheirTimes(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	stream, list := n.startPair(newAccountID(), "")
+	if len(list) != 6 {
+		t.Fatalf("%d codes", len(list))
+	}
+	for i, code := range list {
+		want := 20 * time.Second
+		if i == 0 {
+			want = time.Minute
+		}
+		got := time.Duration(code.ValidForMs) * time.Millisecond
+		if got > want || got < want-5*time.Second || code.Text == "" {
+			t.Errorf("code %d is valid for %v", i, got)
+		}
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPairingThatIsNotConfirmedSavesNothing(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	number, account := newNumber(), newAccountID()
+	stream, list := n.startPair(account, "")
+	go tryScan(t, number, list[1].Text)
+	question := next(t, stream).GetConfirm()
+	if !strings.HasPrefix(question.GetJid(), number+":") {
+		t.Fatalf("question: %v", question)
+	}
+	if err := stream.Send(confirmPairing(false)); err != nil {
+		t.Fatal(err)
+	}
+	if failure := next(t, stream).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_REFUSED {
+		t.Errorf("outcome: %v", failure)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the outcome: %v", err)
+	}
+	if n.deviceStored(question.Jid) {
+		t.Error("the device was saved")
+	}
+}
+
+func TestPairingThatFailsItsVerification(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	number := newNumber()
+	stream, list := n.startPair(newAccountID(), "")
+	fault(t, number, "garble", map[string]any{"count": 1})
+	go tryScan(t, number, list[0].Text)
+	if failure := next(t, stream).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_PROTOCOL {
+		t.Errorf("outcome: %v", failure)
+	}
+}
+
+func TestServerEndsThePairing(t *testing.T) {
+	t.Parallel()
+	server := gateToSandbox(t)
+	n := startNode(t, overAddress(server.address()))
+	stream, _ := n.startPair(newAccountID(), "")
+	server.close()
+	if failure := next(t, stream).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_TIMEOUT {
+		t.Errorf("outcome: %v", failure)
+	}
+}
+
+func TestPairingWithoutAServer(t *testing.T) {
+	t.Parallel()
+	server := gateToSandbox(t)
+	server.close()
+	n := startNode(t, overAddress(server.address()))
+	stream, err := n.Pair(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(startPairing(newAccountID(), 1, "")); err != nil {
+		t.Fatal(err)
+	}
+	if failure := next(t, stream).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_DISCONNECTED {
+		t.Errorf("outcome: %v", failure)
+	}
+}
+
+// The first login after a pairing may fail: the pairing begins it once more.
+func TestFirstLoginIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	number := newNumber()
+	fault(t, number, "failure", map[string]any{"code": 503, "count": 1})
+	alice := n.pair(number)
+	n.mustSend(alice, newNumber(), "linked all the same")
+}
+
+func TestPairingByPhoneCode(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	number, account := newNumber(), newAccountID()
+	stream, _ := n.startPair(account, number)
+	code := next(t, stream).GetPhoneCode()
+	if len(code.GetText()) != 9 || code.Text[4] != '-' || code.ValidForMs < 100_000 {
+		t.Fatalf("code: %v", code)
+	}
+	typed := make(chan struct{})
+	go func() {
+		defer close(typed)
+		phones(t, http.MethodPost, "/phones/"+number+"/paircode", map[string]any{"code": code.Text}, nil)
+	}()
+	if next(t, stream).GetConfirm() == nil {
+		t.Fatal("no question")
+	}
+	if err := stream.Send(confirmPairing(true)); err != nil {
+		t.Fatal(err)
+	}
+	success := next(t, stream).GetSuccess()
+	<-typed
+	if !strings.HasPrefix(success.GetJid(), number+":") || !strings.HasSuffix(success.GetLid(), "@lid") {
+		t.Fatalf("outcome: %v", success)
+	}
+	n.mustSend(linked{id: account}, newNumber(), "linked by code")
+}
+
+func TestMalformedPairings(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	for name, request := range map[string]*enginepb.PairRequest{
+		"no start":   confirmPairing(true),
+		"no account": startPairing("", 1, ""),
+		"phone":      startPairing(newAccountID(), 1, "+49 151"),
+	} {
+		stream, err := n.Pair(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(request); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Logging out of an account that is open, of one that is not, and of devices that nobody claims. Not in parallel: the
+// devices of other tests are such devices.
+func TestLogout(t *testing.T) {
+	n := startNode(t)
+	opened, closed, orphan, kept := n.pair(newNumber()), n.pair(newNumber()), n.pair(newNumber()), n.pair(newNumber())
+	for _, l := range []linked{closed, orphan} {
+		if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: l.id, Epoch: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, l := range []linked{opened, closed} {
+		response, err := n.Logout(t.Context(), &enginepb.LogoutRequest{Account: l.id, Jid: l.jid, Epoch: 1})
+		if err != nil || !response.ToldWhatsapp {
+			t.Errorf("logout: %v, %v", response, err)
+		}
+		eventually(t, "the phone has no companion", func() bool { return companions(t, l.number) == 0 })
+		if n.deviceStored(l.jid) {
+			t.Error("its keys are still there")
+		}
+	}
+	known := slices.DeleteFunc(n.storedDevices(), func(jid string) bool { return jid == orphan.jid })
+	response, err := n.LogoutOrphans(t.Context(), &enginepb.LogoutOrphansRequest{KnownJids: known})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(response.LoggedOut, orphan.jid) || slices.Contains(response.LoggedOut, kept.jid) {
+		t.Errorf("logged out: %v", response)
+	}
+	eventually(t, "the phone has no companion", func() bool { return companions(t, orphan.number) == 0 })
+	n.mustSend(kept, newNumber(), "still linked")
+}
+
+func companions(t *testing.T, number string) int {
+	t.Helper()
+	var list []struct {
+		Number     string
+		Companions []struct{ Device int }
+	}
+	phones(t, http.MethodGet, "/phones", nil, &list)
+	for _, phone := range list {
+		if phone.Number == number {
+			return len(phone.Companions)
+		}
+	}
+	return 0
+}
+
+func (n *node) storedDevices() (jids []string) {
+	n.t.Helper()
+	rows, err := world.admin.Query("SELECT jid FROM whatsmeow.whatsmeow_device")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var jid string
+		if err := rows.Scan(&jid); err != nil {
+			n.t.Fatal(err)
+		}
+		jids = append(jids, jid)
+	}
+	return jids
+}
