@@ -1,0 +1,183 @@
+"""Chromium, front ends on other ports, and a Chatwren that both are pointed at."""
+
+import contextlib
+import functools
+import http.server
+import os
+import shutil
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+
+from chatwren.store.throwaway import VARIABLE, fresh_database, throwaway_postgres
+from tests.browser.front_end import FrontEnd
+from tests.browser.system import Phones, System, User, running
+from tests.browser.witness import Witness
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # Nothing but this machine can be reached; names below .test are sites of others on it.
+    "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+)
+
+_PATIENCE_MS = 20_000  # of every wait for something on a page, on a machine that is busy
+expect.set_options(timeout=_PATIENCE_MS)
+
+OpenFrontEnd = Callable[[str], Awaitable[FrontEnd]]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def chromium() -> str:
+    """The system's Chromium. Without one nothing here runs: with CI=true that is a failure, else one line says so."""
+    found = next((path for path in map(shutil.which, _NAMES) if path), None)
+    if found is None:
+        said = "not run: no Chromium on PATH (Debian: apt-get install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(said)
+        pytest.skip(said)
+    return found
+
+
+@pytest.fixture(scope="session")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    """Chromium with a profile of its own, of which each context sees nothing."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+async def database_url() -> AsyncIterator[str]:
+    """An empty database."""
+    async with contextlib.AsyncExitStack() as stack:
+        server = os.environ.get(VARIABLE)
+        if server is None:
+            server = await stack.enter_async_context(throwaway_postgres())
+        yield await stack.enter_async_context(fresh_database(server))
+
+
+@pytest.fixture(scope="session")
+async def system(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """All of Chatwren in sandbox mode, as the command starts it."""
+    environment = {"DATABASE_URL": database_url, "CHATWREN_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
+    async with running(
+        *("serve", "--sandbox", "--port", "0", "--sandbox-port", "0"),
+        environment=environment,
+        ready=r"ready: (\S+)[^$]*phones: +(\S+)",
+    ) as said:
+        yield System(said[1], said[2], environment)
+
+
+@pytest.fixture(scope="session")
+async def strict_web(system: System, front_end: str) -> AsyncIterator[str]:
+    """URL of a further web node of the system, which allows one origin and hands codes to a QR service."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    own = {
+        "CHATWREN_PORT": str(port),
+        "CHATWREN_ALLOWED_ORIGINS": front_end,
+        "CHATWREN_QR_CODE_URL": "https://api.qrserver.com/v1/create-qr-code/?data={data}",
+    }
+    async with running("web", environment=system.environment | own, ready=r"web\.ready"):
+        yield f"http://localhost:{port}"
+
+
+@pytest.fixture
+async def phones(system: System) -> AsyncIterator[Phones]:
+    """The simulated phones."""
+    async with httpx.AsyncClient(base_url=system.phones_url, timeout=30, trust_env=False) as client:
+        yield Phones(client)
+
+
+@pytest.fixture
+async def user(system: System) -> AsyncIterator[User]:
+    """Alice, who has just signed up and uses the HTTP API without a browser."""
+    async with httpx.AsyncClient(base_url=system.url, timeout=30, trust_env=False) as client:
+        alice = User(client)
+        await alice.register("alice")
+        yield alice
+
+
+@pytest.fixture
+def witness() -> Witness:
+    """What the pages of the test ask for and complain of."""
+    return Witness()
+
+
+@pytest.fixture
+async def context(browser: Browser, witness: Witness) -> AsyncIterator[BrowserContext]:
+    """A visitor: cookies and storage of their own. Errors in the console fail the test."""
+    context = await browser.new_context()
+    context.set_default_timeout(_PATIENCE_MS)
+    witness.watch(context)
+    yield context
+    await context.close()
+    witness.check()
+
+
+@pytest.fixture
+async def page(context: BrowserContext) -> Page:
+    """A tab of the visitor."""
+    return await context.new_page()
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that it has there
+        pass
+
+
+@contextlib.contextmanager
+def _served_folder() -> Iterator[int]:
+    """The port on which front_end.html is served."""
+    handler = functools.partial(_QuietHandler, directory=str(Path(__file__).parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        serving.start()
+        yield server.server_port
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture(scope="session")
+def front_end() -> Iterator[str]:
+    """Origin of the user's own front end."""
+    with _served_folder() as port:
+        yield f"http://localhost:{port}"
+
+
+@pytest.fixture(scope="session")
+def neighbour() -> Iterator[str]:
+    """Origin of somebody else's page on the same host."""
+    with _served_folder() as port:
+        yield f"http://localhost:{port}"
+
+
+@pytest.fixture
+def open_front_end(context: BrowserContext, front_end: str) -> OpenFrontEnd:
+    """Opens the front end in a new tab, written for the API at `api`."""
+
+    async def open_front_end(api: str) -> FrontEnd:
+        page = await context.new_page()
+        await page.goto(f"{front_end}/front_end.html?api={quote(api)}")
+        return FrontEnd(page)
+
+    return open_front_end
