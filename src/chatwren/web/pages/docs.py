@@ -15,7 +15,7 @@ from chatwren.web.context import HttpRequest, base_url
 from chatwren.web.openapi import JSON, MULTIPART, document, example
 
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src 'self'; base-uri 'none'; "
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
