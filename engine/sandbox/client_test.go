@@ -272,6 +272,7 @@ type client struct {
 	*whatsmeow.Client
 	t      *testing.T
 	number string
+	routed *http.Client
 
 	mu      sync.Mutex
 	events  []any
@@ -301,12 +302,13 @@ func newClient(t *testing.T, address string, device *store.Device) *client {
 	if os.Getenv(logVariable) != "" {
 		log = waLog.Stdout(t.Name(), "DEBUG", false)
 	}
-	c := &client{Client: whatsmeow.NewClient(device, log), t: t, changed: make(chan struct{})}
+	c := &client{
+		Client: whatsmeow.NewClient(device, log), t: t, routed: &http.Client{Transport: transport}, changed: make(chan struct{}),
+	}
 	c.SynchronousAck, c.EmitAppStateEventsOnFullSync = true, true
-	routed := &http.Client{Transport: transport}
-	c.SetPreLoginHTTPClient(routed)
-	c.SetWebsocketHTTPClient(routed)
-	c.SetMediaHTTPClient(routed)
+	c.SetPreLoginHTTPClient(c.routed)
+	c.SetWebsocketHTTPClient(c.routed)
+	c.SetMediaHTTPClient(c.routed)
 	c.AddEventHandler(func(e any) {
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -117,13 +117,17 @@ func (f *faults) onLogin(number string) *failure {
 	}
 	refusal := &failure{reason: struck.Code}
 	if struck.Code == 402 {
-		refusal.code, refusal.expire = banTooManyPeople, struck.Milliseconds/1000
+		refusal.code, refusal.expire = banTooManyPeople, defaultBan
+		if struck.Milliseconds > 0 {
+			refusal.expire = struck.Milliseconds / 1000
+		}
 	}
 	return refusal
 }
 
 const (
-	banTooManyPeople = 101 // the code of a temporary ban for writing to too many people
+	banTooManyPeople = 101  // the code of a temporary ban for writing to too many people
+	defaultBan       = 3600 // seconds
 	maxFaultCount    = 1_000_000
 	maxFaultDelay    = 10 * 60 * 1000 // milliseconds
 	maxWaiting       = 1000

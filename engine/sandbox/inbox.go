@@ -188,9 +188,7 @@ func (p *phone) read(m *parcel, content *waE2E.Message) {
 			shown.Media = p.server.media.inspect(attachment)
 		}
 		p.show(shown)
-	} else {
-		return // a sender key alone, a reaction, a poll: nothing to show and nothing to receipt
-	}
+	} // else a reaction or a poll, of which this phone shows nothing
 	if !own {
 		p.sendReceipts(m)
 	}

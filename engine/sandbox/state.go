@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 )
 
 // record is one line of the journal. Exactly one member is set; each states a fact that replaces the earlier fact
@@ -30,6 +31,7 @@ type record struct {
 type journal struct {
 	mu       sync.Mutex
 	path     string
+	lock     *os.File
 	file     *os.File
 	size     int64
 	baseline int64
@@ -38,6 +40,7 @@ type journal struct {
 const (
 	seedFile    = "seed"
 	journalFile = "journal.jsonl"
+	lockFile    = "lock"
 	// journalSlack is how far the journal may grow, in bytes, beyond twice its size when it was last written anew.
 	journalSlack = 16 << 20
 )
@@ -78,17 +81,26 @@ func replaceFile(path string, content []byte) error {
 	return os.Rename(temporary, path)
 }
 
-// openJournal calls apply with each record, in order. A last line that a crash cut short is ignored.
+// openJournal calls apply with each record, in order. A last line that a crash cut short is ignored. It holds the
+// directory until the journal is closed, which the caller does in case of an error too.
 func openJournal(directory string, apply func(record)) (*journal, error) {
 	if directory == "" {
 		return &journal{}, nil
 	}
 	j := &journal{path: filepath.Join(directory, journalFile)}
+	lock, err := os.OpenFile(filepath.Join(directory, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	j.lock = lock
+	if err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return j, fmt.Errorf("%s is in use by another sandbox", directory)
+	}
 	file, err := os.Open(j.path)
 	if errors.Is(err, os.ErrNotExist) {
 		return j, nil
 	} else if err != nil {
-		return nil, err
+		return j, err
 	}
 	defer file.Close()
 	reader := bufio.NewReaderSize(file, 1<<16)
@@ -97,11 +109,11 @@ func openJournal(directory string, apply func(record)) (*journal, error) {
 		if errors.Is(err, io.EOF) {
 			return j, nil
 		} else if err != nil {
-			return nil, err
+			return j, err
 		}
 		var r record
 		if err = json.Unmarshal(text, &r); err != nil {
-			return nil, fmt.Errorf("%s, line %d: %w", j.path, line, err)
+			return j, fmt.Errorf("%s, line %d: %w", j.path, line, err)
 		}
 		apply(r)
 	}
@@ -158,7 +170,9 @@ func (j *journal) rewrite(records []record) error {
 func (j *journal) close() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.file != nil {
-		_ = j.file.Close()
+	for _, file := range []*os.File{j.file, j.lock} {
+		if file != nil {
+			_ = file.Close()
+		}
 	}
 }

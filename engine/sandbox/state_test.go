@@ -45,6 +45,16 @@ func TestAJournalThatIsBrokenInTheMiddleIsRefused(t *testing.T) {
 	}
 }
 
+func TestADirectoryIsHeldByOneSandbox(t *testing.T) {
+	directory := t.TempDir()
+	startSandbox(t, directory)
+	second, err := Start(t.Context(), Options{WhatsAppListen: "127.0.0.1:0", PhonesListen: "127.0.0.1:0", StateDir: directory})
+	if err == nil {
+		second.Close()
+		t.Error("a second sandbox takes it")
+	}
+}
+
 func TestTheJournalIsWrittenAnewWhenItHasGrown(t *testing.T) {
 	directory := t.TempDir()
 	s := startSandbox(t, directory)

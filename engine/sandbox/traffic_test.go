@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 	"google.golang.org/protobuf/proto"
@@ -346,4 +348,57 @@ func TestManyCompanionsAtOnce(t *testing.T) {
 			t.Errorf("%q came %d times", m.Text, m.Deliveries)
 		}
 	}
+}
+
+func TestPreKeysAreAskedForBeforeTheyRunOut(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	left := func() int {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.companions[address{alice, 1}].preKeys)
+	}
+	uploaded := left()
+	for i := range uploaded - minPreKeys + 1 {
+		if _, err := s.phone(fmt.Sprintf("4930%07d", i)).write(t.Context(), alice, fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the companion uploads more", func() bool { return left() >= uploaded })
+	last := fmt.Sprint(uploaded - minPreKeys)
+	awaitEvent(c, "the last message", func(e *events.Message) bool { return e.Message.GetConversation() == last })
+}
+
+func TestAnOutdatedClientLearnsTheVersion(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := newClient(t, s.WhatsAppAddress(), newClientDevice())
+	version, err := whatsmeow.GetLatestVersion(t.Context(), c.routed)
+	if err != nil || *version != store.GetWAVersion() {
+		t.Errorf("it is %v, %v", version, err)
+	}
+}
+
+func TestWhatAPhoneDoesNotShowIsReceiptedAllTheSame(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	c := link(t, s, alice)
+	sent, err := c.SendMessage(t.Context(), jidOf(bob), text("helo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	chat := sent.Chat
+	for what, change := range map[string]*waE2E.Message{
+		"a reaction": c.BuildReaction(chat, *c.Store.ID, sent.ID, "!"),
+		"an edit":    c.BuildEdit(chat, sent.ID, text("hello")),
+	} {
+		done, err := c.SendMessage(t.Context(), chat, change)
+		if err != nil {
+			t.Fatal(err)
+		}
+		awaitEvent(c, what, func(e *events.Receipt) bool { return slices.Contains(e.MessageIDs, done.ID) })
+	}
+	awaitMessages(t, s, bob, "the edit", func(list []message) bool { return len(list) == 1 && list[0].Edited && list[0].Text == "hello" })
+	if _, err = c.SendMessage(t.Context(), chat, c.BuildRevoke(chat, types.EmptyJID, sent.ID)); err != nil {
+		t.Fatal(err)
+	}
+	awaitMessages(t, s, bob, "the deletion", func(list []message) bool { return len(list) == 1 && list[0].Deleted && list[0].Text == "" })
 }

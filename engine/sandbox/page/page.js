@@ -8,6 +8,7 @@ const faultKinds = {
   slow_ack: "acknowledge late (milliseconds)", unlink: "unlink the companions", garble: "damage what arrives",
   late_receipts: "receipts come late (milliseconds)", repeat: "deliver twice", no_pong: "leave pings unanswered",
 };
+const shownPhones = 200;
 let phones = [], groups = [], messages = [], selected = null, chat = null;
 
 async function call(method, path, body) {
@@ -49,13 +50,16 @@ const nameOf = (id) => groups.find((group) => group.id === id)?.name ?? "+" + id
 const partner = (message) => message.to.endsWith("@g.us") || message.from === selected ? message.to : message.from;
 
 function showPhones() {
-  element("phone-list").replaceChildren(...phones.map((phone) => {
+  element("phone-list").replaceChildren(...phones.slice(0, shownPhones).map((phone) => {
     const online = phone.companions.filter((companion) => companion.online).length;
     const note = phone.companions.length ? `${online} of ${count(phone.companions.length, "device")}` : count(phone.messages, "message");
     const button = make("button", {type: "button", onclick: () => open(phone.number)}, "+" + phone.number, make("small", {}, note));
     button.setAttribute("aria-current", phone.number === selected);
     return make("li", {}, button);
   }));
+  if (phones.length > shownPhones) {
+    element("phone-list").append(make("li", {}, make("small", {}, `and ${phones.length - shownPhones} more: open one by its number`)));
+  }
   const phone = phones.find((candidate) => candidate.number === selected);
   if (!phone) return;
   element("phone-title").textContent = `+${phone.number} · ${phone.name}`;
@@ -132,13 +136,13 @@ async function refresh() {
   await Promise.all([showStats(), showFaults()]);
 }
 
-// soon runs a task once for all the events of a short while.
-function soon(task) {
+// soon runs a task once for all the events of a while.
+function soon(milliseconds, task) {
   let timer = null;
-  return () => { timer ??= setTimeout(() => { timer = null; task().catch((error) => toast(error.message)); }, 250); };
+  return () => { timer ??= setTimeout(() => { timer = null; task().catch((error) => toast(error.message)); }, milliseconds); };
 }
-const refreshSoon = soon(refresh);
-const figuresSoon = soon(async () => {
+const refreshSoon = soon(250, refresh);
+const figuresSoon = soon(1500, async () => {
   phones = await call("GET", "/phones");
   showPhones();
   await Promise.all([showStats(), showFaults()]);
