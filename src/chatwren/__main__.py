@@ -64,7 +64,12 @@ def demo(
     """Run everything in sandbox mode and do the main job: link a phone, send, schedule, until all is read."""
     from chatwren import demo as job
 
-    settings = _settings(sandbox=True, port=port, sandbox_port=sandbox_port, data_dir=data_dir)
+    options: dict[str, Any] = {"sandbox": True, "port": port, "sandbox_port": sandbox_port, "data_dir": data_dir}
+    settings = load_settings(**_given(options))
+    if "log_level" not in settings.model_fields_set:  # the steps are what one wants to see
+        options["log_level"] = "warning"
+    settings = _settings(**options)
+    print("Starting PostgreSQL, the simulated phones, a worker with its engine, and web ...", flush=True)
 
     async def act(addresses: "Addresses") -> int | None:
         phones = addresses.phones
@@ -265,9 +270,13 @@ def _settings(**options: object) -> Settings:
     """The settings, with the options of a command that were given; logging is set up by them."""
     from chatwren.logs import configure
 
-    settings = load_settings(**{name: value for name, value in options.items() if value is not None})
+    settings = load_settings(**_given(options))
     configure(settings)
     return settings
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _with_database(settings: Settings) -> Settings:

@@ -43,7 +43,8 @@ def configure(settings: Settings) -> None:
             foreign_pre_chain=[*shared[:-2], structlog.stdlib.ExtraAdder(), *shared[-2:]],
         )
     )
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    # What packages tell of their own doings is for whoever debugs.
+    logging.basicConfig(handlers=[handler], level=level if level == logging.DEBUG else logging.WARNING, force=True)
 
 
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -205,7 +205,7 @@ def _sandbox(settings: Settings, environment: dict[str, str], line: Lifeline) ->
 
 def _environment(settings: Settings) -> dict[str, str]:
     """What the children have to know of this command's options, and of what it chose."""
-    given = {"data_dir": str(settings.data_dir.resolve()), "port": str(settings.port)}
+    given = {"data_dir": str(settings.data_dir.resolve()), "port": str(settings.port), "log_level": settings.log_level}
     if settings.host is not None:
         given["host"] = settings.host
     return {variable(name): value for name, value in given.items()}
