@@ -1,0 +1,155 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types/events"
+
+	"chatwren/engine/enginepb"
+)
+
+// memory is a store that answers all and holds nothing.
+type memory struct{ store.NoopStore }
+
+func (*memory) GetManySessions(context.Context, []string) (map[string][]byte, error) { return nil, nil }
+func (*memory) PutManySessions(context.Context, map[string][]byte) error             { return nil }
+func (*memory) GetSession(context.Context, string) ([]byte, error)                   { return nil, nil }
+func (*memory) PutSession(context.Context, string, []byte) error                     { return nil }
+
+func held(g *guard) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if g.lock(ctx) != nil {
+		return true
+	}
+	g.unlock()
+	return false
+}
+
+func TestGuardSpansAnExchange(t *testing.T) {
+	var expired atomic.Bool
+	g := newGuard()
+	sessions := guardedSessions{&memory{}, g, func() error {
+		if expired.Load() {
+			return errLease
+		}
+		return nil
+	}}
+	bobs := map[string][]byte{"bob_1:0": nil}
+	begin := func() (context.Context, *exchange) {
+		x := &exchange{guard: g, own: "alice_1", direct: true}
+		ctx := withExchange(t.Context(), x)
+		if _, err := sessions.GetManySessions(ctx, []string{"bob_1:0"}); err != nil {
+			t.Fatal(err)
+		}
+		if !held(g) {
+			t.Fatal("not held between reading and writing")
+		}
+		return ctx, x
+	}
+	free := func(when string) {
+		t.Helper()
+		if held(g) {
+			t.Fatal("still held after " + when)
+		}
+	}
+
+	ctx, x := begin()
+	if err := sessions.PutManySessions(ctx, bobs); err != nil || !x.encrypted {
+		t.Fatal(err)
+	}
+	free("writing")
+
+	_, x = begin()
+	x.end() // whatsmeow gave up
+	free("giving up")
+
+	ctx, _ = begin()
+	if err := sessions.PutManySessions(ctx, map[string][]byte{"alice_1:0": nil}); !errors.Is(err, errNotEncrypted) {
+		t.Errorf("encrypted for own devices alone: %v", err)
+	}
+	free("encrypting for nobody")
+
+	ctx, _ = begin()
+	expired.Store(true)
+	if err := sessions.PutManySessions(ctx, bobs); !errors.Is(err, errLease) {
+		t.Errorf("the lease ran out before the frame: %v", err)
+	}
+	free("the fence")
+	if err := sessions.PutSession(t.Context(), "bob_1:0", nil); !errors.Is(err, errLease) {
+		t.Errorf("the lease ran out before the answer to a retry: %v", err)
+	}
+	expired.Store(false)
+
+	// The answer to a retry receipt reads one session and writes it.
+	if _, err := sessions.GetSession(t.Context(), "bob_1:0"); err != nil {
+		t.Fatal(err)
+	}
+	if !held(g) {
+		t.Error("not held for the answer to a retry")
+	}
+	if err := sessions.PutSession(t.Context(), "bob_1:0", nil); err != nil {
+		t.Fatal(err)
+	}
+	free("the answer to a retry")
+
+	// It may fail half-way.
+	if _, err := sessions.GetSession(t.Context(), "bob_1:0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*looseHold)
+	defer cancel()
+	if err := g.lock(ctx); err != nil {
+		t.Error("held for ever after a failed answer")
+	}
+}
+
+func TestPanicIsNoSuccess(t *testing.T) {
+	a := &account{log: slog.New(slog.DiscardHandler), observe: func(any) { panic("a fault of ours") }}
+	if a.handle(&events.Message{}) {
+		t.Error("a panic was taken for success")
+	}
+}
+
+func TestQueueStaysBoundedWhileNobodyListens(t *testing.T) {
+	h := newHub()
+	for range 3 * spare {
+		h.post(&enginepb.Event{Account: "alice", Event: &enginepb.Event_GroupChange_{}})
+		h.post(stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_DISCONNECTED}))
+		h.post(stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_CONNECTED}))
+		h.post(stateEvent("bob", &enginepb.Event_State{Kind: enginepb.Event_State_DISCONNECTED}))
+	}
+	banned := stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_BANNED})
+	h.post(banned)
+	h.post(stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_CONNECTED}))
+	queue := h.take(h.attach())
+	if len(queue) != spare+3 {
+		t.Errorf("%d events are kept", len(queue))
+	}
+	var last uint64
+	for _, d := range queue {
+		if d.event.Seq <= last {
+			t.Fatal("out of order")
+		}
+		last = d.event.Seq
+	}
+	if queue[len(queue)-2].event != banned {
+		t.Error("a ban was lost")
+	}
+}
+
+func TestCodesThatAreRotated(t *testing.T) {
+	begun := time.Now()
+	codes := newQRCodes([]string{"a,old", "b,old", "c,old"}, begun)
+	codes.rotate("old", "new")
+	list := codes.event(begun.Add(65 * time.Second)).GetCodes().Codes
+	if len(list) != 2 || list[0].Text != "b,new" || list[0].ValidForMs != 15_000 || list[1].ValidForMs != 20_000 {
+		t.Errorf("after 65 s: %v", list)
+	}
+}
