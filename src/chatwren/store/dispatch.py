@@ -286,12 +286,14 @@ async def apply_receipts(connection: Connection, receipts: Sequence[Receipt], *,
     rows = await connection.fetch(
         f"""
         WITH {fact}, settled AS (
+          -- WhatsApp's times are whole seconds: what follows must not seem to have come before.
           UPDATE message m SET
             status = 'sent',
-            sent_at = coalesce(m.sent_at, f.delivered),
+            sent_at = coalesce(m.sent_at, greatest(f.delivered, m.claimed_at)),
             ended_at = NULL, error_code = NULL, error_message = NULL,
-            delivered_at = coalesce(m.delivered_at, f.delivered),
-            read_at = coalesce(m.read_at, f.read)
+            delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
+            read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
+                      THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
           FROM fact f
           WHERE m.account_id = f.account_id AND m.wa_id = f.wa_id
             AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')

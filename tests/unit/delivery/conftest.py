@@ -1,8 +1,7 @@
 """A database with Alice's, Bob's and Charlie's accounts, and rows put into it as the API would."""
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -14,45 +13,6 @@ from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.settings import Settings
 from chatwren.store import leases, workers
 from chatwren.store.database import Database
-from chatwren.store.migrate import migrate
-from chatwren.store.throwaway import VARIABLE, fresh_database, throwaway_postgres
-
-LEASE = timedelta(seconds=6)
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture(scope="session")
-def template() -> Iterator[tuple[str, str]]:
-    """The server's URL, and that of a migrated database on it that nobody uses."""
-    with asyncio.Runner() as runner:
-        server = None
-        url = os.environ.get(VARIABLE)
-        if url is None:
-            server = throwaway_postgres()
-            url = runner.run(server.__aenter__())
-        made = fresh_database(url)
-        migrated = runner.run(made.__aenter__())
-        runner.run(migrate(migrated))
-        yield url, migrated
-        runner.run(made.__aexit__(None, None, None))
-        if server is not None:
-            runner.run(server.__aexit__(None, None, None))
-
-
-@pytest.fixture
-async def url(template: tuple[str, str]) -> AsyncIterator[str]:
-    async with fresh_database(template[0], template=template[1]) as one:
-        yield one
-
-
-@pytest.fixture
-async def db(url: str) -> AsyncIterator[Database]:
-    async with Database.connect(url, application_name="chatwren test") as database:
-        yield database
 
 
 @dataclass

@@ -5,11 +5,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
 
 from chatwren.store import dispatch, messages
 from chatwren.store.database import Database
 from chatwren.store.dispatch import Claimed
+from tests.unit.delivery.conftest import Rows
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)

@@ -1,0 +1,289 @@
+"""The whole system in the sandbox, as processes: the sandbox, web, and as many workers as a test starts."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import httpx
+
+from chatwren import programs
+
+T = TypeVar("T")
+
+
+async def until(found: Callable[[], Awaitable[T]], *, seconds: float = 20, what: str = "it") -> T:
+    """Wait until something asked for is there: not None, not False, not empty."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = await found()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s: {value!r}"
+        await asyncio.sleep(0.03)
+
+
+class Program:
+    """A process of the system. Its log is in a file."""
+
+    def __init__(self, process: Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, such as SIGKILL or SIGSTOP."""
+        self.process.send_signal(number)
+
+    async def end(self, *, seconds: float = 30) -> int:
+        """Ask it to end, and wait. Its exit code."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+        async with asyncio.timeout(seconds):
+            return await self.process.wait()
+
+
+@dataclass
+class House:
+    """A running system.
+
+    Attributes:
+        url: of the HTTP API.
+        phones: the simulated phones.
+        environment: the settings of its processes.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    phones: "Phones" = field(init=False)
+    url: str = field(init=False)
+    _programs: list[Program] = field(default_factory=list)
+
+    async def start(self, name: str, *command: str, **settings: str) -> Program:
+        """Start a process of the system."""
+        log = self.folder / f"{len(self._programs)}-{name}.log"
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env=os.environ | self.environment | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if name == "sandbox" else output,
+                stderr=output,
+            )
+        program = Program(process, log)
+        self._programs.append(program)
+        return program
+
+    async def worker(self, **settings: str) -> Program:
+        """Start a worker, which starts its engine."""
+        return await self.start("worker", sys.executable, "-m", "chatwren", "worker", **settings)
+
+    async def sql(self, query: str, *values: Any) -> list[asyncpg.Record]:
+        """The rows of a query."""
+        connection = await asyncpg.connect(self.environment["DATABASE_URL"])
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(query, *values)
+            return rows
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        """End every process."""
+        for program in reversed(self._programs):
+            await program.end()
+
+    def person(self, name: str) -> "contextlib.AbstractAsyncContextManager[Person]":
+        """Somebody who signs up, with a session of their own."""
+        return _person(self, name)
+
+
+@contextlib.asynccontextmanager
+async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterator[House]:
+    """Sandbox and web; a test starts the workers."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    home = House(
+        folder,
+        {
+            "DATABASE_URL": database_url,
+            "CHATWREN_DATA_DIR": str(folder),
+            "CHATWREN_SANDBOX": "true",
+            "CHATWREN_HOST": "127.0.0.1",
+            "CHATWREN_PORT": str(port),
+            "CHATWREN_PACING_GAP_SECONDS": "0",
+            "CHATWREN_PACING_JITTER_SECONDS": "0",
+            **settings,
+        },
+    )
+    home.url = f"http://127.0.0.1:{port}"
+    try:
+        migration = await home.start("migration", str(programs.engine()), "migrate")
+        assert await migration.process.wait() == 0, migration.log.read_text()
+        sandbox = await home.start(
+            "sandbox",
+            str(programs.sandbox()),
+            *("--listen", "127.0.0.1:0", "--phones-listen", "127.0.0.1:0", "--state-dir", str(folder / "sandbox")),
+        )
+        assert sandbox.process.stdout is not None
+        ready = json.loads(await sandbox.process.stdout.readline())
+        home.environment |= {
+            "CHATWREN_WHATSAPP_ADDRESS": ready["whatsapp"],
+            "CHATWREN_WHATSAPP_ROOT_KEY": ready["rootKey"],
+        }
+        web = await home.start("web", sys.executable, "-m", "chatwren", "web")
+        async with httpx.AsyncClient(base_url=ready["phones"], timeout=30, trust_env=False) as client:
+            home.phones = Phones(client)
+            async with httpx.AsyncClient(base_url=home.url, trust_env=False) as visitor:
+
+                async def answers() -> bool:
+                    assert web.process.returncode is None, web.log.read_text()
+                    with contextlib.suppress(httpx.TransportError):
+                        return (await visitor.get("/health/live")).is_success
+                    return False
+
+                await until(answers, seconds=60, what="web's start")
+            yield home
+    finally:
+        await home.close()
+
+
+class Phones:
+    """The simulated phones. Numbers are digits."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def scan(self, number: str, code: str) -> None:
+        """Scan a QR code with a phone."""
+        await self._do("POST", f"/phones/{number}/scan", {"qr": code})
+
+    async def refused(self, number: str, code: str) -> bool:
+        """Scan a code; whether the other side did not take the phone."""
+        return (
+            await self._client.post(f"/phones/{number}/scan", json={"qr": code})
+        ).status_code == httpx.codes.CONFLICT
+
+    async def set(self, number: str, **changes: Any) -> None:
+        """`receipts`: none, delivered or read; `registered`."""
+        await self._do("PATCH", f"/phones/{number}", changes)
+
+    async def write(self, number: str, to: str, text: str) -> None:
+        """Send a text from a phone to a number or group."""
+        await self._do("POST", f"/phones/{number}/messages", {"to": to, "text": text})
+
+    async def messages(self, number: str, *, sender: str | None = None) -> list[dict[str, Any]]:
+        """What a phone shows, in the order of first arrival."""
+        shown: list[dict[str, Any]] = await self._do("GET", f"/phones/{number}/messages")
+        return [one for one in shown if sender is None or one["from"] == sender]
+
+    async def create_group(self, name: str, owner: str, participants: Sequence[str]) -> str:
+        """A new group's id."""
+        made = await self._do("POST", "/groups", {"name": name, "owner": owner, "participants": list(participants)})
+        return str(made["id"])
+
+    async def fault(self, kind: str, **details: Any) -> None:
+        """Have WhatsApp misbehave, once or `count` times: see engine/sandbox/faults.go."""
+        await self._do("POST", "/faults", {"kind": kind, **details})
+
+    async def _do(self, method: str, path: str, body: Any = None) -> Any:
+        answer = await self._client.request(method, path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+class Person:
+    """Somebody who uses the HTTP API, with a phone of their own."""
+
+    def __init__(self, home: House, client: httpx.AsyncClient, number: str) -> None:
+        self.number = number
+        self.http = client
+        self._phones = home.phones
+
+    async def get(self, path: str, **query: Any) -> Any:
+        """The JSON at a path."""
+        answer = await self.http.get(path, params=query)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    async def link(self, *, number: str | None = None) -> None:
+        """Link a phone by its QR code, and wait for the connection."""
+        await self._phones.scan(number or self.number, await self.code())
+        await until(self.connected, what="the connection")
+
+    async def code(self) -> str:
+        """The current QR code."""
+
+        async def shown() -> str | None:
+            answer = await self.http.get("/api/whatsapp/createqr")
+            return answer.json()["qrCode"] if answer.is_success else None
+
+        return str(await until(shown, what="a QR code"))
+
+    async def connected(self) -> bool:
+        """Whether the account is connected."""
+        return bool((await self.status())["connected"])
+
+    async def status(self) -> Any:
+        """The account."""
+        return await self.get("/api/whatsapp/status")
+
+    async def send(self, to: str, text: str = "", *, file: tuple[str, bytes] | None = None, **fields: str) -> str:
+        """Send a message to a number (digits) or group; its id."""
+        answer = await self.http.post(
+            "/api/messages/send",
+            data={"phoneId": f"+{to}" if to.isdigit() else to, "message": text, **fields},
+            files={"mediaFile": file} if file else None,
+        )
+        assert answer.is_success, answer.text
+        return str(answer.json()["messageId"])
+
+    async def message(self, message_id: str) -> Any:
+        """One message."""
+        return await self.get(f"/api/messages/{message_id}")
+
+    async def until_message(self, message_id: str, *, seconds: float = 20, **wanted: Any) -> Any:
+        """The message, once it is as wanted."""
+        seen: list[Any] = []
+
+        async def found() -> Any:
+            seen[:] = [await self.message(message_id)]
+            return seen[0] if all(seen[0][name] == value for name, value in wanted.items()) else None
+
+        try:
+            return await until(found, seconds=seconds)
+        except AssertionError:
+            raise AssertionError(f"not {wanted}: {seen[0]}") from None
+
+
+def a_number() -> str:
+    """A phone number that no other test uses."""
+    return f"9198{secrets.randbelow(10**8):08}"
+
+
+@contextlib.asynccontextmanager
+async def _person(home: House, name: str) -> AsyncIterator[Person]:
+    async with httpx.AsyncClient(base_url=home.url, timeout=30, trust_env=False) as client:
+        answer = await client.post(
+            "/api/auth/register",
+            json={
+                "name": name.title(),
+                "phone": "+919812345678",
+                "email": f"{name}@example.com",
+                "username": f"{name}-{secrets.token_hex(4)}",
+                "password": "correct horse battery",
+            },
+        )
+        assert answer.is_success, answer.text
+        yield Person(home, client, a_number())

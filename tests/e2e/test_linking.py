@@ -1,0 +1,77 @@
+"""Linking, logging out, linking again."""
+
+import pytest
+
+from tests.e2e.house import House, Person, a_number, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_logout_and_relink(alice: Person) -> None:
+    await alice.link()
+    friend = a_number()
+    assert (await alice.http.post("/api/whatsapp/logout")).is_success
+
+    async def logged_out() -> bool:
+        return bool((await alice.status())["status"] == "logged_out")
+
+    await until(logged_out)
+    waiting = await alice.send(friend, "sent when I am back")
+    assert (await alice.message(waiting))["reason"]["code"] == "logged_out"
+    await alice.link()
+    await alice.until_message(waiting, receipt="read")
+
+
+async def test_unlinked_on_the_phone(home: House, alice: Person) -> None:
+    await alice.link()
+    await home.phones.fault("unlink", phone=alice.number)
+
+    async def logged_out() -> bool:
+        return bool((await alice.status())["status"] == "logged_out")
+
+    await until(logged_out)
+    await alice.link()
+    await alice.until_message(await alice.send(a_number(), "back again"), receipt="read")
+
+
+async def test_another_number_holds_what_waits(home: House, alice: Person) -> None:
+    await alice.link()
+    friend = a_number()
+    assert (await alice.http.post("/api/whatsapp/logout")).is_success
+
+    async def logged_out() -> bool:
+        return bool((await alice.status())["status"] == "logged_out")
+
+    await until(logged_out)
+    waiting = await alice.send(friend, "from which number?")
+    other = a_number()
+    await alice.link(number=other)
+    assert (await alice.status())["phoneNumber"] == f"+{other}"
+    message = await alice.message(waiting)
+    assert (message["status"], message["reason"]["code"]) == ("queued", "held")
+    assert (await alice.http.post("/api/whatsapp/release")).is_success
+    await alice.until_message(waiting, receipt="read")
+    assert [one["from"] for one in await home.phones.messages(friend)] == [other]
+
+
+async def test_a_number_that_another_user_has_linked_is_refused(home: House, alice: Person, bob: Person) -> None:
+    await alice.link()
+    assert await home.phones.refused(alice.number, await bob.code())
+
+    async def refused() -> bool:
+        reason = (await bob.status())["reason"]
+        return bool(reason and reason["code"] == "linked_elsewhere")
+
+    await until(refused)
+    assert (await bob.status())["status"] == "disconnected"
+    await alice.until_message(await alice.send(a_number(), "still mine"), receipt="read")
+
+
+async def test_codes_are_wiped_when_a_pairing_ends(home: House, alice: Person) -> None:
+    await alice.link()
+    rows = await home.sql(
+        "SELECT p.state::text, p.codes, p.phone_code FROM pairing p JOIN account a ON a.id = p.account_id"
+        " WHERE a.phone = $1",
+        alice.number,
+    )
+    assert [tuple(row) for row in rows] == [("linked", None, None)]

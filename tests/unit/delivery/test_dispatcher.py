@@ -1,0 +1,312 @@
+"""The dispatcher with a sender of the test's: order, one in flight, cancelling, the fence, and what fails."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import UUID
+
+import pytest
+
+from chatwren.delivery.dispatch import Dispatcher
+from chatwren.delivery.fence import Fence, uptime
+from chatwren.domain.failures import Failure
+from chatwren.settings import Settings
+from chatwren.store import messages
+from chatwren.store.database import Database
+from chatwren.store.dispatch import Claimed
+from chatwren.whatsapp.model import NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
+from tests.cable import cable
+from tests.unit.delivery.conftest import Rows, until
+
+pytestmark = pytest.mark.anyio
+
+
+class Recorded:
+    """A sender that notes what it is given, and answers as told."""
+
+    def __init__(self) -> None:
+        self.sent: list[Claimed] = []
+        self.under_way: dict[UUID, int] = defaultdict(int)
+        self.most_at_once = 0
+        self.answer: Callable[[Claimed], Awaitable[SendResult | Failure]] = self.acknowledge
+
+    async def acknowledge(self, _message: Claimed) -> SendResult | Failure:
+        return Sent()
+
+    async def send(self, message: Claimed) -> SendResult | Failure:
+        self.under_way[message.account] += 1
+        self.most_at_once = max(self.most_at_once, self.under_way[message.account])
+        self.sent.append(message)
+        try:
+            return await self.answer(message)
+        finally:
+            self.under_way[message.account] -= 1
+
+    def texts(self, account: UUID | None = None) -> list[str]:
+        return [one.text for one in self.sent if account in (None, one.account)]
+
+
+@pytest.fixture
+def sender() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture
+def fence() -> Fence:
+    fence = Fence(600)
+    fence.renewed(uptime())
+    return fence
+
+
+Start = Callable[[], Awaitable[Dispatcher]]
+
+
+@pytest.fixture
+async def start(db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence) -> AsyncIterator[Start]:
+    """Starts a dispatcher for all accounts that exist now."""
+    running: list[asyncio.Task[None]] = []
+
+    async def begin() -> Dispatcher:
+        worker = await rows.worker()
+        await rows.own(worker)
+        async with db.connection() as connection:
+            accounts = [row[0] for row in await connection.fetch("SELECT account_id FROM lease")]
+        dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: accounts)
+        running.append(asyncio.create_task(dispatcher.run()))
+        return dispatcher
+
+    yield begin
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def all_ended(rows: Rows) -> bool:
+    return not await rows.one("SELECT count(*) FROM message WHERE status <= 'sending' AND due <= now()")
+
+
+async def test_each_account_in_order_one_at_a_time(rows: Rows, sender: Recorded, start: Start) -> None:
+    accounts = [await rows.account(name) for name in ("alice", "bob", "charlie")]
+    for number in range(10):
+        for account in accounts:
+            await rows.message(account, f"{number}", due_in=number / 100 - 1)
+
+    async def slowly(_message: Claimed) -> SendResult:
+        await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311 - no secret
+        return Sent()
+
+    sender.answer = slowly
+    await start()
+    await until(lambda: all_ended(rows))
+    for account in accounts:
+        assert sender.texts(account) == [f"{number}" for number in range(10)]
+    assert sender.most_at_once == 1
+
+
+async def test_a_slow_account_does_not_slow_others(rows: Rows, sender: Recorded, start: Start) -> None:
+    alice, bob = await rows.account("alice"), await rows.account("bob")
+    never = asyncio.Event()
+
+    async def answer(message: Claimed) -> SendResult:
+        if message.account == alice:
+            await never.wait()
+        return Sent()
+
+    sender.answer = answer
+    await rows.message(alice)
+    his = [await rows.message(bob) for _ in range(5)]
+    await start()
+    await until(lambda: _is(rows, his[-1], "sent"))
+
+
+async def _is(rows: Rows, message: UUID, status: str) -> bool:
+    return await rows.status(message) == status
+
+
+async def test_a_hint_is_quicker_than_the_poll(rows: Rows, sender: Recorded, start: Start) -> None:
+    account = await rows.account()
+    dispatcher = await start()
+    await asyncio.sleep(0)
+    message = await rows.message(account)
+    dispatcher.look({account})
+    await until(lambda: _is(rows, message, "sent"), seconds=5)
+    assert sender.texts() == ["hello"]
+
+
+async def test_what_a_hint_did_not_tell_is_found(rows: Rows, sender: Recorded, start: Start) -> None:
+    account = await rows.account()
+    await start()
+    message = await rows.message(account, due_in=0.3)
+    await until(lambda: _is(rows, message, "sent"))
+    assert sender.texts() == ["hello"]
+
+
+async def test_a_message_whose_cancel_was_answered_never_leaves(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    accounts = [await rows.account(name) for name in ("alice", "bob", "charlie")]
+    ids = {}
+    for number in range(100):
+        for account in accounts:
+            message = await rows.message(account, f"{account} {number}")
+            ids[message] = account
+    users = {account: await rows.one("SELECT user_id FROM account WHERE id = $1", account) for account in accounts}
+    await start()
+    cancelled = set()
+    for message, account in random.sample(sorted(ids.items()), len(ids)):
+        async with db.connection() as connection:
+            if await messages.cancel(connection, users[account], message):
+                cancelled.add(message)
+    await until(lambda: all_ended(rows), seconds=30)
+    sent = {one.id for one in sender.sent}
+    assert not sent & cancelled
+    assert sent | cancelled == ids.keys()
+    assert cancelled, "the race was not one"
+
+
+async def test_an_unknown_outcome_goes_again_under_the_same_id_and_first(
+    rows: Rows, sender: Recorded, start: Start
+) -> None:
+    account = await rows.account()
+    first = await rows.message(account, "first", due_in=-2)
+    await rows.message(account, "second")
+    await rows.message(account, "urgent", lane="urgent", due_in=0.5)
+
+    async def lose_one(message: Claimed) -> SendResult:
+        return Unknown("no ack") if message.attempts == 1 and message.text == "first" else Sent()
+
+    sender.answer = lose_one
+    await start()
+    await until(lambda: all_ended(rows))
+    assert sender.texts() == ["first", "first", "urgent", "second"]
+    assert len({one.wa_id for one in sender.sent if one.text == "first"}) == 1
+    assert (await rows.get(first))["attempts"] == 2
+
+
+async def test_a_sender_that_raises_stops_nothing_and_is_given_up(rows: Rows, sender: Recorded, start: Start) -> None:
+    account, other = await rows.account("alice"), await rows.account("bob")
+    poison, good = await rows.message(account, "poison"), await rows.message(other)
+    after = await rows.message(account, "after", due_in=0)
+
+    async def answer(message: Claimed) -> SendResult:
+        if message.text == "poison":
+            raise ValueError("poison")
+        return Sent()
+
+    sender.answer = answer
+    await start()
+    await until(lambda: _is(rows, good, "sent"))
+    await until(lambda: _is(rows, after, "sent"), seconds=20)
+    row = await rows.get(poison)
+    assert (row["status"], row["error_code"], row["attempts"]) == ("failed", "outcome_unknown", 3)
+
+
+async def test_what_never_left_waits_and_may_be_cancelled(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    account = await rows.account()
+    message = await rows.message(account)
+
+    async def answer(_message: Claimed) -> SendResult:
+        return NotSent(NotSentReason.NOT_CONNECTED)
+
+    sender.answer = answer
+    await start()
+    await until(lambda: sender.sent)
+    await until(lambda: _is(rows, message, "waiting"))
+    async with db.connection() as connection:
+        assert await messages.cancel(connection, rows.users["alice"], message)
+
+
+async def test_a_number_that_is_not_on_whatsapp_fails_at_once(rows: Rows, sender: Recorded, start: Start) -> None:
+    account = await rows.account()
+    message, after = await rows.message(account), await rows.message(account, "after", to="4915200002")
+
+    async def answer(message: Claimed) -> SendResult:
+        return NotOnWhatsApp() if message.recipient == "4915200001" else Sent()
+
+    sender.answer = answer
+    await start()
+    await until(lambda: _is(rows, after, "sent"))
+    row = await rows.get(message)
+    assert (row["status"], row["error_code"]) == ("failed", "not_on_whatsapp")
+    assert row["error_message"]
+
+
+async def test_behind_the_fence_nothing_is_claimed(rows: Rows, sender: Recorded, start: Start, fence: Fence) -> None:
+    account = await rows.account()
+    message = await rows.message(account)
+    fence.renewed(uptime() - 1000)
+    dispatcher = await start()
+    for _ in range(20):
+        dispatcher.look({account})
+        await asyncio.sleep(0.01)
+    assert (await rows.get(message))["attempts"] == 0
+    fence.renewed(uptime())
+    await until(lambda: _is(rows, message, "sent"))
+    assert len(sender.sent) == 1
+
+
+async def test_the_fence_counts_again_after_the_claim(
+    db: Database, rows: Rows, sender: Recorded, start: Start, fence: Fence
+) -> None:
+    account = await rows.account()
+    message = await rows.message(account)
+    async with db.transaction() as connection:
+        await connection.execute("SELECT FROM message WHERE id = $1 FOR UPDATE", message)
+        await start()
+        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        fence.renewed(uptime() - 1000)  # the claim is on its way; meanwhile the lease is lost
+    await until(lambda: _is(rows, message, "waiting"))
+    assert sender.sent == []
+
+
+async def test_an_outcome_outlives_a_database_that_goes_away(
+    database_url: str, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
+) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    message, after = await rows.message(account), await rows.message(account, "after")
+    async with cable(database_url) as way, Database.connect(way.url) as far:
+
+        async def answer(_message: Claimed) -> SendResult:
+            await way.cut()
+            return Sent()
+
+        sender.answer = answer
+        dispatcher = Dispatcher(far, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
+        running = asyncio.create_task(dispatcher.run())
+        await until(lambda: sender.sent)
+        assert await rows.status(message) == "sending"
+        sender.answer = sender.acknowledge
+        await way.mend()
+        await until(lambda: _is(rows, after, "sent"), seconds=20)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert sender.texts() == ["hello", "after"]
+
+
+async def test_drain_lets_what_is_under_way_end_and_starts_nothing(
+    db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
+) -> None:
+    account = await rows.account()
+    first, second = await rows.message(account, due_in=-2), await rows.message(account)
+    worker = await rows.worker()
+    await rows.own(worker)
+    release = asyncio.Event()
+
+    async def answer(_message: Claimed) -> SendResult:
+        await release.wait()
+        return Sent()
+
+    sender.answer = answer
+    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
+    running = asyncio.create_task(dispatcher.run())
+    await until(lambda: sender.sent)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    draining = asyncio.create_task(dispatcher.drain(at_most=10))
+    release.set()
+    await draining
+    assert (await rows.status(first), await rows.status(second)) == ("sent", "waiting")

@@ -1,0 +1,83 @@
+"""What is decided after an attempt."""
+
+import pytest
+
+from chatwren.delivery.outcomes import decide
+from chatwren.domain import failures
+from chatwren.domain.failures import Failure
+from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Status
+from chatwren.whatsapp.model import (
+    Invalid,
+    NotOnWhatsApp,
+    NotSent,
+    NotSentReason,
+    Rejected,
+    SendResult,
+    Sent,
+    Unknown,
+)
+
+RESULTS: list[SendResult | Failure] = [
+    Sent(),
+    *(NotSent(reason) for reason in NotSentReason),
+    Unknown(),
+    *(Rejected(code) for code in (400, 401, 403, 404, 429, 463, 475, 479, 500, 503)),
+    NotOnWhatsApp(),
+    Invalid(),
+    failures.MEDIA_MISSING,
+]
+
+
+@pytest.mark.parametrize("result", RESULTS, ids=repr)
+@pytest.mark.parametrize("unconfirmed", [0, 1, 5])
+@pytest.mark.parametrize("attempts", [1, 30])
+def test_each_result_leads_where_a_message_being_sent_may_go(
+    result: SendResult | Failure, unconfirmed: int, attempts: int
+) -> None:
+    decision = decide(result, attempts=attempts, unconfirmed=unconfirmed, max_resends=5)
+    allowed = {after for (before, _), after in NEXT.items() if before is Status.SENDING}
+    assert decision.status in allowed
+    assert (decision.failure is not None) == (decision.status is Status.FAILED)
+    if unconfirmed:
+        assert decision.status is not Status.WAITING, "an earlier attempt may be out: it could be cancelled there"
+    if decision.status is Status.SENDING:
+        assert decision.account_pause
+    if decision.status in (Status.WAITING, Status.SENDING):
+        assert not decision.fact
+        assert decision.account_pause or decision.recipient_pause
+
+
+def test_an_unknown_outcome_is_tried_again_ever_more_slowly_and_then_given_up() -> None:
+    pauses = []
+    for unconfirmed in range(5):
+        decision = decide(Unknown(), attempts=unconfirmed + 1, unconfirmed=unconfirmed, max_resends=5)
+        assert (decision.status, decision.unconfirmed) == (Status.SENDING, True)
+        pauses.append(decision.account_pause)
+    assert pauses == [2, 4, 8, 16, 32]
+    last = decide(Unknown(), attempts=6, unconfirmed=5, max_resends=5)
+    assert last.status is Status.FAILED
+    assert last.failure is not None
+    assert last.failure.code == OUTCOME_UNKNOWN
+    assert not last.fact
+
+
+@pytest.mark.parametrize("code", [429, 463, 475])
+def test_a_refusal_of_the_account_holds_it_and_keeps_the_message(code: int) -> None:
+    decision = decide(Rejected(code), attempts=1, unconfirmed=0, max_resends=5)
+    assert (decision.status, decision.restriction) == (Status.WAITING, code)
+    assert decision.account_pause
+    assert decision.account_pause >= 300
+
+
+def test_a_recipient_that_cannot_be_reached_delays_only_itself() -> None:
+    decision = decide(NotSent(NotSentReason.LOCAL), attempts=3, unconfirmed=0, max_resends=5)
+    assert (decision.status, decision.recipient_pause, decision.account_pause) == (Status.WAITING, 8, None)
+    last = decide(NotSent(NotSentReason.LOCAL), attempts=24, unconfirmed=0, max_resends=5)
+    assert last.failure == failures.UNREACHABLE
+
+
+def test_a_refusal_of_the_message_is_its_last_word() -> None:
+    decision = decide(Rejected(479), attempts=1, unconfirmed=0, max_resends=5)
+    assert decision.fact
+    assert decision.failure is not None
+    assert decision.failure.code == "rejected_479"

@@ -1,0 +1,201 @@
+"""Who owns what: claims, fair shares, takeover, and who may take whom for dead."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from chatwren.delivery.fence import Fence, uptime
+from chatwren.delivery.ownership import Heartbeat, TakenForDead
+from chatwren.settings import Settings
+from chatwren.store import leases, workers
+from chatwren.store.database import Database
+from tests.cable import cable
+from tests.unit.delivery.conftest import Rows, until
+from tests.unit.delivery.test_claim import claim
+
+pytestmark = pytest.mark.anyio
+
+LEASE = timedelta(seconds=6)
+
+
+async def take_share(db: Database, worker: UUID) -> int:
+    """What a worker's look does: claim up to its fair share. How many it owns then."""
+    async with db.transaction() as connection:
+        share = await leases.share(connection, worker, lease=LEASE)
+        await leases.claim(connection, worker, limit=max(0, share.fair - share.mine))
+    return await owned(db, worker)
+
+
+async def owned(db: Database, worker: UUID) -> int:
+    async with db.connection() as connection:
+        return len(await leases.owned(connection, worker))
+
+
+async def reap(db: Database, worker: UUID) -> list[UUID]:
+    async with db.connection() as connection:
+        return await workers.reap(connection, worker, lease=LEASE)
+
+
+async def fell_silent(rows: Rows, worker: UUID) -> None:
+    await rows.one("UPDATE worker SET heartbeat_at = now() - interval '7 s' WHERE id = $1", worker)
+
+
+async def is_steady(rows: Rows, worker: UUID) -> None:
+    await rows.one("UPDATE worker SET healthy_since = now() - interval '7 s' WHERE id = $1", worker)
+
+
+async def test_accounts_are_spread_evenly(db: Database, rows: Rows) -> None:
+    for _ in range(10):
+        await rows.account()
+    first = await rows.worker()
+    assert await take_share(db, first) == 10
+    second, third = await rows.worker(), await rows.worker()
+    async with db.connection() as connection:
+        share = await leases.share(connection, first, lease=LEASE)
+    assert (share.fair, share.mine, share.unowned) == (4, 10, 0)
+    async with db.connection() as connection:
+        for one in (await leases.owned(connection, first))[:6]:
+            await leases.release(connection, first, one.account, one.epoch)
+    assert await take_share(db, second) == 4
+    assert await take_share(db, third) == 2
+    assert await take_share(db, first) == 4
+
+
+async def test_two_that_claim_at_once_share_without_overlap(db: Database, rows: Rows) -> None:
+    for _ in range(20):
+        await rows.account()
+    both = [await rows.worker(), await rows.worker()]
+    await asyncio.gather(*(take_share(db, worker) for worker in both))
+    await asyncio.gather(*(take_share(db, worker) for worker in both))  # what both had reached for
+    assert [await owned(db, worker) for worker in both] == [10, 10]
+    assert await rows.one("SELECT count(*) FROM lease WHERE epoch = 1 AND worker_id IS NOT NULL") == 20
+
+
+async def test_only_what_there_is_something_to_do_for_is_claimed(db: Database, rows: Rows) -> None:
+    await rows.account("alice")
+    gone = await rows.account("bob")
+    pairing = await rows.account("charlie")
+    await rows.one("UPDATE account SET status = 'logged_out' WHERE id = ANY($1)", [gone, pairing])
+    await rows.one(
+        "INSERT INTO pairing (id, account_id, user_id, token, expires_at)"
+        " SELECT gen_random_uuid(), id, user_id, 't', now() + interval '1 min' FROM account WHERE id = $1",
+        pairing,
+    )
+    worker = await rows.worker()
+    assert await take_share(db, worker) == 2
+    async with db.connection() as connection:
+        assert gone not in {one.account for one in await leases.owned(connection, worker)}
+
+
+async def test_a_takeover_raises_the_epoch_and_sends_again_what_was_in_flight(db: Database, rows: Rows) -> None:
+    account, dead = await rows.account(), await rows.worker()
+    await rows.own(dead)
+    message = await rows.message(account)
+    (before,) = await claim(db, dead, account)
+    await fell_silent(rows, dead)
+    heir = await rows.worker()
+    await is_steady(rows, heir)
+    assert await reap(db, heir) == [dead]
+    assert await take_share(db, heir) == 1
+    assert await rows.epoch(account) == before.epoch + 1
+    assert await rows.one("SELECT NOT connected AND next_at <= now() FROM account")
+    await rows.one("UPDATE account SET connected = true")
+    (again,) = await claim(db, heir, account)
+    assert (again.id, again.wa_id, again.unconfirmed) == (message, before.wa_id, 1)
+    assert await claim(db, dead, account) == []
+
+
+async def test_nobody_judges_before_being_steady_for_a_lease(db: Database, rows: Rows) -> None:
+    silent, newcomer = await rows.worker(), await rows.worker()
+    await fell_silent(rows, silent)
+    assert await reap(db, newcomer) == []
+    await is_steady(rows, newcomer)
+    assert await reap(db, newcomer) == [silent]
+
+
+async def test_after_a_pause_of_the_database_everyone_is_late_and_nobody_dead(db: Database, rows: Rows) -> None:
+    both = [await rows.worker(), await rows.worker()]
+    for worker in both:
+        await is_steady(rows, worker)
+        await fell_silent(rows, worker)
+    async with db.connection() as connection:
+        renewal = await workers.renew(connection, both[0], lease=LEASE, gap=timedelta(seconds=3.6))
+    assert renewal is not None
+    assert not renewal.steady
+    assert await reap(db, both[0]) == []
+
+
+async def test_a_draining_worker_counts_for_nothing_in_the_shares(db: Database, rows: Rows) -> None:
+    for _ in range(4):
+        await rows.account()
+    draining, other = await rows.worker(), await rows.worker()
+    async with db.connection() as connection:
+        await workers.drain(connection, draining)
+        assert (await leases.share(connection, other, lease=LEASE)).fair == 4
+
+
+async def test_a_worker_that_ends_in_order_frees_its_accounts(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    async with db.connection() as connection:
+        await workers.remove(connection, worker)
+    assert await rows.one("SELECT worker_id IS NULL AND epoch = 1 FROM lease WHERE account_id = $1", account)
+
+
+async def test_the_sessions_of_a_dead_workers_engine_are_ended(database_url: str, db: Database, rows: Rows) -> None:
+    living, dead = await rows.worker(), UUID(int=7)
+    async with (
+        Database.connect(database_url, application_name=f"{workers.ENGINE}{living}"),
+        Database.connect(database_url, application_name=f"{workers.ENGINE}{dead}"),
+    ):
+        async with db.connection() as connection:
+            assert await workers.end_sessions_of_the_gone(connection) == 1
+        left = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1"
+        assert await rows.one(left, f"{workers.ENGINE}{living}") == 1
+
+
+async def test_heartbeats_keep_the_fence_open(db: Database, rows: Rows, settings: Settings) -> None:
+    worker, fence, beats = await rows.worker(), Fence(0.6), 0
+
+    def count() -> None:
+        nonlocal beats
+        beats += 1
+
+    quick = settings.model_copy(update={"lease_seconds": 0.6, "heartbeat_seconds": 0.05})
+    beating = asyncio.create_task(Heartbeat(db, worker, fence=fence, settings=quick, on_renewed=count).run())
+    await until(lambda: beats > 5)
+    assert fence.open
+    await rows.one("DELETE FROM worker WHERE id = $1", worker)
+    with pytest.raises(TakenForDead):
+        await beating
+
+
+async def test_the_fence_closes_by_itself_when_the_database_is_away(
+    database_url: str, rows: Rows, settings: Settings
+) -> None:
+    worker, fence = await rows.worker(), Fence(1)
+    quick = settings.model_copy(update={"lease_seconds": 1, "heartbeat_seconds": 0.05})
+    async with cable(database_url) as way, Database.connect(way.url, size=1) as far:
+        beating = asyncio.create_task(
+            Heartbeat(far, worker, fence=fence, settings=quick, on_renewed=lambda: None).run()
+        )
+        await until(lambda: fence.remaining > 0)
+        await way.cut()
+        await until(lambda: fence.remaining == 0, seconds=5)
+        await way.mend()
+        await until(lambda: fence.remaining > 0, seconds=10)
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
+
+
+def test_the_fence_is_narrower_than_the_lease() -> None:
+    fence = Fence(6)
+    asked_at = uptime()
+    assert fence.remaining == 0
+    fence.renewed(asked_at)
+    assert 3 < fence.remaining <= 3.6
+    fence.renewed(asked_at - 3.6)
+    assert not fence.open
+    assert fence.remaining == 0
