@@ -12,6 +12,7 @@ from chatwren.variation.sentences import Sentence
 
 _TWO_FROM = 160  # characters: a shorter text takes one emoji at most
 _MOST = 2
+_LIST_ITEM = re.compile(rf"\s*(?:[-–•*]|{token_class('number')}[.)])")
 _STANDS = re.compile(token_class("emoji"))
 _LOOSE_END = re.compile(
     f"{token_class('link')}|{token_class('email')}|{token_class('code')}|{token_class('reference')}"
@@ -58,7 +59,8 @@ def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str]) -
     fitting = []
     for number, sentence in enumerate(sentences):
         part = Text(text.text[sentence.start : sentence.end])
-        if not _LOOSE_END.fullmatch(part.text[-1:]):
+        line = text.text[text.text.rfind("\n", 0, sentence.start) + 1 :]
+        if not (_LOOSE_END.fullmatch(part.text[-1:]) or _LIST_ITEM.match(line)):
             fitting += [(intent, number) for name in languages for intent, _ in _intents(name).found(part)]
     found: list[Spot] = []
     for intent, number in sorted(fitting, key=lambda pair: pair[0].rank):

@@ -97,6 +97,7 @@ class Phrase:
         body = body.lstrip("^").removesuffix("$").strip()
         self._capital = body[:1].isupper()
         self._any_case = any_case
+        self._begins_with_choice = body.startswith("(")
         self._regex = re.compile(
             _bounded(body, _regex(body, either_case=not any_case)) + end, re.IGNORECASE if any_case else 0
         )
@@ -116,9 +117,12 @@ class Phrase:
                 continue
             if upper and not (self._any_case or self._capital or at_start):
                 continue  # a capital within a sentence makes it a name
-            if self._line_start and text.text[: match.start()].rpartition("\n")[2].strip():
+            if self._line_start and text.text[: match.start()].rpartition("\n")[2].strip("¡¿ "):
                 continue
-            yield Hit(match.start(), match.end(), match.groups(), at_start and upper)
+            slots = match.groups()
+            if self._begins_with_choice and at_start and upper:
+                slots = (slots[0][0].lower() + slots[0][1:], *slots[1:])
+            yield Hit(match.start(), match.end(), slots, at_start and upper)
 
 
 def _regex(body: str, *, either_case: bool, slot: str = "(") -> str:

@@ -8,8 +8,8 @@ from chatwren.variation.words import LETTER
 
 # A full stop after one of these does not end a sentence.
 _ABBREVIATIONS = frozenset(
-    """mr mrs ms dr dra sr sra srta prof st ave av no nº vs etc approx dept pvt ltd co inc rs p.m a.m e.g i.e eg ie tel fig
-    ud uds vd d da dna jr núm pág art apto exmo exma ref
+    """mr mrs ms dr dra sr sra srta prof st ave av no nº vs etc approx dept pvt ltd co inc rs p.m a.m e.g i.e eg ie tel
+    fig ud uds vd d da dna jr núm pág art apto exmo exma ref
     ext bldg rd blvd lic ing arq""".split()  # noqa: SIM905
 )
 _END = re.compile(rf"[.!?।…]+[\"'”’»)\]]*(?=[ \u00a0\t]+\S|\n|\Z)|{ANY}(?=[ \t]*\n|\Z)|(?<=\S)(?=[ \t]*\n|\Z)")

@@ -54,6 +54,11 @@ def test_a_rule_applies_where_it_should_and_nowhere_else(
         assert _first(rule, _prepared(example), language) is None, f"applies: {example}"
 
 
+def test_there_are_about_four_hundred_rules_in_five_languages() -> None:
+    assert len(RULES) >= 400
+    assert {language for language, _, _ in RULES} == set(tables.LANGUAGES)
+
+
 @pytest.mark.parametrize(("name", "language", "example"), INTENTS, ids=[f"{name}-{code}" for name, code, _ in INTENTS])
 def test_an_intent_is_found_in_its_example(name: str, language: str, example: str) -> None:
     text = _prepared(example)
