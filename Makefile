@@ -112,7 +112,10 @@ test-chaos: .venv/.dev ## Processes are killed and frozen
 
 # --- the rest ----------------------------------------------------------------------------------------------------------
 
-.PHONY: format proto lock stats
+.PHONY: bench format proto lock stats
+bench: .venv/.dev ## Measure: each file of bench/ prints the ratios of one run
+	@for one in $(wildcard bench/*.py); do echo "== $$one"; $(WITH_DATABASE) $(PY) "$$one" || exit 1; done
+
 format: .venv/.dev ## Put all code into its one form
 	@$(PY) -m ruff check --fix-only --quiet . tools/go tools/build-engine tools/stats
 	@$(PY) -m ruff format . tools/go tools/build-engine tools/stats
