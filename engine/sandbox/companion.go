@@ -55,12 +55,14 @@ const preKeyLength = 3 + 32
 // companion is a linked device. All of it is guarded by Server.mu.
 type companion struct {
 	companionRecord
-	preKeys map[uint32][32]byte
-	askedAt time.Time // when more prekeys were last asked for
-	live    *connection
-	active  bool // the live connection has asked for what is queued
-	queue   []*queued
-	byKey   map[string]*queued
+	preKeys  map[uint32][32]byte
+	uploaded bool      // it has uploaded prekeys since it was linked
+	askedAt  time.Time // when more prekeys were last asked for
+	verified [32]byte  // the hash of the device identity that was verified last
+	live     *connection
+	active   bool // the live connection has asked for what is queued
+	queue    []*queued
+	byKey    map[string]*queued
 }
 
 // queued is a stanza that the companion has not acknowledged.
@@ -75,6 +77,7 @@ func newCompanion(r companionRecord) *companion {
 }
 
 func (c *companion) addPreKeys(blob []byte) {
+	c.uploaded = c.uploaded || len(blob) > 0
 	for entry := range slices.Chunk(blob, preKeyLength) {
 		if len(entry) == preKeyLength {
 			c.preKeys[binary.BigEndian.Uint32(append([]byte{0}, entry[:3]...))] = [32]byte(entry[3:])

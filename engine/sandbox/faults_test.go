@@ -144,22 +144,14 @@ func TestACutConnectionComesBack(t *testing.T) {
 func TestACutInTheQRPhaseEndsIt(t *testing.T) {
 	s := startSandbox(t, t.TempDir())
 	c := newClient(t, s.WhatsAppAddress(), newClientDevice())
-	codes, err := c.GetQRChannel(t.Context())
-	if err != nil {
+	if err := c.Connect(); err != nil {
 		t.Fatal(err)
 	}
-	if err = c.Connect(); err != nil {
-		t.Fatal(err)
-	}
-	<-codes
+	shown := awaitEvent[*events.QR](c, "the codes", nil)
 	strike(t, s, fault{Kind: faultDrop})
-	select {
-	case item := <-codes:
-		if item.Event == whatsmeow.QRChannelEventCode || item.Event == whatsmeow.QRChannelSuccess.Event {
-			t.Errorf("it goes on with %+v", item)
-		}
-	case <-time.After(patience):
-		t.Error("the codes go on")
+	awaitEvent[*events.Disconnected](c, "the cut", nil)
+	if _, err := s.scan(t.Context(), s.phone(alice), shown.Codes[0]); err == nil {
+		t.Error("a code of the lost connection was scanned")
 	}
 }
 

@@ -54,7 +54,7 @@ func (s *Server) bundle(who address) (*bundle, bool) {
 		delete(c.preKeys, id)
 		b.oneTimeID, b.oneTimeKey = id, key[:]
 	}
-	if len(c.preKeys) < minPreKeys && time.Since(c.askedAt) > askAgainAfter {
+	if c.uploaded && len(c.preKeys) < minPreKeys && time.Since(c.askedAt) > askAgainAfter {
 		c.askedAt = time.Now()
 		s.deliverLocked(c, notification(types.ServerJID, "encrypt", waBinary.Node{
 			Tag: "count", Attrs: waBinary.Attrs{"value": strconv.Itoa(len(c.preKeys))},
