@@ -96,7 +96,8 @@ def _database(settings: Settings) -> str:
 
 
 def _disk(settings: Settings) -> str:
-    embedded.check_room(settings.data_dir)
+    home, _ = quarters.find_home(settings)
+    embedded.check_room(settings.data_dir, home)
     there = next(
         folder for folder in (settings.data_dir.resolve(), *settings.data_dir.resolve().parents) if folder.exists()
     )

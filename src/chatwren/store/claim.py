@@ -39,7 +39,10 @@ class Claim:
                 f"Chatwren runs on {self._data_dir} already (process {holder}): stop it, or give another --data-dir."
             ) from None
         self.unclean = bool(holder)
-        self._write(str(os.getpid()))
+        try:
+            self._write(str(os.getpid()))
+        except OSError as error:
+            raise CannotStart(f"{self._data_dir} cannot be written to: {error.strerror}.") from None
         return self
 
     def __exit__(

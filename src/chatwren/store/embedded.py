@@ -41,7 +41,8 @@ SERVER_OPTIONS = {
     "log_line_prefix": "%m [%p] %a ",
 }
 THROWAWAY_OPTIONS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
-ROOM_MB = 100
+ROOM_MB = 100  # to begin with; half of it is PostgreSQL's own
+LEAST_ROOM_MB = 32  # two segments of its log
 LOG_BYTES = 10_000_000
 READY_SECONDS = 300.0
 LEFTOVER_SECONDS = 15.0
@@ -197,7 +198,7 @@ def _url(sockets: Path, database: str) -> str:
 
 
 def check_room(*folders: Path) -> None:
-    """See that PostgreSQL has room where each folder is or is going to be.
+    """See that PostgreSQL has room where each folder is or is going to be: more to begin with than to go on.
 
     Raises:
         CannotStart: it has not.
@@ -205,8 +206,9 @@ def check_room(*folders: Path) -> None:
     for folder in folders:
         there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         free = shutil.disk_usage(there).free // 1_000_000
-        if free < ROOM_MB:
-            raise CannotStart(f"No room on the disk: {free} MB are free at {there}, PostgreSQL needs {ROOM_MB} MB.")
+        needed = LEAST_ROOM_MB if there == folder else ROOM_MB
+        if free < needed:
+            raise CannotStart(f"No room on the disk: {free} MB are free at {there}, PostgreSQL needs {needed} MB.")
 
 
 def _check_version(home: Path) -> None:
