@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
+
+	"chatwren/engine/signal"
 )
 
 // looseHold is how long an exchange may last that whatsmeow begins by reading one session and need not end by writing
@@ -78,6 +80,9 @@ type exchange struct {
 	encrypted bool
 }
 
+// decryption follows one inbound message through its transaction.
+type decryption struct{ read map[string][]byte } // sessions by address
+
 type (
 	exchangeKey   struct{}
 	decryptionKey struct{}
@@ -92,7 +97,14 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-func decrypting(ctx context.Context) bool { return ctx.Value(decryptionKey{}) != nil }
+func withDecryption(ctx context.Context) context.Context {
+	return context.WithValue(ctx, decryptionKey{}, &decryption{read: make(map[string][]byte)})
+}
+
+func decryptionOf(ctx context.Context) *decryption {
+	d, _ := ctx.Value(decryptionKey{}).(*decryption)
+	return d
+}
 
 // end releases the guard if whatsmeow gave up between reading the sessions and writing them.
 func (x *exchange) end() {
@@ -155,7 +167,12 @@ func (s guardedSessions) PutManySessions(ctx context.Context, sessions map[strin
 }
 
 func (s guardedSessions) GetSession(ctx context.Context, address string) ([]byte, error) {
-	if exchangeOf(ctx) != nil || decrypting(ctx) {
+	if d := decryptionOf(ctx); d != nil {
+		session, err := s.SessionStore.GetSession(ctx, address)
+		d.read[address] = session
+		return session, err
+	}
+	if exchangeOf(ctx) != nil {
 		return s.SessionStore.GetSession(ctx, address)
 	}
 	if err := s.guard.lockLoosely(ctx); err != nil {
@@ -169,7 +186,14 @@ func (s guardedSessions) GetSession(ctx context.Context, address string) ([]byte
 }
 
 func (s guardedSessions) PutSession(ctx context.Context, address string, session []byte) error {
-	if exchangeOf(ctx) != nil || decrypting(ctx) {
+	if d := decryptionOf(ctx); d != nil {
+		mended, err := signal.Mend(d.read[address], session)
+		if err != nil {
+			return err
+		}
+		return s.SessionStore.PutSession(ctx, address, mended)
+	}
+	if exchangeOf(ctx) != nil {
 		return s.SessionStore.PutSession(ctx, address, session)
 	}
 	defer s.guard.unlockLoosely()

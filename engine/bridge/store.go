@@ -151,7 +151,7 @@ func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.C
 		}
 		begun = true
 		err := b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
-			ctx = context.WithValue(ctx, decryptionKey{}, true)
+			ctx = withDecryption(ctx)
 			err := decrypt(ctx)
 			if err != nil && b.keeper.database.answers(ctx) {
 				undecryptable = err // no fault of the database: every statement of this transaction went through

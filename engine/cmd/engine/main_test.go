@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,15 +80,18 @@ func migrate(t *testing.T, url string) {
 
 // process is a running engine.
 type process struct {
+	t      *testing.T
 	cmd    *exec.Cmd
 	errors strings.Builder
+	output strings.Builder // after the line that says it is ready
+	read   chan struct{}
 	enginepb.EngineClient
 	conn *grpc.ClientConn
 }
 
 func start(t *testing.T, url, socket string, environment []string, files ...*os.File) *process {
 	t.Helper()
-	p := &process{cmd: command(url, environment, "serve", "--socket", socket, "--worker", "test")}
+	p := &process{t: t, read: make(chan struct{}), cmd: command(url, environment, "serve", "--socket", socket, "--worker", "test")}
 	p.cmd.ExtraFiles = files
 	p.cmd.Stderr = &p.errors
 	out, err := p.cmd.StdoutPipe()
@@ -98,11 +102,17 @@ func start(t *testing.T, url, socket string, environment []string, files ...*os.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.kill() })
-	line, err := bufio.NewReader(out).ReadString('\n')
+	reader := bufio.NewReader(out)
+	line, err := reader.ReadString('\n')
 	if err != nil || line != "{\"ready\": true}\n" {
+		close(p.read)
 		_ = p.cmd.Wait()
 		t.Fatalf("ready: %q, %v, %s", line, err, p.errors.String())
 	}
+	go func() {
+		defer close(p.read)
+		_, _ = io.Copy(&p.output, reader)
+	}()
 	if p.conn, err = grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +123,10 @@ func start(t *testing.T, url, socket string, environment []string, files ...*os.
 // kill ends the process as kill -9 does.
 func (p *process) kill() {
 	_ = p.cmd.Process.Kill()
+	<-p.read
+	if p.output.Len() != 0 {
+		p.t.Errorf("the engine printed %.300s", p.output.String())
+	}
 	_ = p.cmd.Wait()
 	if p.conn != nil {
 		_ = p.conn.Close()
