@@ -23,9 +23,10 @@ const (
 	faultNoPong       faultKind = "no_pong"       // pings are not answered
 )
 
-// fault is a fault that waits for its occasion.
+// fault is a fault that waits for its occasion. What is about a message concerns its sender's number and its
+// recipient's alike, save for garble and repeat, which concern the number at which it arrives.
 type fault struct {
-	Phone        string    `json:"phone,omitempty"` // the number it concerns; "" is every one
+	Phone        string    `json:"phone,omitempty"` // "" is every number
 	Kind         faultKind `json:"kind"`
 	Code         int       `json:"code,omitempty"`
 	Milliseconds int       `json:"milliseconds,omitempty"`

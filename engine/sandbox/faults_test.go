@@ -81,6 +81,9 @@ func TestARefusedLoginSaysWhy(t *testing.T) {
 		{403, func(c *client) {
 			awaitEvent(c, "403", func(e *events.LoggedOut) bool { return e.Reason == events.ConnectFailureMainDeviceGone })
 		}},
+		{406, func(c *client) {
+			awaitEvent(c, "406", func(e *events.LoggedOut) bool { return e.Reason == events.ConnectFailureUnknownLogout })
+		}},
 		{402, func(c *client) {
 			awaitEvent(c, "402", func(e *events.TemporaryBan) bool {
 				return e.Code == events.TempBanSentToTooManyPeople && e.Expire == time.Minute

@@ -79,11 +79,9 @@ func (s *Server) startPairing(ctx context.Context, c *connection, static [32]byt
 		s.refs[ref] = c
 	}
 	s.mu.Unlock()
-	time.AfterFunc(firstRef+(refCount-1)*nextRef+confirmTimeout, func() {
-		if ctx.Err() == nil {
-			c.cancel() // as WhatsApp does when the codes have run out
-		}
-	})
+	// As WhatsApp does when the codes have run out.
+	timer := time.AfterFunc(firstRef+(refCount-1)*nextRef+confirmTimeout, c.cancel)
+	context.AfterFunc(ctx, func() { timer.Stop() })
 	c.send(waBinary.Node{
 		Tag:     "iq",
 		Attrs:   waBinary.Attrs{"from": types.ServerJID, "type": "set", "id": newID(), "xmlns": "md"},

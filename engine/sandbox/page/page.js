@@ -52,7 +52,7 @@ const partner = (message) => message.to.endsWith("@g.us") || message.from === se
 function showPhones() {
   element("phone-list").replaceChildren(...phones.slice(0, shownPhones).map((phone) => {
     const online = phone.companions.filter((companion) => companion.online).length;
-    const note = phone.companions.length ? `${online} of ${count(phone.companions.length, "device")}` : count(phone.messages, "message");
+    const note = phone.companions.length ? `${online} of ${phone.companions.length} online` : count(phone.messages, "message");
     const button = make("button", {type: "button", onclick: () => open(phone.number)}, "+" + phone.number, make("small", {}, note));
     button.setAttribute("aria-current", phone.number === selected);
     return make("li", {}, button);
@@ -82,10 +82,7 @@ function showChats() {
     button.setAttribute("aria-current", id === chat);
     return make("li", {}, button);
   }));
-  const list = element("messages");
-  const atEnd = list.scrollTop + list.clientHeight > list.scrollHeight - 40;
-  list.replaceChildren(...messages.filter((message) => partner(message) === chat).map(showMessage));
-  if (atEnd) list.scrollTop = list.scrollHeight;
+  element("messages").replaceChildren(...messages.filter((message) => partner(message) === chat).map(showMessage));
   if (chat && !element("to").value) element("to").value = chat;
 }
 
