@@ -5,20 +5,20 @@ import functools
 import http.server
 import os
 import shutil
-import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from chatwren.store.throwaway import VARIABLE, fresh_database, throwaway_postgres
+from chatwren.store.throwaway import fresh_database
 from tests.browser.front_end import FrontEnd
-from tests.browser.system import Phones, System, User, running
+from tests.browser.system import System, serve
 from tests.browser.witness import Witness
+from tests.conftest import Postgres
+from tests.e2e.house import Person
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (
@@ -39,9 +39,9 @@ expect.set_options(timeout=_PATIENCE_MS)
 OpenFrontEnd = Callable[[str], Awaitable[FrontEnd]]
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the test that has to watch for 90 s: the others run beside it."""
+    items.sort(key=lambda item: "90_seconds" not in item.name)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,55 +66,26 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-async def database_url() -> AsyncIterator[str]:
-    """An empty database."""
-    async with contextlib.AsyncExitStack() as stack:
-        server = os.environ.get(VARIABLE)
-        if server is None:
-            server = await stack.enter_async_context(throwaway_postgres())
-        yield await stack.enter_async_context(fresh_database(server))
-
-
-@pytest.fixture(scope="session")
-async def system(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+async def system(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """All of Chatwren in sandbox mode, as the command starts it."""
-    environment = {"DATABASE_URL": database_url, "CHATWREN_DATA_DIR": str(tmp_path_factory.mktemp("data"))}
-    async with running(
-        *("serve", "--sandbox", "--port", "0", "--sandbox-port", "0"),
-        environment=environment,
-        ready=r"ready: (\S+)[^$]*phones: +(\S+)",
-    ) as said:
-        yield System(said[1], said[2], environment)
+    async with fresh_database(postgres.url) as url, serve(url, tmp_path_factory.mktemp("system")) as system:
+        yield system
 
 
 @pytest.fixture(scope="session")
-async def strict_web(system: System, front_end: str) -> AsyncIterator[str]:
-    """URL of a further web node of the system, which allows one origin and hands codes to a QR service."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    own = {
-        "CHATWREN_PORT": str(port),
-        "CHATWREN_ALLOWED_ORIGINS": front_end,
-        "CHATWREN_QR_CODE_URL": "https://api.qrserver.com/v1/create-qr-code/?data={data}",
-    }
-    async with running("web", environment=system.environment | own, ready=r"web\.ready"):
-        yield f"http://localhost:{port}"
+async def strict_web(system: System, front_end: str) -> str:
+    """URL of a further web process of the system, which allows one origin and hands codes to a QR service."""
+    return await system.further_web(
+        CHATWREN_ALLOWED_ORIGINS=front_end,
+        CHATWREN_QR_CODE_URL="https://api.qrserver.com/v1/create-qr-code/?data={data}",
+    )
 
 
 @pytest.fixture
-async def phones(system: System) -> AsyncIterator[Phones]:
-    """The simulated phones."""
-    async with httpx.AsyncClient(base_url=system.phones_url, timeout=30, trust_env=False) as client:
-        yield Phones(client)
-
-
-@pytest.fixture
-async def user(system: System) -> AsyncIterator[User]:
+async def alice(system: System) -> AsyncIterator[Person]:
     """Alice, who has just signed up and uses the HTTP API without a browser."""
-    async with httpx.AsyncClient(base_url=system.url, timeout=30, trust_env=False) as client:
-        alice = User(client)
-        await alice.register("alice")
-        yield alice
+    async with system.person("alice") as person:
+        yield person
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.system import Phones, System, a_number
+from tests.browser.system import System
 from tests.browser.witness import Witness
+from tests.e2e.house import a_number
 
 pytestmark = pytest.mark.browser
 
@@ -16,10 +17,10 @@ DESK, PHONE = 1280, 375
 @pytest.mark.parametrize("width", [DESK, PHONE])
 @pytest.mark.parametrize("name", ["docs", "phones", "phone"])
 async def test_a_page_fits_its_window_and_has_a_day_and_a_night(
-    *, name: str, width: int, browser: Browser, system: System, phones: Phones, witness: Witness
+    *, name: str, width: int, browser: Browser, system: System, witness: Witness
 ) -> None:
     alice, bob = a_number(), a_number()
-    await phones.write(alice, bob, "A word that is as long as an address: https://example.com/" + "sari" * 40)
+    await system.phones.write(alice, bob, "A word that is as long as an address: https://example.com/" + "sari" * 40)
     urls = {"docs": f"{system.url}/docs", "phones": system.phones_url, "phone": f"{system.phones_url}/#{bob}"}
     grounds = []
     schemes: tuple[Literal["light", "dark"], ...] = ("light", "dark")

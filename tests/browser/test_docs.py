@@ -21,4 +21,5 @@ async def test_docs_list_every_route_and_ask_no_other_host(system: System, page:
         for method, operation in methods.items():
             shown = page.locator(f"#{operation['operationId']}")
             await expect(shown.get_by_text(f"{method.upper()} {path}", exact=True)).to_be_visible()
+    await expect(page.get_by_text("`")).to_have_count(0)
     assert witness.origins == {system.url}

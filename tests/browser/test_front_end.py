@@ -10,19 +10,20 @@ from PIL import Image
 from playwright.async_api import BrowserContext, Response, expect
 
 from tests.browser.conftest import OpenFrontEnd
-from tests.browser.system import Phones, System, a_number
+from tests.browser.system import System
 from tests.browser.witness import Witness
+from tests.e2e.house import a_number
 
 pytestmark = pytest.mark.browser
 
 
 async def test_a_page_of_another_port_walks_all_ten_routes(
-    system: System, phones: Phones, open_front_end: OpenFrontEnd, witness: Witness, tmp_path: Path
+    system: System, open_front_end: OpenFrontEnd, witness: Witness, tmp_path: Path
 ) -> None:
     shop, customer = a_number(), a_number()
     sari = tmp_path / "sari.png"
     Image.linear_gradient("L").save(sari)
-    group = await phones.create_group("Family Group", owner=shop, participants=[customer])
+    group = await system.phones.create_group("Family Group", owner=shop, participants=[customer])
     alice = f"alice-{secrets.token_hex(4)}"
     front_end = await open_front_end(system.url)
 
@@ -42,7 +43,7 @@ async def test_a_page_of_another_port_walks_all_ten_routes(
     await expect(front_end.page.locator("#state")).to_have_text("qr")
     text = await front_end.read_picture()
     assert text == qr["qrCode"]
-    await phones.scan(shop, qr["qrCode"])
+    await system.phones.scan(shop, qr["qrCode"])
     await expect(front_end.page.locator("#state")).to_have_text("authenticated")
     status, state = await front_end.submit("status")
     assert (status, state["status"], state["phoneNumber"]) == (200, "authenticated", f"+{shop}")
@@ -75,7 +76,7 @@ async def test_a_page_of_another_port_walks_all_ten_routes(
         line = front_end.page.locator(f"#messages [data-id={answer['messageId']}]")
         await expect(line).to_contain_text("(sent)")
 
-    picture, thanks = await phones.messages(customer)
+    picture, thanks = await system.phones.messages(customer)
     assert picture["text"] == "Your sari is ready"
     assert picture["media"]["sha256"] == hashlib.sha256(sari.read_bytes()).hexdigest()
     assert thanks["text"] == scheduled["preview"]

@@ -12,13 +12,14 @@ from playwright.async_api import BrowserContext, Page, Route, expect
 from tests.browser.conftest import OpenFrontEnd
 from tests.browser.front_end import FrontEnd
 from tests.browser.qr import read_qr
-from tests.browser.system import Phones, System, a_number
+from tests.browser.system import System
+from tests.e2e.house import a_number
 
 pytestmark = pytest.mark.browser
 
 
 async def test_an_unchanging_img_shows_the_current_code_at_0_65_and_90_seconds(
-    system: System, phones: Phones, open_front_end: OpenFrontEnd, page: Page
+    system: System, open_front_end: OpenFrontEnd, page: Page
 ) -> None:
     front_end = await open_front_end(system.url)
     await front_end.register(f"alice-{secrets.token_hex(4)}")
@@ -40,7 +41,7 @@ async def test_an_unchanging_img_shows_the_current_code_at_0_65_and_90_seconds(
             assert await picture_at(page, url) == now["qrCode"], "every address of a pairing shows the current code"
     assert len(set(codes)) == len(set(urls)) == 3
 
-    await phones.scan(a_number(), codes[-1])
+    await system.phones.scan(a_number(), codes[-1])
     await expect(front_end.page.locator("#state")).to_have_text("authenticated")
     linked = await front_end.ask("/api/whatsapp/createqr")
     assert (linked["status"], linked["qrCode"]) == ("authenticated", None)
@@ -73,7 +74,7 @@ async def test_the_svg_shows_six_codes_on_their_schedule_and_then_that_they_expi
 
 
 async def test_qr_code_url_can_have_the_form_of_the_users_document(
-    strict_web: str, phones: Phones, open_front_end: OpenFrontEnd, context: BrowserContext
+    system: System, strict_web: str, open_front_end: OpenFrontEnd, context: BrowserContext
 ) -> None:
     async def draw(route: Route) -> None:
         """The part of the service that draws what its address says."""
@@ -89,7 +90,7 @@ async def test_qr_code_url_can_have_the_form_of_the_users_document(
 
     assert answer["qrCodeUrl"] == f"https://api.qrserver.com/v1/create-qr-code/?data={quote(answer['qrCode'], safe='')}"
     assert await front_end.read_picture() == answer["qrCode"]
-    await phones.scan(a_number(), answer["qrCode"])
+    await system.phones.scan(a_number(), answer["qrCode"])
     await expect(front_end.page.locator("#state")).to_have_text("authenticated")
 
 

@@ -3,112 +3,108 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
-from tests.browser.system import Phones, System, User, a_number
+from tests.browser.system import System
 from tests.browser.witness import Witness
+from tests.e2e.house import Person, a_number, until
 
 pytestmark = pytest.mark.browser
 
 
-async def test_phones_and_chats_appear_without_a_reload(
-    system: System, phones: Phones, page: Page, witness: Witness
-) -> None:
-    alice, bob = a_number(), a_number()
+async def test_phones_and_chats_appear_without_a_reload(system: System, page: Page, witness: Witness) -> None:
+    bob, charlie = a_number(), a_number()
     await page.goto(system.phones_url)
     await expect(page.get_by_text("live", exact=True)).to_be_visible()
 
-    await phones.write(alice, bob, "Is it open today?")
-    await page.get_by_role("button", name=f"+{bob}").click()
-    chat = page.get_by_role("listitem").filter(has_text="Is it open today?")
-    await expect(chat).to_be_visible()
-    await phones.write(alice, bob, "I would come at five.")
-    await expect(page.get_by_role("listitem").filter(has_text="I would come at five.")).to_be_visible()
+    await system.phones.write(bob, charlie, "Is it open today?")
+    await page.get_by_role("button", name=f"+{charlie}").click()
+    await expect(said(page, "Is it open today?")).to_be_visible()
+    await system.phones.write(bob, charlie, "I would come at five.")
+    await expect(said(page, "I would come at five.")).to_be_visible()
 
-    await page.get_by_placeholder("Write as this phone").fill("Come!")
-    await page.get_by_role("button", name="Send").click()
-    await expect(page.get_by_role("listitem").filter(has_text="Come!")).to_be_visible()
-    assert [one["text"] for one in await phones.messages(alice)] == [
-        "Is it open today?",
-        "I would come at five.",
-        "Come!",
-    ]
+    await reply(page, "Come!")
+    words = ["Is it open today?", "I would come at five.", "Come!"]
+    assert [one["text"] for one in await system.phones.messages(bob)] == words
     assert witness.origins == {system.phones_url}
 
 
-async def test_the_pasted_text_of_a_code_links_the_phone(user: User, page: Page, system: System) -> None:
-    number = a_number()
-    qr = await user.get("/api/whatsapp/createqr")
-    await open_phone(page, system, number)
+async def test_the_pasted_text_of_a_code_links_the_phone(alice: Person, page: Page, system: System) -> None:
+    code = await alice.code()
+    await open_phone(page, system, alice.number)
 
-    await page.get_by_label("Scan: paste the text").fill(qr["qrCode"])
+    await page.get_by_label("Scan: paste the text").fill(code)
     await page.get_by_role("button", name="Link this device").click()
 
-    await expect(page.get_by_text(f"Linked: device 1 of +{number}")).to_be_visible()
+    await expect(page.get_by_text(f"Linked: device 1 of +{alice.number}")).to_be_visible()
+    await until(alice.connected, what="the connection")
     await expect(page.locator("#companions li")).to_contain_text("online")
-    state = await user.until("/api/whatsapp/status", lambda state: state["connected"])
-    assert (state["status"], state["phoneNumber"]) == ("authenticated", f"+{number}")
+    state = await alice.status()
+    assert (state["status"], state["phoneNumber"]) == ("authenticated", f"+{alice.number}")
 
 
 @pytest.mark.parametrize("kind", ["svg", "png"])
 async def test_an_uploaded_picture_of_a_code_links_the_phone(
-    kind: str, user: User, page: Page, system: System, tmp_path: Path
+    *, kind: str, alice: Person, page: Page, system: System, tmp_path: Path
 ) -> None:
-    number = a_number()
-    qr = await user.get("/api/whatsapp/createqr")
+    shown = await alice.get("/api/whatsapp/createqr")
+    answer = await alice.http.get(shown["qrCodeUrl"].replace(".svg", f".{kind}"))
     picture = tmp_path / f"code.{kind}"
-    picture.write_bytes(await user.download(qr["qrCodeUrl"].replace(".svg", f".{kind}")))
-    await open_phone(page, system, number)
+    picture.write_bytes(answer.raise_for_status().content)
+    await open_phone(page, system, alice.number)
 
-    await page.locator("#picture").set_input_files(picture)
+    await page.get_by_label("Open a picture").set_input_files(picture)
 
-    await expect(page.get_by_text(f"Linked: device 1 of +{number}")).to_be_visible()
-    await user.until("/api/whatsapp/status", lambda state: state["connected"])
+    await expect(page.get_by_text(f"Linked: device 1 of +{alice.number}")).to_be_visible()
+    await expect(page.locator("#companions li")).to_contain_text("online")
 
 
 async def test_what_is_no_code_is_refused_in_a_sentence(page: Page, system: System, witness: Witness) -> None:
     await open_phone(page, system, a_number())
+
     await page.get_by_label("Scan: paste the text").fill("https://example.com")
     await page.get_by_role("button", name="Link this device").click()
+
     await expect(page.get_by_role("alert")).to_contain_text("this is not the text of a linking code")
     witness.expected = ["status of 400"]
 
 
-async def test_a_reply_and_receipts_from_the_page(user: User, phones: Phones, page: Page, system: System) -> None:
-    shop, customer = a_number(), a_number()
-    await user.link(phones, shop)
+async def test_receipts_are_switched_and_a_reply_arrives(alice: Person, page: Page, system: System) -> None:
+    customer = a_number()
+    await alice.link()
     await open_phone(page, system, customer)
 
     await page.get_by_label("Receipts").select_option("none")
-    silent = await user.send(customer, "Your sari is ready.")
-    await expect(page.get_by_role("listitem").filter(has_text="Your sari is ready.")).to_be_visible()
-    await user.until(silent, lambda message: message["status"] == "sent")
-
+    await expect(page.get_by_label("Receipts")).to_be_enabled()
+    silent = await alice.send(customer, "Your sari is ready.")
+    await expect(said(page, "Your sari is ready.")).to_be_visible()
+    await alice.until_message(silent, status="sent", receipt=None)
     for receipts in ("delivered", "read"):
         await page.get_by_label("Receipts").select_option(receipts)
-        told = await user.send(customer, f"This one is {receipts}.")
-        assert (await user.until(told, lambda message: message["receipt"] is not None))["receipt"] == receipts
-    assert (await user.get(silent))["receipt"] is None
+        await expect(page.get_by_label("Receipts")).to_be_enabled()
+        await alice.until_message(await alice.send(customer, f"This is {receipts}."), receipt=receipts)
+    assert (await alice.message(silent))["receipt"] is None
 
-    await page.get_by_placeholder("Write as this phone").fill("Lovely, I come at five.")
-    await page.get_by_role("button", name="Send").click()
-    await expect(page.get_by_role("listitem").filter(has_text="Lovely, I come at five.")).to_be_visible()
-    assert (await phones.messages(shop))[-1]["text"] == "Lovely, I come at five."
+    await reply(page, "Lovely, I come at five.")
+    assert (await system.phones.messages(alice.number))[-1]["text"] == "Lovely, I come at five."
 
 
-async def test_a_fault_from_the_page_strikes(user: User, phones: Phones, page: Page, system: System) -> None:
-    shop = a_number()
-    await user.link(phones, shop)
-    await open_phone(page, system, shop)
+async def test_a_fault_from_the_page_strikes(alice: Person, page: Page, system: System) -> None:
+    await alice.link()
+    await open_phone(page, system, alice.number)
     await expect(page.locator("#companions li")).to_contain_text("online")
 
     await page.get_by_text("Faults").click()
     await page.get_by_label("Kind of fault").select_option("unlink")
-    await page.get_by_label("Number", exact=True).fill(f"+{shop}")
+    await page.get_by_label("Number", exact=True).fill(f"+{alice.number}")
     await page.get_by_role("button", name="Inject").click()
 
     await expect(page.locator("#companions li")).to_have_count(0)
-    await user.until("/api/whatsapp/status", lambda state: state["status"] == "logged_out")
+
+    async def is_logged_out() -> bool:
+        return bool((await alice.status())["status"] == "logged_out")
+
+    await until(is_logged_out, what="the logout")
 
 
 async def open_phone(page: Page, system: System, number: str) -> None:
@@ -117,3 +113,15 @@ async def open_phone(page: Page, system: System, number: str) -> None:
     await page.get_by_label("Any number exists once it is named").fill(f"+{number}")
     await page.get_by_role("button", name="Open", exact=True).click()
     await expect(page.get_by_role("heading", name=number)).to_be_visible()
+
+
+async def reply(page: Page, text: str) -> None:
+    """Write in the chat that is open."""
+    await page.get_by_placeholder("Write as this phone").fill(text)
+    await page.get_by_role("button", name="Send").click()
+    await expect(said(page, text)).to_be_visible()
+
+
+def said(page: Page, text: str) -> Locator:
+    """A message in the chat that is open."""
+    return page.get_by_role("listitem").filter(has_text=text)
