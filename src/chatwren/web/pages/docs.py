@@ -1,6 +1,7 @@
 """The API's documentation, made of the same document as /openapi.json. No script, nothing from elsewhere."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response, get
+from markupsafe import Markup, escape
 
 from chatwren.web.context import HttpRequest, base_url
 from chatwren.web.openapi import JSON, MULTIPART, document, example
@@ -21,6 +23,8 @@ _HEADERS = {
     "x-frame-options": "DENY",
 }
 _JAR = "cookies.txt"
+_METHODS = ("get", "post", "patch", "delete")  # the order in which the methods of a path are shown
+_CODE = re.compile(r"`([^`]+)`")
 
 _environment = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -29,6 +33,14 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+
+
+def _prose(text: str) -> Markup:
+    """A description as HTML: what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
+
+
+_environment.filters["prose"] = _prose
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +83,7 @@ async def page(request: HttpRequest) -> Response[str]:
     entries = [
         _entry(method, path, operation, described)
         for path, methods in described["paths"].items()
-        for method, operation in methods.items()
+        for method, operation in sorted(methods.items(), key=lambda one: _METHODS.index(one[0]))
     ]
     html = _environment.get_template("docs.html").render(
         title=described["info"]["title"],
