@@ -6,18 +6,17 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 
 	"chatwren/engine/bridge"
+	"chatwren/engine/process"
 )
 
 const usage = `usage:
@@ -25,7 +24,7 @@ const usage = `usage:
   chatwren-engine migrate                           make or update its tables
 
 The environment says what it talks to: DATABASE_URL (required), CHATWREN_WHATSAPP_ADDRESS, CHATWREN_WHATSAPP_ROOT_KEY,
-CHATWREN_WHATSAPP_PROXY, CHATWREN_WHATSAPP_CA_FILE; CHATWREN_LIFELINE_FD names a descriptor at whose end the process ends.`
+CHATWREN_WHATSAPP_PROXY, CHATWREN_WHATSAPP_CA_FILE; CHATWREN_LOG_LEVEL; CHATWREN_LIFELINE_FD names a descriptor at whose end the process ends.`
 
 // version is set by the build.
 var version = "development"
@@ -62,6 +61,10 @@ func run(arguments []string) error {
 		if *socket == "" || *worker == "" {
 			return errors.New("serve needs --socket and --worker")
 		}
+		log, err := process.Log()
+		if err != nil {
+			return err
+		}
 		return serve(ctx, *socket, bridge.Options{
 			DatabaseURL:     url,
 			Worker:          *worker,
@@ -70,14 +73,15 @@ func run(arguments []string) error {
 			RootKey:         os.Getenv("CHATWREN_WHATSAPP_ROOT_KEY"),
 			Proxy:           os.Getenv("CHATWREN_WHATSAPP_PROXY"),
 			CAFile:          os.Getenv("CHATWREN_WHATSAPP_CA_FILE"),
-			Log:             slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+			Log:             log,
 		})
 	}
 	return errors.New(usage)
 }
 
 func serve(ctx context.Context, socket string, options bridge.Options) error {
-	if err := watchLifeline(os.Getenv("CHATWREN_LIFELINE_FD")); err != nil {
+	// Without its parent nobody owns these accounts any more: the process ends at once.
+	if err := process.Lifeline(func() { os.Exit(0) }); err != nil {
 		return err
 	}
 	listener, err := listen(socket)
@@ -124,26 +128,4 @@ func listen(path string) (net.Listener, error) {
 		return nil, err
 	}
 	return net.Listen("unix", path)
-}
-
-// watchLifeline ends the process at once when the other end of an inherited pipe is closed: its parent died, and
-// nobody owns these accounts any more.
-func watchLifeline(text string) error {
-	if text == "" {
-		return nil
-	}
-	fd, err := strconv.Atoi(text)
-	if err != nil || fd < 3 {
-		return fmt.Errorf("CHATWREN_LIFELINE_FD: not a descriptor: %q", text)
-	}
-	pipe := os.NewFile(uintptr(fd), "lifeline")
-	go func() {
-		buffer := make([]byte, 1)
-		for {
-			if _, err := pipe.Read(buffer); err != nil {
-				os.Exit(0)
-			}
-		}
-	}()
-	return nil
 }

@@ -10,18 +10,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 
+	"chatwren/engine/process"
 	"chatwren/engine/sandbox"
 )
-
-// lifelineVariable names a file descriptor whose end of file says that the parent is gone.
-const lifelineVariable = "CHATWREN_LIFELINE_FD"
 
 func main() {
 	if err := run(); err != nil {
@@ -41,14 +36,18 @@ func run() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := holdLifeline(stop); err != nil {
+	if err := process.Lifeline(stop); err != nil {
+		return err
+	}
+	log, err := process.Log()
+	if err != nil {
 		return err
 	}
 	server, err := sandbox.Start(ctx, sandbox.Options{
 		WhatsAppListen: *listen,
 		PhonesListen:   *phones,
 		StateDir:       *directory,
-		Log:            slog.New(slog.NewJSONHandler(os.Stderr, nil)),
+		Log:            log,
 	})
 	if err != nil {
 		return err
@@ -62,26 +61,5 @@ func run() error {
 		return err
 	}
 	<-ctx.Done()
-	return nil
-}
-
-// holdLifeline stops the program when the inherited descriptor, if one is named, reaches its end.
-func holdLifeline(stop func()) error {
-	text := os.Getenv(lifelineVariable)
-	if text == "" {
-		return nil
-	}
-	descriptor, err := strconv.ParseUint(text, 10, 31)
-	if err != nil {
-		return fmt.Errorf("%s is %q, not the number of a file descriptor", lifelineVariable, text)
-	}
-	lifeline := os.NewFile(uintptr(descriptor), "lifeline")
-	if _, err = lifeline.Stat(); err != nil {
-		return fmt.Errorf("%s names a descriptor that is not open", lifelineVariable)
-	}
-	go func() {
-		_, _ = io.Copy(io.Discard, lifeline)
-		stop()
-	}()
 	return nil
 }
