@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc"
 
 	"chatwren/engine/bridge"
-	"chatwren/engine/process"
+	"chatwren/engine/daemon"
 )
 
 const usage = `usage:
@@ -61,7 +61,7 @@ func run(arguments []string) error {
 		if *socket == "" || *worker == "" {
 			return errors.New("serve needs --socket and --worker")
 		}
-		log, err := process.Log()
+		log, err := daemon.Log()
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func run(arguments []string) error {
 
 func serve(ctx context.Context, socket string, options bridge.Options) error {
 	// Without its parent nobody owns these accounts any more: the process ends at once.
-	if err := process.Lifeline(func() { os.Exit(0) }); err != nil {
+	if err := daemon.Lifeline(func() { os.Exit(0) }); err != nil {
 		return err
 	}
 	listener, err := listen(socket)

@@ -14,7 +14,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"chatwren/engine/process"
+	"chatwren/engine/daemon"
 	"chatwren/engine/sandbox"
 )
 
@@ -36,10 +36,10 @@ func run() error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	if err := process.Lifeline(stop); err != nil {
+	if err := daemon.Lifeline(stop); err != nil {
 		return err
 	}
-	log, err := process.Log()
+	log, err := daemon.Log()
 	if err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func TestItEndsWhenItsParentIsGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, wait := start(t, []*os.File{reader}, lifelineVariable+"=3")
+	_, _, wait := start(t, []*os.File{reader}, "CHATWREN_LIFELINE_FD"+"=3")
 	if err = writer.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Package process is what the commands share: how they log, and how they learn that their parent is gone.
-package process
+// Package daemon is what the commands share: how they log, and how they learn that their parent is gone.
+package daemon
 
 import (
 	"fmt"
