@@ -226,13 +226,18 @@ def reset_password(username: Username, data_dir: DataDir = None) -> None:
 
 @users.command()
 def disable(username: Username, data_dir: DataDir = None) -> None:
-    """Lock a user out. Nothing is deleted."""
+    """Lock a user out. Nothing is deleted, and what waits goes out."""
     from chatwren.service import users_admin
 
-    async def run(db: "Database") -> None:
-        await users_admin.disable(db, username)
+    _with_users(data_dir, lambda db: users_admin.disable(db, username))
 
-    _with_users(data_dir, run)
+
+@users.command()
+def enable(username: Username, data_dir: DataDir = None) -> None:
+    """Let a user who was disabled log in again."""
+    from chatwren.service import users_admin
+
+    _with_users(data_dir, lambda db: users_admin.enable(db, username))
 
 
 @users.command()
@@ -247,10 +252,7 @@ def delete(
     if not yes:
         typer.confirm(f"Delete {username} and everything of theirs?", abort=True)
 
-    async def run(db: "Database") -> None:
-        await users_admin.delete(db, username)
-
-    _with_users(data_dir, run)
+    _with_users(data_dir, lambda db: users_admin.delete(db, username))
 
 
 @users.command()

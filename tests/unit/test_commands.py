@@ -1,5 +1,7 @@
 """The commands, as a person types them."""
 
+import asyncio
+import json
 import os
 import re
 import subprocess
@@ -8,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from chatwren.service.users import Registration, register
 from chatwren.settings import Settings, variable
+from chatwren.store.database import Database
 
 
 def chatwren(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -81,3 +85,30 @@ def test_vary_prints_a_variation_and_what_was_changed(tmp_path: Path) -> None:
     assert once == again
     assert once != other
     assert " -> " in once
+
+
+async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
+    for username in ("alice", "bob"):
+        new = Registration("Some Body", "+919876543210", f"{username}@example.com", username, "a good password", "")
+        await register(db, new, address="", instead_of=None)
+
+    async def users(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(chatwren, "users", *arguments, cwd=tmp_path, DATABASE_URL=database_url)
+
+    assert [line.split()[:2] for line in (await users("list")).stdout.splitlines()] == [
+        ["alice", "active"],
+        ["bob", "active"],
+    ]
+    assert len((await users("reset-password", "alice")).stdout.strip()) >= 12
+    assert (await users("disable", "bob")).returncode == 0
+    assert "disabled" in (await users("list")).stdout.splitlines()[1]
+    assert (await users("enable", "bob")).returncode == 0
+    assert "disabled" not in (await users("list")).stdout
+    exported = [json.loads(line) for line in (await users("export", "alice")).stdout.splitlines()]
+    assert "alice@example.com" in str(exported)
+    assert "bob" not in str(exported)
+    assert (await users("delete", "bob")).returncode != 0, "it asks first, and nobody answers"
+    assert (await users("delete", "--yes", "bob")).returncode == 0
+    assert len((await users("list")).stdout.splitlines()) == 1
+    missing = await users("disable", "bob")
+    assert (missing.returncode, missing.stderr) == (1, "chatwren: There is no user bob.\n")
