@@ -1,7 +1,6 @@
 """One house for the tests that leave it as it was, and a way to build others for those that do not."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -24,11 +23,20 @@ async def home(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> 
         yield built
 
 
-@pytest.fixture
-async def own_house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
-    """A system for one test, without workers and with a short lease."""
-    async with house(database_url, tmp_path, **LEASE) as built:
+@pytest.fixture(scope="session")
+async def _short_lease(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with (
+        fresh_database(postgres.url, template=postgres.template) as url,
+        house(url, tmp_path_factory.mktemp("house"), **LEASE) as built,
+    ):
         yield built
+
+
+@pytest.fixture
+async def own_house(_short_lease: House) -> AsyncIterator[House]:
+    """A system with a short lease and no workers: each test starts its own, and has them to itself."""
+    yield _short_lease
+    await _short_lease.end_workers()
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ class House:
     phones: "Phones" = field(init=False)
     url: str = field(init=False)
     _programs: list[Program] = field(default_factory=list)
+    _workers: list[Program] = field(default_factory=list)
 
     async def start(self, name: str, *command: str, **settings: str) -> Program:
         """Start a process of the system."""
@@ -88,7 +89,14 @@ class House:
 
     async def worker(self, **settings: str) -> Program:
         """Start a worker, which starts its engine."""
-        return await self.start("worker", sys.executable, "-m", "chatwren", "worker", **settings)
+        worker = await self.start("worker", sys.executable, "-m", "chatwren", "worker", **settings)
+        self._workers.append(worker)
+        return worker
+
+    async def end_workers(self) -> None:
+        """End every worker that was started."""
+        while self._workers:
+            await self._workers.pop().end()
 
     async def sql(self, query: str, *values: Any) -> list[asyncpg.Record]:
         """The rows of a query."""

@@ -1,5 +1,6 @@
 """The engine seen from Python: one method for each thing it does, typed results, one tree of exceptions."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from pathlib import Path
@@ -57,6 +58,12 @@ def _translated() -> Iterator[None]:
     except grpc.aio.AioRpcError as error:
         kind = EngineRefused if error.code() in _PERMANENT else EngineError
         raise kind(f"{error.code().name}: {error.details()}") from None
+    except asyncio.CancelledError:
+        # grpc raises it for calls on a channel that is closed, too; nobody has cancelled this task then.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise EngineError("the engine is gone") from None
     except (grpc.aio.UsageError, grpc.aio.InternalError) as error:
         raise EngineError(f"the channel to the engine is closed: {error}") from None
 

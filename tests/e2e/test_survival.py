@@ -1,0 +1,264 @@
+"""What dies, freezes or misbehaves: every message arrives once, in order, and nobody acts for what is another's."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cable import cable
+from tests.e2e.conftest import LEASE
+from tests.e2e.house import House, Person, Program, a_number, until
+
+pytestmark = pytest.mark.anyio
+
+TAKEOVER = float(LEASE["CHATWREN_LEASE_SECONDS"]) + 1
+
+
+async def engine_of(worker: Program) -> int:
+    """The process id of a worker's engine."""
+
+    async def started() -> int | None:
+        for line in reversed(worker.log.read_text().splitlines()):
+            said = json.loads(line)
+            if said.get("event") == "process.started" and said["name"] == "engine":
+                return int(said["pid"])
+        return None
+
+    pid = await until(started, seconds=60, what="the engine's start")
+    assert pid is not None
+    return pid
+
+
+def runs(pid: int) -> bool:
+    """Whether a process exists and has not ended; a zombie has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False
+
+
+async def owner(home: House, person: Person) -> Any:
+    """The worker that owns a person's account."""
+    rows = await home.sql(
+        "SELECT l.worker_id FROM lease l JOIN account a ON a.id = l.account_id WHERE a.phone = $1", person.number
+    )
+    return rows[0][0] if rows else None
+
+
+async def all_arrive(person: Person, phones: Any, friend: str, texts: list[str], *, seconds: float = 60) -> None:
+    """Wait until the friend's phone shows all texts; each once and in order."""
+
+    async def there() -> bool:
+        return len(await phones.messages(friend, sender=person.number)) >= len(texts)
+
+    await until(there, seconds=seconds, what="the arrival of all")
+    assert [one["text"] for one in await phones.messages(friend, sender=person.number)] == texts
+
+
+@pytest.fixture
+async def dora(own_house: House) -> AsyncIterator[Person]:
+    """Somebody with a linked phone in a house of one worker."""
+    async with own_house.person("dora") as person:
+        yield person
+
+
+async def test_a_worker_killed_while_it_sends(own_house: House, dora: Person) -> None:
+    first = await own_house.worker()
+    await dora.link()
+    friend = a_number()
+    await own_house.phones.set(friend, receipts="none")
+    await own_house.phones.fault("no_ack", phone=dora.number)
+    message_id = await dora.send(friend, "is it out?")
+    after = await dora.send(friend, "the next")
+    await until(lambda: own_house.phones.messages(friend), what="the arrival")
+    assert (await dora.message(message_id))["status"] == "sending"
+    first.signal(signal.SIGKILL)
+    refused = await dora.http.delete(f"/api/messages/{message_id}")
+    assert (refused.status_code, refused.json()["code"]) == (409, "outcome_unknown")
+    await own_house.worker()
+    assert (await dora.until_message(message_id, status="sent", seconds=60))["attempts"] == 2
+    await dora.until_message(after, status="sent")
+    shown = await own_house.phones.messages(friend)
+    assert [(one["text"], one["deliveries"]) for one in shown] == [("is it out?", 2), ("the next", 1)]
+
+
+async def test_the_engine_ends_with_its_worker(own_house: House, dora: Person) -> None:
+    worker = await own_house.worker()
+    engine = await engine_of(worker)
+    await dora.link()
+    worker.signal(signal.SIGKILL)
+
+    async def gone() -> bool:
+        return not runs(engine)
+
+    await until(gone, seconds=5, what="the engine's end")
+
+
+async def test_another_worker_takes_over_within_the_lease(own_house: House, dora: Person) -> None:
+    first = await own_house.worker()
+    await dora.link()
+    before = await owner(own_house, dora)
+    second = await own_house.worker()
+    await engine_of(second)
+    friend = a_number()
+    texts = [f"number {number}" for number in range(40)]
+    for text in texts[:20]:
+        await dora.send(friend, text)
+    victim, heir = (first, second) if await owner(own_house, dora) == before else (second, first)
+    victim.signal(signal.SIGKILL)
+
+    async def taken() -> bool:
+        return await owner(own_house, dora) not in (before, None)
+
+    await until(taken, seconds=TAKEOVER + 5, what="the takeover")
+    for text in texts[20:]:
+        await dora.send(friend, text)
+    await all_arrive(dora, own_house.phones, friend, texts)
+    assert heir.process.returncode is None
+
+
+async def test_a_frozen_worker_sends_nothing_when_it_thaws(own_house: House, dora: Person) -> None:
+    first = await own_house.worker()
+    await dora.link()
+    before = await owner(own_house, dora)
+    second = await own_house.worker()
+    await engine_of(second)
+    frozen = first if await owner(own_house, dora) == before else second
+    friend = a_number()
+    texts = [f"number {number}" for number in range(20)]
+    frozen.signal(signal.SIGSTOP)
+    for text in texts:
+        await dora.send(friend, text)
+    await all_arrive(dora, own_house.phones, friend, texts)
+    assert await owner(own_house, dora) != before
+    frozen.signal(signal.SIGCONT)
+
+    async def begun_anew() -> bool:
+        return "worker.taken_for_dead" in frozen.log.read_text()
+
+    await until(begun_anew, what="the new life of the worker that was frozen")
+    more = [f"more {number}" for number in range(10)]
+    for text in more:
+        await dora.send(friend, text)
+    await all_arrive(dora, own_house.phones, friend, texts + more)
+    assert {one["deliveries"] for one in await own_house.phones.messages(friend)} == {1}
+
+
+async def test_an_engine_killed_under_traffic(own_house: House, dora: Person) -> None:
+    worker = await own_house.worker()
+    await dora.link()
+    friend = a_number()
+    texts = [f"number {number}" for number in range(30)]
+    for number, text in enumerate(texts):
+        await dora.send(friend, text)
+        if number == 10:
+            os.kill(await engine_of(worker), signal.SIGKILL)
+    await all_arrive(dora, own_house.phones, friend, texts)
+    assert worker.process.returncode is None
+
+
+async def test_an_engine_that_no_longer_answers_is_replaced(own_house: House, dora: Person) -> None:
+    worker = await own_house.worker()
+    await dora.link()
+    frozen = await engine_of(worker)
+    os.kill(frozen, signal.SIGSTOP)
+    message_id = await dora.send(a_number(), "anybody in there?")
+    await dora.until_message(message_id, status="sent", seconds=90)
+    assert await engine_of(worker) != frozen
+
+
+async def test_the_database_away(own_house: House, dora: Person) -> None:
+    """Nothing is lost in either direction, and the worker lives on."""
+    async with cable(own_house.environment["DATABASE_URL"]) as way:
+        worker = await own_house.worker(DATABASE_URL=way.url)
+        await dora.link()
+        friend = a_number()
+        await way.cut()
+        message_id = await dora.send(friend, "written meanwhile")
+        await own_house.phones.write(friend, dora.number, "answered meanwhile")
+        await asyncio.sleep(TAKEOVER)  # longer than the lease: the fence has closed
+        assert await own_house.phones.messages(friend, sender=dora.number) == []
+        await way.mend()
+        await dora.until_message(message_id, status="sent", seconds=60)
+
+        async def stored() -> bool:
+            rows = await own_house.sql("SELECT text FROM inbound WHERE sender_phone = $1", friend)
+            return [row[0] for row in rows] == ["answered meanwhile"]
+
+        await until(stored, seconds=90, what="the message that came meanwhile")
+        assert worker.process.returncode is None
+        await own_house.end_workers()
+
+
+async def test_a_worker_that_is_asked_to_end_leaves_its_accounts_to_others(own_house: House, dora: Person) -> None:
+    first = await own_house.worker()
+    await dora.link()
+    friend = a_number()
+    texts = [f"number {number}" for number in range(20)]
+    for text in texts[:10]:
+        await dora.send(friend, text)
+    await own_house.worker()
+    assert await first.end() == 0
+    for text in texts[10:]:
+        await dora.send(friend, text)
+    await all_arrive(dora, own_house.phones, friend, texts)
+    assert {one["deliveries"] for one in await own_house.phones.messages(friend)} == {1}
+
+
+async def test_a_pairing_whose_worker_died_starts_over(own_house: House, dora: Person) -> None:
+    first = await own_house.worker()
+    old = await dora.code()
+    first.signal(signal.SIGKILL)
+    await own_house.worker()
+
+    async def another() -> bool:
+        return await dora.code() != old
+
+    await until(another, seconds=60, what="another code")
+    await dora.link()
+
+
+async def test_a_ban_for_a_time_ends_by_itself(own_house: House, dora: Person) -> None:
+    await own_house.worker()
+    await dora.link()
+    await own_house.phones.fault("failure", phone=dora.number, code=402, milliseconds=4000)
+
+    async def restricted() -> bool:
+        return bool((await dora.status())["health"] == "restricted")
+
+    await until(restricted, what="the restriction")
+    message_id = await dora.send(a_number(), "after the ban")
+    assert (await dora.message(message_id))["reason"]["code"] == "restricted"
+    await dora.until_message(message_id, status="sent", seconds=30)
+    assert (await dora.status())["health"] == "ok"
+
+
+async def test_a_refusal_of_new_contacts_holds_and_does_not_fail(own_house: House, dora: Person) -> None:
+    await own_house.worker()
+    await dora.link()
+    await own_house.phones.fault("reject", phone=dora.number, code=463)
+    message_id = await dora.send(a_number(), "do I know you?")
+
+    async def held() -> Any:
+        message = await dora.message(message_id)
+        return message if message["reason"] and message["reason"]["code"] == "restricted" else None
+
+    assert (await until(held))["status"] == "queued"
+    assert (await dora.http.delete(f"/api/messages/{message_id}")).is_success
+
+
+async def test_a_connection_that_another_took_comes_back(own_house: House, dora: Person) -> None:
+    await own_house.worker()
+    await dora.link()
+    await own_house.phones.fault("stream_error", phone=dora.number, code=409)
+
+    async def offline() -> bool:
+        return not await dora.connected()
+
+    await until(offline, what="the loss of the connection")
+    await dora.until_message(await dora.send(a_number(), "back"), status="sent", seconds=30)
