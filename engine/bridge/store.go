@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
@@ -20,6 +21,9 @@ type keeper struct {
 	guard    *guard
 	lease    func() error // an error once this process may no longer act for the account
 	log      *slog.Logger
+
+	saving    sync.Mutex
+	forgotten bool
 }
 
 // adopt puts the wrappers around a device's stores. Until it is paired a device has none: saving it makes them, and
@@ -67,7 +71,16 @@ type keptContainer struct {
 	keeper *keeper
 }
 
+// PutDevice saves a device, but brings none back that was forgotten: whatsmeow also saves the push name, whenever it comes.
 func (c keptContainer) PutDevice(ctx context.Context, device *store.Device) error {
+	c.keeper.saving.Lock()
+	defer c.keeper.saving.Unlock()
+	if c.keeper.forgotten {
+		return errForgotten
+	}
+	if err := c.keeper.lease(); err != nil {
+		return err
+	}
 	fresh := !device.Initialized
 	err := c.DeviceContainer.PutDevice(ctx, device)
 	if fresh && device.Initialized { // the stores were made just now, and the container was set back
@@ -82,6 +95,9 @@ func (c keptContainer) PutDevice(ctx context.Context, device *store.Device) erro
 var errForgotten = errors.New("the keys of the device are forgotten")
 
 func (c keptContainer) DeleteDevice(_ context.Context, device *store.Device) error {
+	c.keeper.saving.Lock()
+	defer c.keeper.saving.Unlock()
+	c.keeper.forgotten = true
 	if err := c.keeper.database.forget(device.GetJID()); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ const (
 	trafficAccounts = 4
 	trafficMessages = 30 // each way, for each account
 	trafficKills    = 3
+	greeting        = "hello"
 )
 
 // traffic is a small worker: it opens accounts after each restart, sends each message until its outcome is known, and
@@ -64,6 +65,9 @@ func newTraffic(t *testing.T, server *sandbox.Server, url string, environment []
 		run.mu.Lock()
 		run.accounts = append(run.accounts, c)
 		run.mu.Unlock()
+	}
+	for _, c := range run.accounts {
+		run.greet(c)
 	}
 	for _, c := range run.accounts {
 		run.work.Go(func() { run.write(c) })
@@ -175,6 +179,22 @@ func (run *traffic) restart() {
 	run.mu.Unlock()
 }
 
+// greet settles the session of an account with its contact. (What happens when both begin one: package signal.)
+func (run *traffic) greet(c *client) {
+	run.ask(http.MethodPost, "/phones/"+c.contact+"/messages", map[string]string{"to": c.number, "text": greeting}, nil)
+	run.await("the greeting", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.stored[greeting] > 0
+	})
+	response, err := run.engine.Send(context.Background(), &enginepb.SendRequest{
+		Account: c.id, Epoch: 1, Id: "3EB0" + c.number, To: c.contact + "@s.whatsapp.net", Text: greeting,
+	})
+	if err != nil || response.GetSent() == nil {
+		run.t.Fatalf("greeting: %v, %v", response, err)
+	}
+}
+
 // write lets the contact of an account write to it.
 func (run *traffic) write(c *client) {
 	for i := range run.messages {
@@ -226,7 +246,7 @@ func (run *traffic) finish() {
 		run.await("all that came in", func() bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			return len(c.stored) == run.messages
+			return len(c.stored) == run.messages+1
 		})
 	}
 	run.mu.Lock()
@@ -241,7 +261,7 @@ func (run *traffic) finish() {
 		}
 		run.await("all messages on the contact's phone", func() bool {
 			run.ask(http.MethodGet, "/phones/"+c.contact+"/messages", nil, &shown)
-			return len(shown) == 2*run.messages
+			return len(shown) == 2*(run.messages+1)
 		})
 		ids := map[string]string{}
 		for _, message := range shown {
@@ -254,8 +274,8 @@ func (run *traffic) finish() {
 			ids[message.Text] = message.ID
 			twice += message.Deliveries - 1
 		}
-		if len(ids) != run.messages {
-			run.t.Errorf("%d of %d texts are shown", len(ids), run.messages)
+		if len(ids) != run.messages+1 {
+			run.t.Errorf("%d of %d texts are shown", len(ids), run.messages+1)
 		}
 	}
 	if n := run.undecryptable.Load(); n != 0 {
