@@ -73,6 +73,9 @@ func withWorld(run func() int) (code int, err error) {
 	if err = bridge.Migrate(context.Background(), world.database); err != nil {
 		return 1, err
 	}
+	if err = os.Setenv(bridge.TestDatabaseVariable, world.database); err != nil {
+		return 1, err
+	}
 	if world.admin, err = openSQL(world.database, ""); err != nil {
 		return 1, err
 	}

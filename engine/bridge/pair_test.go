@@ -152,6 +152,24 @@ func TestFirstLoginIsTriedAgain(t *testing.T) {
 	n.mustSend(alice, newNumber(), "linked all the same")
 }
 
+// If WhatsApp refuses the new device at its first login, its keys are worth nothing.
+func TestFirstLoginIsRefused(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	number := newNumber()
+	stream, list := n.startPair(newAccountID(), "")
+	fault(t, number, "failure", map[string]any{"code": 409, "count": 1})
+	go tryScan(t, number, list[0].Text)
+	question := next(t, stream).GetConfirm()
+	if err := stream.Send(confirmPairing(true)); err != nil {
+		t.Fatal(err)
+	}
+	if failure := next(t, stream).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_PROTOCOL {
+		t.Errorf("outcome: %v", failure)
+	}
+	eventually(t, "the keys are forgotten", func() bool { return !n.deviceStored(question.GetJid()) })
+}
+
 func TestPairingByPhoneCode(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)

@@ -1,0 +1,72 @@
+package bridge
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"go.mau.fi/whatsmeow/types"
+	waLog "go.mau.fi/whatsmeow/util/log"
+)
+
+// TestDatabaseVariable names the database that the tests of this package share.
+const TestDatabaseVariable = "CHATWREN_BRIDGE_TEST_DATABASE"
+
+// 100,000 messages older than a recipient may ask for: sending must not wade through them, and the job takes them away.
+func TestOldRowsAreCleanedByAJobAlone(t *testing.T) {
+	db, err := openDatabase(t.Context(), os.Getenv(TestDatabaseVariable), "test", waLog.Noop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.close()
+	const rows = 100_000
+	old, fresh := time.Now().Add(-outgoingKept-time.Hour), time.Now()
+	if _, err := db.sql.Exec(`
+		INSERT INTO whatsmeow_device (jid, registration_id, noise_key, identity_key, signed_pre_key, signed_pre_key_id,
+			signed_pre_key_sig, adv_key, adv_details, adv_account_sig, adv_account_sig_key, adv_device_sig)
+		SELECT '4915100000001:1@s.whatsapp.net', 1, b, b, b, 1, b || b, b, b, b || b, b, b || b
+		FROM (SELECT decode(repeat('00', 32), 'hex') AS b) AS bytes`); err != nil {
+		t.Fatal(err)
+	}
+	insert := `INSERT INTO whatsmeow_retry_buffer (our_jid, chat_jid, message_id, format, plaintext, timestamp)
+		SELECT '4915100000001:1@s.whatsapp.net', 'chat', 'id' || i, 'wa', '', $1 FROM generate_series($2::int, $3::int) AS i`
+	for _, part := range []struct {
+		at          time.Time
+		first, last int
+	}{{old, 1, rows}, {fresh, rows + 1, rows + 5}} {
+		if _, err := db.sql.Exec(insert, part.at.UnixMilli(), part.first, part.last); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := func() (left int) {
+		t.Helper()
+		if err := db.sql.QueryRow("SELECT count(*) FROM whatsmeow_retry_buffer WHERE chat_jid = 'chat'").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		return left
+	}
+	jid, err := types.ParseJID("4915100000001:1@s.whatsapp.net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	device, err := db.container.GetDevice(t.Context(), jid)
+	if err != nil || device == nil {
+		t.Fatal(device, err)
+	}
+	keeper := &keeper{database: db, guard: newGuard(), lease: func() error { return nil }}
+	keeper.adopt(device)
+	if err := device.EventBuffer.DeleteOldOutgoingEvents(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := count(); left != rows+5 {
+		t.Fatalf("sending deleted rows: %d are left", left)
+	}
+	begun := time.Now()
+	if err := db.clean(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d rows cleaned in %v", rows, time.Since(begun))
+	if left := count(); left != 5 {
+		t.Errorf("%d rows are left", left)
+	}
+}
