@@ -183,6 +183,18 @@ class Phones:
             await self._client.post(f"/phones/{number}/scan", json={"qr": code})
         ).status_code == httpx.codes.CONFLICT
 
+    async def type_code(self, number: str, code: str) -> None:
+        """Type a pairing code on a phone."""
+        await self._do("POST", f"/phones/{number}/paircode", {"code": code})
+
+    async def devices(self, number: str) -> int:
+        """How many devices are linked to a phone."""
+        return sum(len(one["companions"]) for one in await self._do("GET", "/phones") if one["number"] == number)
+
+    async def rename_group(self, group: str, name: str) -> None:
+        """Give a group another name."""
+        await self._do("PATCH", f"/groups/{group}", {"name": name})
+
     async def set(self, number: str, **changes: Any) -> None:
         """`receipts`: none, delivered or read; `registered`."""
         await self._do("PATCH", f"/phones/{number}", changes)

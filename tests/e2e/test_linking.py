@@ -67,6 +67,49 @@ async def test_a_number_that_another_user_has_linked_is_refused(home: House, ali
     await alice.until_message(await alice.send(a_number(), "still mine"), receipt="read")
 
 
+async def test_a_phone_code(home: House, alice: Person) -> None:
+    answer = await alice.http.post("/api/whatsapp/paircode", json={"phoneNumber": f"+{alice.number}"})
+    assert answer.is_success, answer.text
+    await home.phones.type_code(alice.number, answer.json()["code"])
+    await until(alice.connected, what="the connection")
+    assert (await alice.status())["phoneNumber"] == f"+{alice.number}"
+
+
+async def test_a_message_that_may_be_out_does_not_go_again_from_another_number(home: House, alice: Person) -> None:
+    await alice.link()
+    friend = a_number()
+    await home.phones.set(friend, receipts="none")
+    await home.phones.fault("no_ack", phone=alice.number)
+    message_id = await alice.send(friend, "from the old number")
+    await until(lambda: home.phones.messages(friend), what="the arrival")
+    await home.phones.fault("unlink", phone=alice.number)
+
+    async def logged_out() -> bool:
+        return bool((await alice.status())["status"] == "logged_out")
+
+    await until(logged_out)
+    await alice.link(number=a_number())
+    message = await alice.until_message(message_id, status="failed")
+    assert message["reason"]["code"] == "outcome_unknown"
+    await alice.until_message(await alice.send(friend, "from the new one"), status="sent")
+    assert len(await home.phones.messages(friend)) == 2
+
+
+async def test_a_device_whose_user_is_gone_is_unlinked(own_house: House) -> None:
+    worker = await own_house.worker()
+    async with own_house.person("erin") as erin:
+        await erin.link()
+    assert await own_house.phones.devices(erin.number) == 1
+    await worker.end()
+    await own_house.sql("DELETE FROM app_user WHERE id = (SELECT user_id FROM account WHERE phone = $1)", erin.number)
+    await own_house.worker()
+
+    async def unlinked() -> bool:
+        return await own_house.phones.devices(erin.number) == 0
+
+    await until(unlinked, seconds=60, what="the end of the device")
+
+
 async def test_codes_are_wiped_when_a_pairing_ends(home: House, alice: Person) -> None:
     await alice.link()
     rows = await home.sql(

@@ -126,6 +126,22 @@ async def test_groups_are_listed_and_written_to(home: House, alice: Person) -> N
         assert (await shown(home, number, "dear all"))["from"] == alice.number
 
 
+async def test_the_list_of_groups_follows_what_happens(home: House, alice: Person) -> None:
+    await alice.link()
+    group = await home.phones.create_group("Before", alice.number, [a_number()])
+
+    async def names() -> list[str]:
+        return [one["name"] for one in await alice.get("/api/whatsapp/groups")]
+
+    assert await until(names) == ["Before"]
+    await home.phones.rename_group(group, "After")
+
+    async def renamed() -> bool:
+        return await names() == ["After"]
+
+    await until(renamed, what="the new name")
+
+
 async def test_a_number_that_is_not_on_whatsapp_fails(home: House, alice: Person) -> None:
     await alice.link()
     nobody, friend = a_number(), a_number()

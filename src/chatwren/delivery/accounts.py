@@ -33,6 +33,7 @@ from chatwren.whatsapp.process import EngineProcess
 log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 1.0
+_BETWEEN_LOOKS_SECONDS = 0.1
 _RENEW_SECONDS = 1.0
 _ENGINE_PATIENCE_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
@@ -167,8 +168,10 @@ class Accounts:
                 self._woken.clear()
                 try:
                     await self._look()
+                    await asyncio.sleep(_BETWEEN_LOOKS_SECONDS)  # many hints are answered by one look
                 except UNREACHABLE as error:
                     log.warning("accounts.database_unreachable", error=repr(error))
+                    await asyncio.sleep(_FIRST_PAUSE)
                 except Exception:
                     log.exception("accounts.look_failed")
                     await asyncio.sleep(_FIRST_PAUSE)

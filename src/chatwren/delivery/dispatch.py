@@ -1,6 +1,7 @@
 """Takes messages whose time has come, one of each account at a time, and sends them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
@@ -82,6 +83,7 @@ class Dispatcher:
         self._to_look_at: set[UUID] = set()
         self._next_poll = 0.0
         self._woken = asyncio.Event()
+        self._stopping = False
 
     def look(self, accounts: Iterable[UUID]) -> None:
         """There may be something to send for these accounts now."""
@@ -103,41 +105,42 @@ class Dispatcher:
         """Whether a message of the account is under way, or about to be."""
         return account in self._sending or account in self._claiming
 
+    def stop(self) -> None:
+        """Claim nothing more; `run` returns when what is under way has its outcome on disk."""
+        self._stopping = True
+        self._woken.set()
+
     async def run(self) -> None:
-        """Send until cancelled; then `drain` lets what is under way end."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._recorder.run())
-            tasks.create_task(self._claim_for_ever())
-
-    async def drain(self, *, at_most: float) -> None:
-        """Wait for what is under way, up to `at_most` seconds. The claiming has been stopped before."""
+        """Send until `stop`. Cancelled, it leaves what is under way; that goes again under the same id."""
         recording = asyncio.create_task(self._recorder.run())
-        if self._sending:
-            await asyncio.wait(self._sending.values(), timeout=at_most)
-        recording.cancel()
-        await asyncio.gather(recording, return_exceptions=True)
-        for task in self._sending.values():
-            task.cancel()
+        try:
+            while not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(max(0.0, self._next_poll - time.monotonic())):
+                        await self._woken.wait()
+                self._woken.clear()
+                if not self._stopping:
+                    await self._claim_once()
+            while self._sending:
+                await asyncio.wait(self._sending.values())
+        finally:
+            left = [recording, *self._sending.values()]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
-    async def _claim_for_ever(self) -> None:
-        while True:
-            try:
-                async with asyncio.timeout(max(0.0, self._next_poll - time.monotonic())):
-                    await self._woken.wait()
-            except TimeoutError:
-                pass
-            self._woken.clear()
-            self._claiming = self._take()
-            try:
-                await self._claim(self._claiming)
-            except UNREACHABLE as error:
-                log.warning("dispatch.database_unreachable", error=repr(error))
-                await asyncio.sleep(_PAUSE_SECONDS)
-            except Exception:
-                log.exception("dispatch.claim_failed")
-                await asyncio.sleep(_PAUSE_SECONDS)
-            finally:
-                self._claiming = set()
+    async def _claim_once(self) -> None:
+        self._claiming = self._take()
+        try:
+            await self._claim(self._claiming)
+        except UNREACHABLE as error:
+            log.warning("dispatch.database_unreachable", error=repr(error))
+            await asyncio.sleep(_PAUSE_SECONDS)
+        except Exception:
+            log.exception("dispatch.claim_failed")
+            await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            self._claiming = set()
 
     def _take(self) -> set[UUID]:
         """The accounts to look at now."""

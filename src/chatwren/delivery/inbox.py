@@ -65,6 +65,8 @@ class Inbox:
                     await self._follow(stream)
             except EngineError as error:
                 log.info("inbox.stream_ended", error=error.message)
+            except Exception:
+                log.exception("inbox.stream_failed")
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self, stream: Events) -> None:

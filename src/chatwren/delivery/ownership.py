@@ -10,7 +10,7 @@ import structlog
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.settings import Settings
 from chatwren.store import workers
-from chatwren.store.database import UNREACHABLE, Database
+from chatwren.store.database import Database
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,9 @@ class Heartbeat:
             try:
                 async with asyncio.timeout(self._fence.width):
                     await self._beat()
-            except UNREACHABLE as error:
+            except TakenForDead:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the fence closes by itself
                 log.warning("heartbeat.failed", error=repr(error), fence_open=self._fence.open)
                 await asyncio.sleep(min(_AGAIN_SECONDS, self._pause))
             else:

@@ -22,7 +22,7 @@ from chatwren.settings import CannotStart, Settings
 from chatwren.store import pairing_jobs, workers
 from chatwren.store.database import UNREACHABLE, WORK, Database
 from chatwren.store.media import media_store
-from chatwren.whatsapp.client import Engine, EngineError
+from chatwren.whatsapp.client import Engine
 from chatwren.whatsapp.process import EngineProcess
 
 log = structlog.get_logger(__name__)
@@ -126,7 +126,7 @@ class _Worker:
         self._orphans_seen = False
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Work until `stop`, then drain.
+        """Work until `stop`, then drain: what is being sent ends, while the lease is still renewed and receipts count.
 
         Raises:
             TakenForDead: another worker has removed this one.
@@ -134,30 +134,28 @@ class _Worker:
         beating = _Loops(self._heartbeat.run(), self._accounts.renew_leases())
         try:
             async with self._engines.running(on_up=self._engine_up, on_down=self._engine_down):
-                working = _Loops(self._accounts.run(), self._dispatcher.run(), self._listen())
+                working, sending = _Loops(self._accounts.run(), self._listen()), _Loops(self._dispatcher.run())
                 try:
-                    await _first_end(stop, beating, working)
+                    await _first_end(stop, beating, working, sending)
+                    log.info("worker.drains")
+                    self._dispatcher.stop()
+                    await working.end()
+                    with contextlib.suppress(*UNREACHABLE):
+                        async with asyncio.timeout(_PAUSE_SECONDS), self._db.connection() as connection:
+                            await workers.drain(connection, self._worker)
+                    await asyncio.wait(
+                        [*sending.tasks, *beating.tasks],
+                        timeout=self._settings.send_timeout_seconds + _DRAIN_MARGIN_SECONDS,
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
                 except TakenForDead:
                     self._engines.kill()  # nothing that it could still say counts
                     raise
                 finally:
                     await working.end()
-                await self._drain(beating)
+                    await sending.end()
         finally:
             await beating.end()
-
-    async def _drain(self, beating: "_Loops") -> None:
-        """Let what is being sent end, while the lease is still renewed and receipts still count."""
-        log.info("worker.drains")
-        with contextlib.suppress(*UNREACHABLE):
-            async with self._db.connection() as connection:
-                await workers.drain(connection, self._worker)
-        draining = asyncio.create_task(
-            self._dispatcher.drain(at_most=self._settings.send_timeout_seconds + _DRAIN_MARGIN_SECONDS)
-        )
-        await asyncio.wait([draining, *beating.tasks], return_when=asyncio.FIRST_COMPLETED)
-        draining.cancel()
-        await asyncio.gather(draining, return_exceptions=True)
 
     def _may_send(self) -> Collection[UUID]:
         return self._accounts.may_send()
@@ -187,7 +185,7 @@ class _Worker:
             try:
                 await self._log_out_orphans(engine)
                 self._orphans_seen = True
-            except (EngineError, *UNREACHABLE) as error:
+            except Exception as error:  # noqa: BLE001 - orphans can wait for the next engine, events cannot
                 log.warning("worker.orphans_stay", error=repr(error))
         await self._inbox.follow(engine)
 

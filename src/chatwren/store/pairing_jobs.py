@@ -7,6 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
+from chatwren.domain.failures import UNCONFIRMED
 from chatwren.store.database import Connection
 
 _ORPHANS_LOCK = 0x43_48_41_4F
@@ -110,7 +111,8 @@ async def confirm(connection: Connection, worker: UUID, pairing: UUID, jid: str,
 async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: str, lid: str, phone: str) -> str | None:
     """The device is linked: the account is its from now on. To be called in a transaction.
 
-    What waits is held if the account had another number before.
+    If the account had another number before, what waits is held, and what may be out from the old number does not go
+    again from the new one.
 
     Returns:
         None, or a code of why it must not stay linked: linked_elsewhere, ended.
@@ -123,12 +125,18 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
                   UPDATE pairing p SET state = 'linked', ended_at = now(), codes = NULL, phone_code = NULL FROM lease l
                   WHERE p.id = $2 AND p.ended_at IS NULL AND l.account_id = p.account_id AND l.worker_id = $1
                   RETURNING p.account_id
+                ), doubtful AS (
+                  UPDATE message m SET
+                    status = 'failed', ended_at = now(), error_code = $6, error_message = $7
+                  FROM done JOIN account a ON a.id = done.account_id
+                  WHERE m.id = a.in_flight AND m.status = 'sending' AND a.phone <> $5
                 )
                 UPDATE account a SET
                   status = 'linked', status_since = now(), status_reason = NULL, logout_wanted_at = NULL,
                   jid = $3, lid = $4, phone = $5,
+                  in_flight = CASE WHEN a.phone <> $5 THEN NULL ELSE a.in_flight END,
                   held_reason = CASE WHEN a.phone <> $5 AND EXISTS (
-                    SELECT FROM message m WHERE m.account_id = a.id AND m.status <= 'sending'
+                    SELECT FROM message m WHERE m.account_id = a.id AND m.status <= 'sending' AND m.status = 'waiting'
                   ) THEN 'relinked_other_number' ELSE a.held_reason END,
                   name = CASE WHEN a.phone <> $5 AND NOT a.connected THEN NULL ELSE a.name END,
                   groups = CASE WHEN a.phone <> $5 THEN NULL ELSE a.groups END,
@@ -140,6 +148,8 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
                 jid,
                 lid,
                 phone,
+                UNCONFIRMED.code,
+                UNCONFIRMED.message,
             )
     except asyncpg.UniqueViolationError:
         return "linked_elsewhere"

@@ -287,7 +287,7 @@ async def test_an_outcome_outlives_a_database_that_goes_away(
     assert sender.texts() == ["hello", "after"]
 
 
-async def test_drain_lets_what_is_under_way_end_and_starts_nothing(
+async def test_stopped_it_lets_what_is_under_way_end_and_starts_nothing(
     db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
 ) -> None:
     account = await rows.account()
@@ -304,9 +304,9 @@ async def test_drain_lets_what_is_under_way_end_and_starts_nothing(
     dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
     running = asyncio.create_task(dispatcher.run())
     await until(lambda: sender.sent)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
-    draining = asyncio.create_task(dispatcher.drain(at_most=10))
+    dispatcher.stop()
+    await asyncio.sleep(0)
+    assert not running.done()
     release.set()
-    await draining
+    await asyncio.wait_for(running, 20)
     assert (await rows.status(first), await rows.status(second)) == ("sent", "waiting")
