@@ -73,6 +73,6 @@ def _best(text: str, known: dict[str, frozenset[str]]) -> str | None:
     foreign = [word for word in hits[second] if word not in known[best]]
     if len(hits[best]) < (1 if len(found) <= _SHORT else 2) or not own:
         return None
-    if len(foreign) * 3 > len([word for word in hits[best] if word not in known[second]]):
+    if len(foreign) * 2 > len([word for word in hits[best] if word not in known[second]]):
         return None  # two languages in one text
     return best

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from typing import Generic, TypeVar
 
@@ -86,24 +87,31 @@ class Text:
 
 
 class Phrase:
-    """A compiled pattern."""
+    """A pattern. It is compiled when a text first has its words: of a thousand, most never are.
+
+    Attributes:
+        rarest: words of which a text must have one, or the phrase cannot stand in it; "" when nothing is known.
+    """
 
     def __init__(self, source: str, *, any_case: bool = False) -> None:
-        self.source = source
-        body = source
-        self._line_start = body.startswith("^^")
-        self._start = body.startswith("^")
-        end = _SENTENCE_AFTER if body.endswith("$") else ""
-        body = body.lstrip("^").removesuffix("$").strip()
+        self._line_start = source.startswith("^^")
+        self._start = source.startswith("^")
+        self._end = source.endswith("$")
+        body = source.lstrip("^").removesuffix("$").strip()
+        self._body = body
         self._capital = body[:1].isupper()
         self._any_case = any_case
         self._begins_with_choice = body.startswith("(")
-        self._regex = re.compile(
-            _bounded(body, _regex(body, either_case=not any_case)) + end, re.IGNORECASE if any_case else 0
-        )
         self._needed = _needed(body)
         self.rarest: AbstractSet[str] = max(
             self._needed, key=lambda group: min(map(len, group)), default=frozenset({""})
+        )
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        regex = _bounded(self._body, _regex(self._body, either_case=not self._any_case))
+        return re.compile(
+            regex + (_SENTENCE_AFTER if self._end else ""), re.IGNORECASE if self._any_case else re.NOFLAG
         )
 
     def hits(self, text: Text) -> Iterator[Hit]:

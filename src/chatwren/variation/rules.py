@@ -7,7 +7,7 @@ from functools import cache
 
 from chatwren.variation import tables
 from chatwren.variation.phrases import Hit, Index, Phrase, Text, say
-from chatwren.variation.words import words
+from chatwren.variation.words import WORD, words
 
 _LONG = 5  # letters: a word of this length said twice in one message is heard twice
 
@@ -40,8 +40,8 @@ class Rule:
         before = text.text[: hit.start].rstrip().lower()
         after = text.text[hit.end :].lstrip().lower()
         return not (
-            any(before.endswith(word) for word in self.unless_before)
-            or any(after.startswith(word) for word in self.unless_after)
+            any(f" {before}".endswith(f" {word}") for word in self.unless_before)
+            or any(after.startswith(word) and not WORD.match(after, len(word)) for word in self.unless_after)
         )
 
 
