@@ -28,7 +28,10 @@ app.add_typer(users, name="users")
 
 T = TypeVar("T")
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of the embedded PostgreSQL, media and the sandbox's state.")
+    Path | None,
+    typer.Option(
+        "--data-dir", readable=False, help="Folder of the embedded PostgreSQL, media and the sandbox's state."
+    ),
 ]
 Username = Annotated[str, typer.Argument(help="The user's name at login.")]
 
