@@ -20,7 +20,8 @@ def listed(serve: Callable[..., WebServer]) -> WebServer:
 
 
 def _granted(answer: httpx.Response) -> str | None:
-    return answer.headers.get("access-control-allow-origin")
+    value: str | None = answer.headers.get("access-control-allow-origin")
+    return value
 
 
 @pytest.mark.parametrize("origin", [FRONT_END, "http://127.0.0.1:5173", "http://[::1]:8080", "http://localhost"])
@@ -118,16 +119,10 @@ PASS, REFUSE = HTTPStatus.OK, HTTPStatus.FORBIDDEN
         ({"origin": ""}, REFUSE),
     ],
 )
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [("PATCH", "/api/users/me", {}), ("POST", "/api/auth/logout", {})],
-)
-def test_who_may_change_things(
-    headers: dict[str, str], status: int, method: str, path: str, body: object, alice: Person, listed: WebServer
-) -> None:
+def test_who_may_change_things(headers: dict[str, str], status: int, alice: Person, listed: WebServer) -> None:
     sent = {name: value.replace("{own}", listed.url) for name, value in headers.items()}
     with listed.client(headers={"cookie": alice.cookie}) as client:
-        answer = client.request(method, path, json=body, headers=sent)
+        answer = client.post("/api/auth/logout", headers=sent)
     assert answer.status_code == status
     if status == REFUSE:
         assert answer.json()["code"] == "origin_not_allowed"

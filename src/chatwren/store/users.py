@@ -1,7 +1,9 @@
 """The table `app_user`: who signed up."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from chatwren.store.database import Connection
@@ -30,7 +32,7 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class UserSummary:
     """A user as its operator sees them. `account_phone` is that of the first account, digits."""
 
     id: UUID
@@ -99,7 +101,7 @@ async def delete(connection: Connection, user_id: UUID) -> None:
     await connection.execute("DELETE FROM app_user WHERE id = $1", user_id)
 
 
-async def summaries(connection: Connection) -> list[Summary]:
+async def summaries(connection: Connection) -> list[UserSummary]:
     """All users, in the order in which they signed up."""
     rows = await connection.fetch(
         """
@@ -108,4 +110,28 @@ async def summaries(connection: Connection) -> list[Summary]:
         FROM app_user ORDER BY created_at, id
         """
     )
-    return [Summary(*row) for row in rows]
+    return [UserSummary(*row) for row in rows]
+
+
+# Without hashes, and without what holds keys: raw messages and the descriptions of their files.
+_EXPORTED = {
+    "user": "to_jsonb(one) - '{password_hash, username_key}'::text[] FROM app_user one WHERE id = $1",
+    "account": "to_jsonb(one) FROM account one WHERE user_id = $1 ORDER BY created_at, id",
+    "contact": (
+        "to_jsonb(one) FROM contact one JOIN account ON account.id = one.account_id WHERE account.user_id = $1"
+        " ORDER BY one.account_id, one.address"
+    ),
+    "file": "to_jsonb(one) - '{thumbnail}'::text[] FROM media one WHERE user_id = $1 ORDER BY id",
+    "message": "to_jsonb(one) FROM message one WHERE user_id = $1 ORDER BY id",
+    "inbound": (
+        "to_jsonb(one) - '{raw, media}'::text[] FROM inbound one JOIN account ON account.id = one.account_id"
+        " WHERE account.user_id = $1 ORDER BY one.received_at, one.wa_id"
+    ),
+}
+
+
+async def export(connection: Connection, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
+    """All rows that belong to the user, each with its `type`. In a transaction, for one moment's view of them all."""
+    for of_type, query in _EXPORTED.items():
+        async for row in connection.cursor(f"SELECT {query}", user_id):
+            yield {"type": of_type, **row[0]}

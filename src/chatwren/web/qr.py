@@ -9,6 +9,7 @@ import io
 import re
 from datetime import datetime
 from functools import lru_cache
+from zlib import crc32
 
 import segno
 from litestar import Response, get
@@ -41,7 +42,7 @@ _SIDE = 61  # of a picture without a code, in the units of one with
 
 def picture_url(base: str, token: str, code: Code) -> str:
     """Where the picture is. It changes with the code, so that a page that sets it again makes the browser fetch."""
-    return f"{base}/qr/{token}/{int(code.starts_at.timestamp())}.svg"
+    return f"{base}/qr/{token}/{crc32(code.text.encode())}.svg"
 
 
 def linked_url(base: str) -> str:
@@ -54,7 +55,7 @@ def linked_url(base: str) -> str:
     media_type="image/svg+xml",
     operation=Operation("Picture: linked", media_type="image/svg+xml", signed_in=False),
 )
-async def linked() -> Response[bytes]:
+async def linked_picture() -> Response[bytes]:
     """The picture that says that an account is linked."""
     return Response(_words_svg("linked"), headers=_HEADERS, media_type="image/svg+xml")
 
@@ -70,7 +71,7 @@ async def linked() -> Response[bytes]:
         media_type="image/svg+xml",
     ),
 )
-async def picture(request: HttpRequest, token: FromPath[str], name: FromPath[str]) -> Response[bytes]:
+async def qr_picture(request: HttpRequest, token: FromPath[str], name: FromPath[str]) -> Response[bytes]:
     """The current code, by the token of its pairing."""
     kind = _NAME.fullmatch(name)
     if not kind or not _TOKEN.fullmatch(token):

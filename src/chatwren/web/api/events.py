@@ -24,7 +24,7 @@ _RETRY = b"retry: 2000\n\n"
         media_type="text/event-stream",
     ),
 )
-async def stream(request: HttpRequest) -> Stream:
+async def listen(request: HttpRequest) -> Stream:
     """Hints for as long as the client listens."""
     user = await signed_in(request)
     return Stream(

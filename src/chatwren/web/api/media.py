@@ -23,7 +23,7 @@ from chatwren.web.openapi import Operation
         media_type="application/octet-stream",
     ),
 )
-async def file(request: HttpRequest, media_id: FromPath[str]) -> Stream:
+async def media_file(request: HttpRequest, media_id: FromPath[str]) -> Stream:
     """A file of the user's."""
     user = await signed_in(request)
     try:

@@ -183,7 +183,7 @@ async def pair_by_phone(request: HttpRequest) -> PairCode:
     status_code=200,
     operation=Operation("Unlink the WhatsApp account", Done, description="What waits is kept.", errors=(409,)),
 )
-async def logout(request: HttpRequest) -> Done:
+async def unlink(request: HttpRequest) -> Done:
     """Unlink the account."""
     user = await signed_in(request)
     await whatsapp.logout(context(request).db, user.id)

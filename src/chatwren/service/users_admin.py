@@ -1,0 +1,90 @@
+"""What the operator of a server does with its users: `chatwren users …`. Names are compared without case."""
+
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from chatwren.domain.errors import NotFound
+from chatwren.domain.people import username_key
+from chatwren.service.users import hash_password
+from chatwren.store import sessions, users
+from chatwren.store.database import Connection, Database
+from chatwren.store.users import UserSummary
+
+__all__ = ["UserSummary", "delete", "disable", "enable", "export", "list_users", "reset_password"]
+
+
+async def list_users(db: Database) -> list[UserSummary]:
+    """All users, in the order in which they signed up."""
+    async with db.connection() as connection:
+        return await users.summaries(connection)
+
+
+async def reset_password(db: Database, username: str) -> str:
+    """Give the user a new password, which is returned, and end their sessions.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    password = secrets.token_urlsafe(12)
+    password_hash = await hash_password(password)
+    async with _user(db, username) as (connection, user_id):
+        await users.set_password(connection, user_id, password_hash)
+        await sessions.delete_of_user(connection, user_id)
+    return password
+
+
+async def disable(db: Database, username: str) -> None:
+    """Lock the user out, at once. Their account stays linked, and what waits goes out.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    async with _user(db, username) as (connection, user_id):
+        await users.set_disabled(connection, user_id, disabled=True)
+        await sessions.delete_of_user(connection, user_id)
+
+
+async def enable(db: Database, username: str) -> None:
+    """Let the user log in again.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    async with _user(db, username) as (connection, user_id):
+        await users.set_disabled(connection, user_id, disabled=False)
+
+
+async def delete(db: Database, username: str) -> None:
+    """Delete the user and everything that belongs to them. Their files are removed by the next sweep.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    async with _user(db, username) as (connection, user_id):
+        await users.delete(connection, user_id)
+
+
+async def export(db: Database, username: str) -> AsyncIterator[bytes]:
+    """Everything that belongs to the user, a JSON object a line, told apart by `type`. No hashes, no keys.
+
+    Of files it tells what they are; their bytes are at /api/media/{id}.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    async with _user(db, username) as (connection, user_id):
+        async for row in users.export(connection, user_id):
+            yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
+
+
+@contextlib.asynccontextmanager
+async def _user(db: Database, username: str) -> AsyncIterator[tuple[Connection, UUID]]:
+    """A transaction, and the id of the user of that name."""
+    async with db.transaction() as connection:
+        found = await users.credentials(connection, username_key(username))
+        if found is None:
+            raise NotFound(f"There is no user {username}.")
+        yield connection, found.user.id

@@ -1,0 +1,208 @@
+"""The shapes of requests and answers about messages."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chatwren.domain.clock import to_wire
+from chatwren.service.message_view import QueuedMessage
+from chatwren.web.api.whatsapp import WhyNot, why_not
+from chatwren.web.openapi import TOMORROW, Time
+
+DEFAULT_LIMIT = 10
+
+
+class AiModifications(Struct, rename="camel"):
+    """How the words may vary from message to message. A form sends it as a JSON text."""
+
+    use_synonyms: Annotated[bool, Meta(examples=[True])] = False
+    add_emojis: Annotated[bool, Meta(examples=[True])] = False
+    shuffle_sentences: Annotated[bool, Meta(examples=[False])] = False
+    seed: Annotated[str | None, Meta(description="Of a wording that an earlier answer showed.")] = None
+
+
+Recipient = Annotated[
+    str,
+    Meta(description="Number with country code, in any spelling, or a group's id (…@g.us).", examples=["+1234567890"]),
+]
+Fields = Annotated[
+    dict[str, str] | None, Meta(description="What replaces {{placeholders}}. A form sends it as a JSON text.")
+]
+
+
+class SendBody(Struct, rename="camel"):
+    """A message to go out now, or at `scheduledTime`."""
+
+    phone_id: Recipient
+    message: Annotated[str, Meta(description="May be empty beside a file.", examples=["Hello!"])]
+    media_file: Annotated[
+        str | UnsetType,
+        Meta(
+            description="An image, video, sound (16 MB) or document (100 MB).", extra_json_schema={"format": "binary"}
+        ),
+    ] = UNSET
+    scheduled_time: Annotated[str | None, Meta(description="ISO 8601. Left out: now.")] = None
+    ai_modifications: AiModifications | None = None
+    fields: Fields = None
+
+
+class ScheduleBody(Struct, rename="camel"):
+    """A message to go out at `scheduledTime`."""
+
+    phone_id: Recipient
+    message: Annotated[
+        str, Meta(description="May be empty beside a file.", examples=["Hello, this is a scheduled message!"])
+    ]
+    scheduled_time: Annotated[
+        str,
+        Meta(
+            description="ISO 8601, at most 366 days ahead. Without a zone it is read in the user's time zone.",
+            examples=[TOMORROW],
+        ),
+    ]
+    media_file: Annotated[
+        str | UnsetType, Meta(description="With multipart/form-data.", extra_json_schema={"format": "binary"})
+    ] = UNSET
+    ai_modifications: Annotated[
+        AiModifications | None,
+        Meta(examples=[{"useSynonyms": True, "addEmojis": True, "shuffleSentences": False}]),
+    ] = None
+    fields: Fields = None
+
+
+class Change(Struct):
+    """What was worded otherwise, and by which rule."""
+
+    rule: str
+    before: str
+    after: str
+
+
+class AcceptedMessage(Struct, rename="camel"):
+    """The message is stored, durably, and goes out when it is due."""
+
+    success: Annotated[bool, Meta(examples=[True])]
+    message_id: Annotated[str, Meta(examples=["msg_0197a3f2c9e07c3b9d5f8e6a41b2c3d4"])]
+    scheduled_for: Time
+    warnings: Annotated[list[str] | UnsetType, Meta(description="What a person should know.")] = UNSET
+    time_zone: Annotated[str | UnsetType, Meta(description="By which a time without a zone was read.")] = UNSET
+    preview: Annotated[str | UnsetType, Meta(description="The text that will go, with aiModifications.")] = UNSET
+    changes: list[Change] | UnsetType = UNSET
+
+
+class MediaFile(Struct, rename="camel"):
+    """The file of a message; its bytes are at /api/media/{id}."""
+
+    id: str
+    kind: Literal["image", "video", "audio", "document"]
+    mimetype: str
+    file_name: str
+    size: Annotated[int, Meta(description="Bytes.")]
+
+
+class Message(Struct, rename="camel"):
+    """A message in the queue."""
+
+    id: Annotated[str, Meta(examples=["msg_0197a3f2c9e07c3b9d5f8e6a41b2c3d4"])]
+    to: Annotated[str, Meta(examples=["+1234567890"])]
+    message: Annotated[str, Meta(description="What was or will be sent.", examples=["Hello!"])]
+    status: Annotated[
+        Literal["scheduled", "queued", "sending", "sent", "failed", "cancelled", "expired"], Meta(examples=["sent"])
+    ]
+    scheduled_for: Time
+    sent_at: Annotated[Time | None, Meta(description="Null until WhatsApp has it.")]
+    original: Annotated[str, Meta(description="What was asked for.", examples=["Hello!"])]
+    accepted_at: Time
+    receipt: Annotated[Literal["delivered", "read"] | None, Meta(examples=["read"])]
+    delivered_at: Time | None
+    read_at: Time | None
+    reason: Annotated[WhyNot | None, Meta(description="Why it waits, or failed.", examples=[None])]
+    next_attempt_at: Annotated[Time | None, Meta(examples=[None])]
+    attempts: Annotated[int, Meta(examples=[1])]
+    media: Annotated[MediaFile | None, Meta(examples=[None])]
+    changes: Annotated[list[Change] | None, Meta(examples=[None])]
+
+
+class TimelineStep(Struct):
+    """One thing that happened to a message."""
+
+    at: Time
+    step: Annotated[str, Meta(examples=["accepted"])]
+    detail: str | None
+
+
+class FollowedMessage(Message):
+    """A message, and what has happened to it so far."""
+
+    timeline: list[TimelineStep]
+
+
+class Pagination(Struct, rename="camel"):
+    """Where in the list a page is."""
+
+    page: Annotated[int, Meta(examples=[1])]
+    limit: Annotated[int, Meta(examples=[10])]
+    total: Annotated[int, Meta(examples=[1])]
+    pages: Annotated[int, Meta(examples=[1])]
+    total_is_at_least: Annotated[bool | UnsetType, Meta(description="There are more than `total`.")] = UNSET
+    next_cursor: Annotated[
+        str | UnsetType, Meta(description="As `cursor`, the page after this one; quick however deep.")
+    ] = UNSET
+
+
+class Queue(Struct):
+    """A page of the user's messages, newest first."""
+
+    messages: list[Message]
+    pagination: Pagination
+
+
+class QueueQuery(Struct, rename={"since": "from"}):
+    """Which messages to list."""
+
+    page: Annotated[int, Meta(description="From 1.", ge=1)] = 1
+    limit: Annotated[int, Meta(description="Messages a page; more than 100 counts as 100.", ge=1)] = DEFAULT_LIMIT
+    status: Annotated[
+        Literal["scheduled", "queued", "sending", "sent", "failed", "cancelled", "expired"] | None,
+        Meta(description="Only these."),
+    ] = None
+    to: Annotated[str | None, Meta(description="Only to this recipient.")] = None
+    q: Annotated[str | None, Meta(description="Only those whose text contains this.")] = None
+    since: Annotated[str | None, Meta(description="Only those due from here on.")] = None
+    until: Annotated[str | None, Meta(description="Only those due before.")] = None
+    cursor: Annotated[str | None, Meta(description="`nextCursor` of the page before; `page` counts from there.")] = None
+
+
+class ChangeBody(Struct, rename="camel"):
+    """What to change of a message that waits. What is left out stays."""
+
+    message: Annotated[str | None, Meta(examples=["Hello again!"])] = None
+    scheduled_time: Annotated[str | None, Meta(examples=[TOMORROW])] = None
+
+
+def change_list(changes: list[dict[str, Any]]) -> list[Change]:
+    """Changes as answers write them."""
+    return [Change(one["rule"], one["before"], one["after"]) for one in changes]
+
+
+def message_shape(one: QueuedMessage) -> Message:
+    """A message as answers write it."""
+    return Message(
+        id=one.id,
+        to=one.to,
+        message=one.message,
+        status=one.status.value,
+        scheduled_for=to_wire(one.scheduled_for),
+        sent_at=to_wire(one.sent_at) if one.sent_at else None,
+        original=one.original,
+        accepted_at=to_wire(one.accepted_at),
+        receipt=one.receipt,
+        delivered_at=to_wire(one.delivered_at) if one.delivered_at else None,
+        read_at=to_wire(one.read_at) if one.read_at else None,
+        reason=why_not(one.reason),
+        next_attempt_at=to_wire(one.next_attempt_at) if one.next_attempt_at else None,
+        attempts=one.attempts,
+        media=msgspec.convert(one.media, MediaFile) if one.media else None,
+        changes=change_list(one.changes) if one.changes is not None else None,
+    )

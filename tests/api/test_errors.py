@@ -1,0 +1,252 @@
+"""Every failure has the documented form, whatever it is and whoever asks."""
+
+import contextlib
+import json
+import socket
+from typing import Any
+
+import httpx
+import pytest
+
+from chatwren.store.database import Database
+from chatwren.web.limits import MAX_HEAD_BYTES
+from tests.api.conftest import Person
+from tests.api.server import WebServer
+
+MEMBERS = {"type", "title", "status", "detail", "instance", "success", "code", "message", "error", "errors"}
+
+
+def _is_documented(answer: httpx.Response, status: int, code: str | None = None) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert body.keys() >= MEMBERS
+    assert body["success"] is False
+    assert body["status"] == status
+    assert body["message"] == body["error"] == body["detail"] != ""
+    if code is not None:
+        assert body["code"] == code
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/api", "/api/users/you", "/api/messages/", "/%00", "/%FF", "/docs/x"])
+def test_nothing_there(path: str, alice: Person) -> None:
+    _is_documented(alice.http.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/auth/login"), ("PUT", "/api/users/me"), ("POST", "/api/messages/queue"), ("DELETE", "/docs")],
+)
+def test_another_method(method: str, path: str, alice: Person) -> None:
+    answer = alice.http.request(method, path)
+    _is_documented(answer, 405, "method_not_allowed")
+    assert answer.headers["allow"]
+
+
+def test_a_trailing_slash_does_not_matter(alice: Person) -> None:
+    assert alice.http.get("/api/users/me/").status_code == 200
+
+
+def test_problem_json_for_whoever_asks(http: httpx.Client) -> None:
+    answer = http.get("/api/users/me", headers={"accept": "application/json;q=0.5, application/problem+json"})
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == "not_authenticated"
+
+
+VALUES: list[Any] = [
+    None,
+    "",
+    " ",
+    0,
+    -1,
+    True,
+    [],
+    {},
+    [[]],
+    "\u0000",
+    "\ud800",
+    "x" * 70_000,
+    1e300,
+    "null",
+    {"a": {"b": []}},
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize(
+    ("method", "path", "good"),
+    [
+        (
+            "POST",
+            "/api/auth/register",
+            {
+                "name": "Dora",
+                "phone": "+1234567890",
+                "email": "d@example.com",
+                "username": "dora",
+                "password": "securePassword123",
+                "gst": "",
+            },
+        ),
+        ("POST", "/api/auth/login", {"username": "nobody", "password": "securePassword123"}),
+        ("PATCH", "/api/users/me", {"timeZone": "Asia/Kolkata"}),
+        ("POST", "/api/whatsapp/paircode", {"phoneNumber": "+1234567890"}),
+        (
+            "POST",
+            "/api/messages/send",
+            {
+                "phoneId": "+1234567890",
+                "message": "x",
+                "scheduledTime": "",
+                "aiModifications": {"useSynonyms": True, "seed": "x"},
+                "fields": {"a": "b"},
+                "mediaFile": "",
+            },
+        ),
+        (
+            "POST",
+            "/api/messages/schedule",
+            {"phoneId": "+1234567890", "message": "x", "scheduledTime": "2027-05-16T10:00", "aiModifications": {}},
+        ),
+    ],
+)
+def test_no_value_of_any_field_is_our_fault(
+    method: str, path: str, good: dict[str, Any], value: Any, alice: Person
+) -> None:
+    alice.link("919876543210")
+    for name in good:
+        body = json.dumps({**good, name: value})
+        answer = alice.http.request(method, path, content=body, headers={"content-type": "application/json"})
+        assert answer.status_code < 500, f"{name}={value!r}: {answer.text}"
+        if answer.is_error:
+            _is_documented(answer, answer.status_code)
+
+
+def test_the_unexpected_is_told_apart_by_an_id_and_nothing_else(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr("chatwren.service.whatsapp.status", fail)
+    answer = alice.http.get("/api/whatsapp/status")
+    _is_documented(answer, 500, "internal")
+    assert "secret detail" not in answer.text
+    assert answer.json()["instance"].startswith("urn:uuid:")
+    assert answer.json()["instance"].removeprefix("urn:uuid:") in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError("no"), TimeoutError(), OSError(28, "No space left on device")]
+)
+def test_a_database_that_is_away_is_503(error: Exception, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: Database) -> None:
+        raise error
+
+    monkeypatch.setattr(Database, "connection", away)
+    monkeypatch.setattr(Database, "transaction", away)
+    for answer in (alice.http.get("/api/users/me"), alice.http.get("/health/ready")):
+        _is_documented(answer, 503, "database_unavailable")
+        assert int(answer.headers["retry-after"]) >= 1
+    assert alice.http.get("/health/live").status_code == 200
+
+
+def test_sessions_survive_that_the_database_ends_all_connections(alice: Person, server: WebServer) -> None:
+    server.sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    answers = [alice.http.get("/api/users/me").status_code for _ in range(4)]
+    assert set(answers) <= {200, 503}
+    assert answers[-1] == 200
+
+
+def _raw(server: WebServer, sent: bytes) -> bytes:
+    """What the server answers to these bytes, until it closes the connection."""
+    with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
+        with contextlib.suppress(ConnectionError):  # refused half-way
+            connection.sendall(sent)
+        got = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := connection.recv(65536):
+                got += piece
+        return got
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"hello\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_what_is_no_http_is_400(sent: bytes, server: WebServer) -> None:
+    got = _raw(server, sent)
+    assert got.startswith(b"HTTP/1.1 400 "), got
+    assert b'"success":false' in got
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
+        b"GET /?" + b"x" * MAX_HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 20_000,
+        b"GET / HTTP/1.1\r\nHost: " + b"x" * 1_000_000,
+    ],
+)
+def test_headers_without_end_are_431(sent: bytes, server: WebServer) -> None:
+    got = _raw(server, sent)
+    assert got.startswith(b"HTTP/1.1 431 "), got[:200]
+    assert b"headers_too_large" in got
+
+
+def test_a_body_too_large_is_refused_before_it_comes(server: WebServer, alice: Person) -> None:
+    head = (
+        f"POST /api/messages/send HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 999999999999\r\n\r\n"
+    )
+    assert _raw(server, head.encode()).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_head_that_does_not_come_ends_the_connection(
+    sent: bytes, server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwren.web.limits._HEAD_SECONDS", 0.3)
+    assert _raw(server, sent).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_body_that_does_not_come_ends_the_request(
+    server: WebServer, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwren.web.limits._SILENCE_SECONDS", 0.3)
+    head = f"PATCH /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n"
+    got = _raw(server, f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{{".encode())
+    assert got.startswith(b"HTTP/1.1 408 "), got
+
+
+def test_metrics_and_log_name_routes_and_no_secrets(
+    alice: Person, http: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    http.get("/qr/an-unguessable-token/1.svg?secret=query")
+    alice.http.get("/api/users/me")
+    metrics = http.get("/metrics").text
+    assert 'route="/qr/{token}/{name}",status="404"' in metrics
+    logged = "".join(capfd.readouterr())
+    assert "/api/users/me" in logged
+    for text in (metrics, logged):
+        for secret in ("an-unguessable-token", "query", alice.cookie[15:40], "alice"):
+            assert secret not in text
+
+
+def test_health(http: httpx.Client, server: WebServer) -> None:
+    assert http.get("/health/live").json() == http.get("/health/ready").json() == {"status": "ok"}
+    server.sql("UPDATE alembic_version SET version_num = 'another'")
+    try:
+        answer = http.get("/health/ready")
+        _is_documented(answer, 503)
+        assert "chatwren migrate" in answer.json()["message"]
+    finally:
+        server.sql("UPDATE alembic_version SET version_num = '0001'")
