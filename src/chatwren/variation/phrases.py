@@ -7,7 +7,8 @@ r"""The little pattern language of the tables, so that a rule reads like the wor
                         placeholder, quote, bold, code, mention, domain, capitals, emoji
     *                   a name: one to four words with capitals, or a placeholder
     …                   anything within the sentence, or nothing: up to 40 characters in the middle, 80 at the end
-    ^ at the beginning  only at the start of a sentence; `^^` only at the start of a line
+    ^ at the beginning  only at the start of a sentence, or right after a greeting ("Hi Tom, …"); `^^` only at the
+                        start of a line
     $ at the end        only at the end of a sentence
 
 In what is said instead, `(1)` is what the first of `( )`, `#`, `*` stood for, `(2)` the second, and so on.
@@ -36,6 +37,12 @@ _GAP_AFTER = r"(?: [^.!?।\n]{1,80})?"
 _LITERAL = {"'": "['’]", "ँ": "[ँं]", "़": "़?"}
 _RECALL = re.compile(r"\((\d)\)")
 _SENTENCE_BEFORE = re.compile(r"(?:^|[.!?।…¡¿\n•:]|(?:^|\n)[-–*] )[ \u00a0]*\Z")
+_GREETED = re.compile(
+    rf"(?:^|\n)[ ¡]*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|namaste|namaskar|hola|buen[oa]s (?:días|tardes|noches)"
+    rf"|estimad[oa]s?|querid[oa]s?|apreciad[oa]s?|olá|oi|bom dia|boa (?:tarde|noite)|prezad[oa]s?|car[oa]s?|senhores"
+    rf"|नमस्ते|नमस्कार|प्रिय|आदरणीय)(?![{LETTER}])[^,.!?:\n]{{0,40}}, ?\Z",
+    re.IGNORECASE,
+)
 _SENTENCE_AFTER = r"(?=[ \u00a0]*(?:[.!?।…\n]|\Z))"
 # Signs that Hindi is written with or without (ड़ and ढ़ are letters of their own, and keep theirs).
 _NUKTA = re.compile("[कखगजफ]\u093c|[\u0958-\u095b\u095e]")
@@ -121,7 +128,7 @@ class Phrase:
         for match in self._regex.finditer(text.text):
             at_start = bool(_SENTENCE_BEFORE.search(text.text, max(0, match.start() - 8), match.start()))
             upper = text.text[match.start()].isupper()
-            if self._start and not at_start:
+            if self._start and not (at_start or _GREETED.search(text.text, max(0, match.start() - 64), match.start())):
                 continue
             if upper and not (self._any_case or self._capital or at_start):
                 continue  # a capital within a sentence makes it a name
