@@ -55,6 +55,6 @@ async def _said(program: Program, pattern: str) -> re.Match[str]:
         assert program.process.returncode is None, said
         return re.search(pattern, said)
 
-    match = await until(found, seconds=_START_SECONDS, what=pattern)
+    match = await until(found, seconds=_START_SECONDS, what=f"{pattern!r} in {program.log}")
     assert match is not None
     return match

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.system import System
 from tests.browser.witness import Witness
@@ -27,6 +27,24 @@ async def test_phones_and_chats_appear_without_a_reload(system: System, page: Pa
     words = ["Is it open today?", "I would come at five.", "Come!"]
     assert [one["text"] for one in await system.phones.messages(bob)] == words
     assert witness.origins == {system.phones_url}
+
+
+async def test_a_message_that_comes_while_a_chat_is_being_read_stays(page: Page, system: System) -> None:
+    bob, charlie = a_number(), a_number()
+    await system.phones.write(bob, charlie, "Is it open today?")
+    await page.goto(system.phones_url)
+    await expect(page.get_by_text("live", exact=True)).to_be_visible()
+
+    async def be_overtaken(route: Route) -> None:
+        answer = await route.fetch()
+        await system.phones.write(bob, charlie, "I would come at five.")
+        await expect(said(page, "I would come at five.")).to_be_visible()
+        await route.fulfill(response=answer)
+
+    await page.route(f"**/phones/{charlie}/messages", be_overtaken, times=1)
+    await page.get_by_role("button", name=f"+{charlie}").click()
+    await expect(said(page, "Is it open today?")).to_be_visible()
+    await expect(said(page, "I would come at five.")).to_be_visible()
 
 
 async def test_the_pasted_text_of_a_code_links_the_phone(alice: Person, page: Page, system: System) -> None:

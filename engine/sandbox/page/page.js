@@ -10,6 +10,7 @@ const faultKinds = {
 };
 const shownPhones = 200;
 let phones = [], groups = [], messages = [], selected = null, chat = null;
+let changes = 0; // of what `messages` should hold, so far
 
 async function call(method, path, body) {
   const options = {method};
@@ -126,8 +127,17 @@ async function showStats() {
     [make("dt", {}, name.replace(/[A-Z]/g, (letter) => " " + letter.toLowerCase())), make("dd", {}, value.toLocaleString())]));
 }
 
+// readMessages reads again what changed while the answer was on its way: that answer may lack it.
+async function readMessages() {
+  let before;
+  do {
+    before = changes;
+    messages = await call("GET", `/phones/${selected}/messages`);
+  } while (before !== changes);
+}
+
 async function refresh() {
-  if (selected) messages = await call("GET", `/phones/${selected}/messages`); // first: a phone is listed once it was named
+  if (selected) await readMessages(); // first: a phone is listed once it was named
   [phones, groups] = await Promise.all([call("GET", "/phones"), call("GET", "/groups")]);
   showPhones(); showChats(); showGroups();
   await Promise.all([showStats(), showFaults()]);
@@ -147,6 +157,7 @@ const figuresSoon = soon(1500, async () => {
 
 async function open(number) {
   selected = number;
+  changes++;
   chat = null;
   element("to").value = "";
   location.hash = number;
@@ -164,6 +175,7 @@ function watch() {
     const message = JSON.parse(event.data);
     figuresSoon();
     if (message.phone !== selected) return;
+    changes++;
     const index = messages.findIndex((known) => known.id === message.id && known.from === message.from && known.to === message.to);
     if (index < 0) messages.push(message); else messages[index] = message;
     showChats();
