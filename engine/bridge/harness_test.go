@@ -5,16 +5,12 @@ import (
 	"context"
 	"database/sql"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -221,121 +217,6 @@ func (l *logs) String() string {
 	return l.text.String()
 }
 
-// feed is the worker's stream of events: it records them, and answers those that need an ack.
-type feed struct {
-	t      *testing.T
-	cancel context.CancelFunc
-	ended  chan struct{}
-	answer func(*enginepb.Event) (ack, ok bool)
-
-	mu     sync.Mutex
-	events []*enginepb.Event
-	grown  chan struct{}
-}
-
-// listen opens a stream that says yes to all.
-func (n *node) listen() *feed {
-	return n.listenWith(func(*enginepb.Event) (bool, bool) { return true, true })
-}
-
-// listenWith opens a stream whose answers are made by a function: whether to answer, and what.
-func (n *node) listenWith(answer func(*enginepb.Event) (ack, ok bool)) *feed {
-	n.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	stream, err := n.Events(ctx)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	f := &feed{t: n.t, cancel: cancel, ended: make(chan struct{}), answer: answer, grown: make(chan struct{})}
-	go func() {
-		defer close(f.ended)
-		for {
-			event, err := stream.Recv()
-			if err != nil {
-				return
-			}
-			f.mu.Lock()
-			f.events = append(f.events, event)
-			close(f.grown)
-			f.grown = make(chan struct{})
-			f.mu.Unlock()
-			if event.NeedsAck {
-				if ack, ok := f.answer(event); ack {
-					_ = stream.Send(&enginepb.EventAck{Seq: event.Seq, Ok: ok})
-				}
-			}
-		}
-	}()
-	n.t.Cleanup(f.close)
-	return f
-}
-
-func (f *feed) close() {
-	f.cancel()
-	<-f.ended
-}
-
-// all are the events so far that fit.
-func (f *feed) all(fits func(*enginepb.Event) bool) []*enginepb.Event {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var found []*enginepb.Event
-	for _, event := range f.events {
-		if fits(event) {
-			found = append(found, event)
-		}
-	}
-	return found
-}
-
-// await returns the n-th event that fits, n from 1.
-func (f *feed) await(what string, n int, fits func(*enginepb.Event) bool) *enginepb.Event {
-	f.t.Helper()
-	timeout := time.After(patience)
-	for {
-		f.mu.Lock()
-		grown := f.grown
-		f.mu.Unlock()
-		if found := f.all(fits); len(found) >= n {
-			return found[n-1]
-		}
-		select {
-		case <-grown:
-		case <-timeout:
-			f.t.Fatalf("no %s (%d.); seen: %v", what, n, f.all(func(*enginepb.Event) bool { return true }))
-		}
-	}
-}
-
-func stateOf(account string, kind enginepb.Event_State_Kind) func(*enginepb.Event) bool {
-	return func(event *enginepb.Event) bool {
-		return event.Account == account && event.GetState().GetKind() == kind && event.GetState() != nil
-	}
-}
-
-func receiptOf(id string, kind enginepb.Event_Receipt_Type) func(*enginepb.Event) bool {
-	return func(event *enginepb.Event) bool {
-		receipt := event.GetReceipt()
-		return receipt != nil && receipt.Type == kind && strings.Contains(strings.Join(receipt.Ids, " "), id)
-	}
-}
-
-func messageWith(account, text string) func(*enginepb.Event) bool {
-	return func(event *enginepb.Event) bool {
-		return event.Account == account && event.GetMessage() != nil && event.GetMessage().Text == text
-	}
-}
-
-// eventually waits for a condition that no event announces.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("not in time: %s", what)
-		}
-	}
-}
-
 // newNumber is a number that no other test uses.
 func newNumber() string { return fmt.Sprintf("49151%08d", rand.IntN(100_000_000)) }
 
@@ -465,86 +346,4 @@ func (n *node) mustSend(l linked, to, text string) (id string) {
 	}
 	awaitOnPhone(n.t, to, id)
 	return id
-}
-
-// phoneMessage is a message as a simulated phone shows it.
-type phoneMessage struct {
-	ID, From, To, Text, Receipt string
-	Media                       *struct {
-		Mimetype, SHA256 string
-		Size             int
-	}
-	Deliveries int
-}
-
-func awaitOnPhone(t *testing.T, number, id string) phoneMessage {
-	t.Helper()
-	var found phoneMessage
-	eventually(t, "message "+id+" on phone "+number, func() bool {
-		for _, message := range onPhone(t, number) {
-			if message.ID == id {
-				found = message
-				return true
-			}
-		}
-		return false
-	})
-	return found
-}
-
-func onPhone(t *testing.T, number string) []phoneMessage {
-	t.Helper()
-	var messages []phoneMessage
-	phones(t, http.MethodGet, "/phones/"+number+"/messages", nil, &messages)
-	return messages
-}
-
-func scan(t *testing.T, number, code string) {
-	t.Helper()
-	phones(t, http.MethodPost, "/phones/"+number+"/scan", map[string]any{"qr": code}, nil)
-}
-
-// write lets a phone send a text.
-func write(t *testing.T, from, to, text string) {
-	t.Helper()
-	phones(t, http.MethodPost, "/phones/"+from+"/messages", map[string]any{"to": to, "text": text}, nil)
-}
-
-// fault makes the sandbox misbehave towards one number.
-func fault(t *testing.T, number, kind string, further map[string]any) {
-	t.Helper()
-	body := map[string]any{"phone": number, "kind": kind}
-	for key, value := range further {
-		body[key] = value
-	}
-	phones(t, http.MethodPost, "/faults", body, nil)
-}
-
-func phones(t *testing.T, method, path string, body, into any) {
-	t.Helper()
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+world.sandbox.PhonesAddress()+path, bytes.NewReader(encoded))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if response.StatusCode != http.StatusOK {
-		t.Fatalf("%s %s: %d %s", method, path, response.StatusCode, answer)
-	}
-	if into != nil {
-		if err := json.Unmarshal(answer, into); err != nil {
-			t.Fatalf("%s %s: %v in %s", method, path, err, answer)
-		}
-	}
 }

@@ -1,0 +1,91 @@
+package bridge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"testing"
+)
+
+// phoneMessage is a message as a simulated phone shows it.
+type phoneMessage struct {
+	ID, From, To, Text, Receipt string
+	Media                       *struct {
+		Mimetype, SHA256 string
+		Size             int
+	}
+	Deliveries int
+}
+
+func awaitOnPhone(t *testing.T, number, id string) phoneMessage {
+	t.Helper()
+	var found phoneMessage
+	eventually(t, "message "+id+" on phone "+number, func() bool {
+		for _, message := range onPhone(t, number) {
+			if message.ID == id {
+				found = message
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+func onPhone(t *testing.T, number string) []phoneMessage {
+	t.Helper()
+	var messages []phoneMessage
+	phones(t, http.MethodGet, "/phones/"+number+"/messages", nil, &messages)
+	return messages
+}
+
+func scan(t *testing.T, number, code string) {
+	t.Helper()
+	phones(t, http.MethodPost, "/phones/"+number+"/scan", map[string]any{"qr": code}, nil)
+}
+
+// write lets a phone send a text.
+func write(t *testing.T, from, to, text string) {
+	t.Helper()
+	phones(t, http.MethodPost, "/phones/"+from+"/messages", map[string]any{"to": to, "text": text}, nil)
+}
+
+// fault makes the sandbox misbehave towards one number.
+func fault(t *testing.T, number, kind string, further map[string]any) {
+	t.Helper()
+	body := map[string]any{"phone": number, "kind": kind}
+	for key, value := range further {
+		body[key] = value
+	}
+	phones(t, http.MethodPost, "/faults", body, nil)
+}
+
+func phones(t *testing.T, method, path string, body, into any) {
+	t.Helper()
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+world.sandbox.PhonesAddress()+path, bytes.NewReader(encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: %d %s", method, path, response.StatusCode, answer)
+	}
+	if into != nil {
+		if err := json.Unmarshal(answer, into); err != nil {
+			t.Fatalf("%s %s: %v in %s", method, path, err, answer)
+		}
+	}
+}
