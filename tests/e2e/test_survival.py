@@ -87,6 +87,43 @@ async def test_a_worker_killed_while_it_sends(own_house: House, dora: Person) ->
     assert [(one["text"], one["deliveries"]) for one in shown] == [("is it out?", 2), ("the next", 1)]
 
 
+async def test_a_lost_acknowledgement_is_made_good_by_a_receipt(own_house: House, dora: Person) -> None:
+    await own_house.worker()
+    await dora.link()
+    await own_house.phones.fault("no_ack", phone=dora.number)
+    message = await dora.until_message(await dora.send(a_number(), "did it arrive?"), receipt="read")
+    assert (message["status"], message["attempts"]) == ("sent", 1)
+
+
+async def test_a_sound_and_its_text_each_arrive_once_however_often_they_go(own_house: House, dora: Person) -> None:
+    await own_house.worker(CHATWREN_SEND_TIMEOUT_SECONDS="2")
+    await dora.link()
+    friend = a_number()
+    await own_house.phones.set(friend, receipts="none")
+    await own_house.phones.fault("no_ack", phone=dora.number)
+    sound = ("voice.amr", b"#!AMR\n" + bytes([0x7C, *bytes(31)]) * 50)
+    message_id = await dora.send(friend, "listen", file=sound)
+    message = await dora.until_message(message_id, status="sent", seconds=40)
+    assert message["attempts"] == 2
+    audio, text = await own_house.phones.messages(friend)
+    assert (audio["deliveries"], audio["text"]) == (2, "")
+    assert (text["deliveries"], text["text"]) == (1, "listen")
+
+
+async def test_what_is_never_acknowledged_fails_and_may_still_turn_out_well(own_house: House, dora: Person) -> None:
+    await own_house.worker(CHATWREN_SEND_TIMEOUT_SECONDS="1", CHATWREN_MAX_RESENDS="1")
+    await dora.link()
+    friend = a_number()
+    await own_house.phones.fault("late_receipts", phone=friend, milliseconds=15000, count=4)
+    await own_house.phones.fault("no_ack", phone=dora.number, count=2)
+    message_id = await dora.send(friend, "hello?")
+    failed = await dora.until_message(message_id, status="failed", seconds=40)
+    assert failed["reason"]["code"] == "outcome_unknown"
+    assert (await dora.until_message(message_id, status="sent", seconds=40))["reason"] is None
+    (shown,) = await own_house.phones.messages(friend)
+    assert shown["deliveries"] == 2
+
+
 async def test_the_engine_ends_with_its_worker(own_house: House, dora: Person) -> None:
     worker = await own_house.worker()
     engine = await engine_of(worker)

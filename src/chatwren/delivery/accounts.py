@@ -36,6 +36,7 @@ _POLL_SECONDS = 1.0
 _BETWEEN_LOOKS_SECONDS = 0.1
 _RENEW_SECONDS = 1.0
 _ENGINE_PATIENCE_SECONDS = 10.0
+_OPENING_AT_ONCE = 32  # a takeover of hundreds must not time out in its own queue
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
 
 # States out of which only another Open leads, with the seconds to wait for it.
@@ -118,6 +119,7 @@ class Accounts:
         self._woken = asyncio.Event()
         self._renewed = asyncio.Event()
         self._engine_lost = False
+        self._opening = asyncio.Semaphore(_OPENING_AT_ONCE)
 
     # --- what others tell -----------------------------------------------------------------------------------------
 
@@ -296,8 +298,9 @@ class Accounts:
             self.look()
 
     async def _open(self, mine: _Mine) -> None:
-        engine = self._engines.current
-        mine.open = await jobs.connect(self._db, engine, self._worker, mine.row, valid_for=self._fence.remaining)
+        async with self._opening:
+            engine = self._engines.current
+            mine.open = await jobs.connect(self._db, engine, self._worker, mine.row, valid_for=self._fence.remaining)
 
     async def _log_out(self, mine: _Mine) -> None:
         await jobs.log_out(self._db, self._engines.current, self._worker, mine.row)

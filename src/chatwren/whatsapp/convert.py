@@ -39,11 +39,6 @@ _CONNECTIONS = {
 _READ = {pb.Event.Receipt.DELIVERED: False, pb.Event.Receipt.READ: True, pb.Event.Receipt.PLAYED: True}
 
 
-def milliseconds(span: timedelta) -> int:
-    """A span of time as the door writes it."""
-    return round(span.total_seconds() * 1000)
-
-
 def _moment(at: int) -> datetime:
     return datetime.fromtimestamp(at / 1000, UTC)
 
