@@ -5,6 +5,8 @@ import (
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/util/keys"
+
+	"chatwren/engine/signal"
 )
 
 // signalStore is the memory of one phone's Signal and app state. Only the phone's actor touches it.
@@ -55,7 +57,11 @@ func (m *signalStore) HasSession(_ context.Context, address string) (bool, error
 }
 
 func (m *signalStore) PutSession(_ context.Context, address string, session []byte) error {
-	m.sessions[address] = session
+	mended, err := signal.Mend(m.sessions[address], session)
+	if err != nil {
+		return err
+	}
+	m.sessions[address] = mended
 	return nil
 }
 
