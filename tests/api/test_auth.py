@@ -115,6 +115,13 @@ def test_an_unknown_user_and_a_wrong_password_are_answered_alike(alice: Person, 
     assert wrong.json() == unknown.json()
 
 
+def test_an_unknown_user_takes_as_long_as_a_wrong_password(alice: Person, http: httpx.Client) -> None:
+    def least(username: str) -> float:
+        return min(_login(http, username, "wrong").elapsed.total_seconds() for _ in range(4))
+
+    assert 0.5 < least("nobody") / least(alice.username) < 2
+
+
 @pytest.mark.parametrize("body", [{}, {"username": "alice"}, {"password": PASSWORD}, {"username": 7, "password": []}])
 def test_logging_in_needs_both(body: dict[str, Any], alice: Person) -> None:
     answer = alice.http.post("/api/auth/login", json=body)

@@ -16,10 +16,16 @@ DEFAULT_LIMIT = 10
 class AiModifications(Struct, rename="camel"):
     """How the words may vary from message to message. A form sends it as a JSON text."""
 
-    use_synonyms: Annotated[bool, Meta(examples=[True])] = False
-    add_emojis: Annotated[bool, Meta(examples=[True])] = False
-    shuffle_sentences: Annotated[bool, Meta(examples=[False])] = False
-    seed: Annotated[str | None, Meta(description="Of a wording that an earlier answer showed.")] = None
+    use_synonyms: Annotated[
+        bool, Meta(description="Say some phrases in other words that mean the same.", examples=[True])
+    ] = False
+    add_emojis: Annotated[bool, Meta(description="Add an emoji where one fits.", examples=[True])] = False
+    shuffle_sentences: Annotated[
+        bool, Meta(description="Let sentences that do not depend on each other change places.", examples=[False])
+    ] = False
+    seed: Annotated[
+        str | None, Meta(description="Any text: the same seed words the same message alike. Left out: by chance.")
+    ] = None
 
 
 Recipient = Annotated[
@@ -83,7 +89,13 @@ class AcceptedMessage(Struct, rename="camel"):
     """The message is stored, durably, and goes out when it is due."""
 
     success: Annotated[bool, Meta(examples=[True])]
-    message_id: Annotated[str, Meta(examples=["msg_0197a3f2c9e07c3b9d5f8e6a41b2c3d4"])]
+    message_id: Annotated[
+        str,
+        Meta(
+            description="Begins with msg_, or with sched_ when it comes from schedule.",
+            examples=["msg_0197a3f2c9e07c3b9d5f8e6a41b2c3d4"],
+        ),
+    ]
     scheduled_for: Time
     warnings: Annotated[list[str] | UnsetType, Meta(description="What a person should know.")] = UNSET
     time_zone: Annotated[str | UnsetType, Meta(description="By which a time without a zone was read.")] = UNSET

@@ -67,6 +67,7 @@ class _Entry:
     fields: list[_Field]
     curl: str
     answer: str
+    answer_fields: list[_Field]
     errors: list[tuple[str, str]]
 
 
@@ -114,18 +115,27 @@ def _entry(method: str, path: str, operation: Mapping[str, Any], described: Mapp
         fields=_fields(body["schema"], components) if body else [],
         curl=_curl(method.upper(), described["servers"][0]["url"] + path, operation, content),
         answer=_pretty(answer["example"]) if "example" in answer else media_type,
+        answer_fields=_fields(answer["schema"], components) if "schema" in answer else [],
         errors=[(status, one["description"]) for status, one in operation["responses"].items() if status.isdecimal()][
             1:
         ],
     )
 
 
-def _fields(schema: Mapping[str, Any], components: Mapping[str, Any]) -> list[_Field]:
+def _fields(schema: Mapping[str, Any], components: Mapping[str, Any], within: str = "") -> list[_Field]:
+    """The members of an object or of a list's objects, each followed by its own: `user`, `user.name`."""
+    if "anyOf" in schema:  # an object, or null
+        return [one for way in schema["anyOf"] for one in _fields(way, components, within)]
+    if schema.get("type") == "array":
+        return _fields(schema["items"], components, f"{within[:-1]}[].")
+    if "$ref" not in schema:
+        return []
     shape = components[schema["$ref"].rpartition("/")[2]]
-    return [
-        _field(name, one, {"required": name in shape.get("required", ()), **one}, components)
-        for name, one in shape["properties"].items()
-    ]
+    found = []
+    for name, one in shape["properties"].items():
+        found.append(_field(within + name, one, {"required": name in shape.get("required", ()), **one}, components))
+        found += _fields(one, components, f"{within}{name}.")
+    return found
 
 
 def _field(name: str, schema: Mapping[str, Any], about: Mapping[str, Any], components: Mapping[str, Any]) -> _Field:
