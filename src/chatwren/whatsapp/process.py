@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -19,6 +20,8 @@ from chatwren.whatsapp.client import Engine, EngineError
 log = structlog.get_logger(__name__)
 
 _LONGEST_SOCKET_PATH = 107
+_PREFIX = "chatwren-engine-"
+_ROOM_FOR_NAMES = 48
 _PATIENCE_SECONDS = 6.0
 _PASSED_ON = ("whatsapp_address", "whatsapp_proxy", "whatsapp_ca_file", "whatsapp_root_key")
 
@@ -64,7 +67,7 @@ class EngineProcess:
         Raises:
             CannotStart: the program is missing or ended at once.
         """
-        with _socket_folder() as folder, contextlib.closing(Lifeline()) as line:
+        with socket_folder() as folder, contextlib.closing(Lifeline()) as line:
             starts: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             keeping = asyncio.create_task(self._keep(folder, line, on_up, on_down, starts), name="keep engine")
             try:
@@ -141,16 +144,34 @@ class EngineProcess:
 
 
 @contextlib.contextmanager
-def _socket_folder() -> Iterator[Path]:
-    """A private folder whose path leaves room for a socket's name."""
-    for parent in (None, "/tmp"):  # noqa: S108 - mkdtemp makes it private
-        folder = Path(tempfile.mkdtemp(prefix="chatwren-", dir=parent))
-        if len(os.fsencode(folder)) + 12 <= _LONGEST_SOCKET_PATH:
+def socket_folder() -> Iterator[Path]:
+    """A private folder whose path leaves room for a socket's name. What killed processes left is removed."""
+    for parent in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - mkdtemp makes it private
+        if len(os.fsencode(parent)) <= _LONGEST_SOCKET_PATH - _ROOM_FOR_NAMES:
             break
-        folder.rmdir()
     else:
         raise CannotStart("The folder for temporary files has too long a path for a socket: set TMPDIR to a short one.")
+    for left in parent.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError), _locked(left):
+            shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+    with _locked(folder):
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which ends with this process.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield folder
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
