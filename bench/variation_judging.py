@@ -1,11 +1,12 @@
 """Reading every output: what the judges get, and the table of what they said.
 
-    python bench/variation_judging.py write DIRECTORY   outputs.json and outputs.md: original beside output, no rule names
-    python bench/variation_judging.py tally OUTPUTS     the table of results, from outputs.json with the verdicts in it
+    python bench/variation_judging.py write DIRECTORY   outputs.json, outputs.md: original beside output, no rule names
+    python bench/variation_judging.py tally OUTPUTS     the table of results, from outputs.json with its verdicts
 
 A judge sees the texts alone and puts one word as `verdict` to each output: `good` (a careful native reader would have
-sent it), `odd` (nobody would have), `false` (a fact has changed). Outputs equal to their original have the verdict `same`
-already. The judged file is committed as tests/unit/variation/verdicts.json, the table in docs/variation-verdicts.md.
+sent it), `odd` (nobody would have), `false` (a fact has changed). Outputs equal to their original have the verdict
+`same` already. The judged file is committed as tests/unit/variation/verdicts.json, the table in
+docs/variation-verdicts.md.
 """
 
 import json

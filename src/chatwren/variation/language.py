@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from chatwren.variation import tables
-from chatwren.variation.masks import ANY
 from chatwren.variation.phrases import Index, Phrase, Text
-from chatwren.variation.words import WORD, words
+from chatwren.variation.words import words
 
 _DEVANAGARI = re.compile(r"[\u0900-\u097f]")
+_LETTER = re.compile(r"[^\W\d_]|[\u0900-\u097f]")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _SHARE = 0.3  # of the letters: less than this of another script is a name or an address
 _SHORT = 6  # words: a text this short is known by one word
@@ -35,11 +35,9 @@ def _tables() -> _Tables:
 
 def languages(text: str) -> tuple[str, ...]:
     """The supported languages in which the masked `text` is written: one, or none, or two where each has its script."""
-    letters = [letter for letter in re.sub(ANY, "", text) if letter.isalpha() or _DEVANAGARI.match(letter)]
-    if not letters:
-        return ()
-    devanagari = sum(1 for letter in letters if _DEVANAGARI.match(letter)) / len(letters)
-    latin = sum(1 for letter in letters if _LATIN.match(letter)) / len(letters)
+    letters = len(_LETTER.findall(text)) or 1
+    devanagari = len(_DEVANAGARI.findall(text)) / letters
+    latin = len(_LATIN.findall(text)) / letters
     if 1 - devanagari - latin >= _SHARE:
         return ()
     found: list[str | None] = []
@@ -58,7 +56,7 @@ def is_formal(text: Text, language: str) -> bool:
 
 
 def _best(text: str, known: dict[str, frozenset[str]]) -> str | None:
-    found = [word for word in words(text) if WORD.fullmatch(word) and not word.isdigit()]
+    found = words(text)
     hits = {name: [word for word in found if word in common] for name, common in known.items()}
     if known is _tables().latin:
         roman = [word for word in hits[_ROMAN_HINDI] if word not in known["en"]]

@@ -6,7 +6,7 @@ never the meaning.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from chatwren.variation.template import Piece, Placeholder
 
@@ -76,7 +76,7 @@ ANY = f"[{chr(_FIRST)}-{chr(_LAST)}]"
 
 
 def token_class(kind: str) -> str:
-    """A regular expression's class for the tokens of a kind; several kinds share a name where rules need no more."""
+    """A regular expression's class for the tokens of a kind ("": of all). Links with and without a scheme are one."""
     kinds = _NAMES if kind == "" else {"link": ("link", "domain")}.get(kind, (kind,))
     return "[" + "".join(_range(_NAMES.index(name)) for name in kinds) + "]"
 
@@ -92,7 +92,7 @@ def _range(kind: int) -> str:
 
 
 class TooManyTokens(Exception):
-    """More facts of one kind than any message has."""
+    """The text cannot be masked: more facts of one kind than any message has, or tokens of its own. Stays in here."""
 
 
 class Masked:
@@ -100,14 +100,13 @@ class Masked:
 
     Attributes:
         text: with one token for each masked stretch.
-        tokens: the tokens in reading order, each once.
     """
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
         """Mask pieces of a resolved template.
 
         Raises:
-            TooManyTokens: the text cannot be masked.
+            TooManyTokens: the text is left alone then.
         """
         self._stretches: dict[str, str] = {}
         self._fields: dict[str, str] = {}
@@ -123,7 +122,6 @@ class Masked:
             else:
                 parts.append(piece)
         self.text = _PATTERN.sub(self._mask, "".join(parts))
-        self.tokens = tuple(_TOKENS.findall(self.text))
 
     def _token(self, kind: int) -> str:
         number = self._used[kind]
@@ -134,20 +132,14 @@ class Masked:
         return chr(code)
 
     def _mask(self, match: re.Match[str]) -> str:
-        assert match.lastgroup is not None  # noqa: S101 -- every alternative is a named group
-        token = self._token(_NAMES.index(match.lastgroup))
+        token = self._token(_NAMES.index(match.lastgroup or ""))  # every alternative is a named group
         self._stretches[token] = match[0]
         return token
 
-    def unmask(self, text: str, values: dict[str, str] | None = None) -> str:
-        """`text` with its tokens turned back; placeholders become their values, or stay without `values`."""
-
-        def field(match: re.Match[str]) -> str:
-            name = self._fields[match[0]]
-            return f"{{{{{name}}}}}" if values is None else values[name]
-
+    def unmask(self, text: str, values: Mapping[str, str]) -> str:
+        """`text` with its tokens turned back, and the placeholders filled with `values`. These are not looked into."""
         stretched = _TOKENS.sub(lambda match: self._stretches.get(match[0], match[0]), text)
-        return _TOKENS.sub(field, stretched)
+        return _TOKENS.sub(lambda match: values[self._fields[match[0]]], stretched)
 
 
 def tokens(text: str) -> list[str]:

@@ -18,10 +18,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from typing import Generic, TypeVar
 
+from chatwren.variation import tables
 from chatwren.variation.masks import token_class
 from chatwren.variation.words import LETTER, words
 
@@ -37,15 +38,16 @@ _GAP_AFTER = r"(?: [^.!?।\n]{1,80})?"
 _LITERAL = {"'": "['’]", "ँ": "[ँं]", "़": "़?"}
 _RECALL = re.compile(r"\((\d)\)")
 _SENTENCE_BEFORE = re.compile(r"(?:^|[.!?।…¡¿\n•:]|(?:^|\n)[-–*] )[ \u00a0]*\Z")
-_GREETED = re.compile(
-    rf"(?:^|\n)[ ¡]*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|namaste|namaskar|hola|buen[oa]s (?:días|tardes|noches)"
-    rf"|estimad[oa]s?|querid[oa]s?|apreciad[oa]s?|olá|oi|bom dia|boa (?:tarde|noite)|prezad[oa]s?|car[oa]s?|senhores"
-    rf"|नमस्ते|नमस्कार|प्रिय|आदरणीय)(?![{LETTER}])[^,.!?:\n]{{0,40}}, ?\Z",
-    re.IGNORECASE,
-)
 _SENTENCE_AFTER = r"(?=[ \u00a0]*(?:[.!?।…\n]|\Z))"
 # Signs that Hindi is written with or without (ड़ and ढ़ are letters of their own, and keep theirs).
 _NUKTA = re.compile("[कखगजफ]\u093c|[\u0958-\u095b\u095e]")
+
+
+@cache
+def _greeted() -> re.Pattern[str]:
+    """What stands before words that follow a greeting in its own line: "Hi Tom, "."""
+    greetings = "|".join(tables.read("languages")["greetings"])
+    return re.compile(rf"(?:^|\n)[ ¡]*(?:{greetings})(?![{LETTER}])[^,.!?:\n]{{0,40}}, ?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,9 @@ class Phrase:
         for match in self._regex.finditer(text.text):
             at_start = bool(_SENTENCE_BEFORE.search(text.text, max(0, match.start() - 8), match.start()))
             upper = text.text[match.start()].isupper()
-            if self._start and not (at_start or _GREETED.search(text.text, max(0, match.start() - 64), match.start())):
+            if self._start and not (
+                at_start or _greeted().search(text.text, max(0, match.start() - 64), match.start())
+            ):
                 continue
             if upper and not (self._any_case or self._capital or at_start):
                 continue  # a capital within a sentence makes it a name

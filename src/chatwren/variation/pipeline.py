@@ -85,10 +85,13 @@ def _modify(
         masked = Masked(pieces)
     except TooManyTokens:
         return same(Unchanged.LANGUAGE)
+    text = Text(masked.text)
+    if not text.words:
+        return same(Unchanged.NOTHING_FITS)
     found = languages(masked.text)
     if not found:
         return same(Unchanged.LANGUAGE)
-    plan = _plan(Text(masked.text), found, modifications, sober=sensitive is not None)
+    plan = _plan(text, found, modifications, sober=sensitive is not None)
     if plan.possible == 0:
         return same(sensitive.reason if sensitive else Unchanged.NOTHING_FITS)
     return _carry_out(plan, masked, filled, seed, values)

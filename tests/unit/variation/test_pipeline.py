@@ -97,8 +97,9 @@ def test_sentences_that_stand_alone_change_places_and_others_do_not() -> None:
         ("Bonjour Bob, merci de votre visite, et à bientôt dans notre boutique.", Unchanged.LANGUAGE),
         ("Thank you for shopping with us. " * 200, Unchanged.TOO_LONG),
         ("Your taxi is here.", Unchanged.NOTHING_FITS),
-        ("🎉🎉", Unchanged.LANGUAGE),
-        ("", Unchanged.LANGUAGE),
+        ("🎉🎉", Unchanged.NOTHING_FITS),
+        ("", Unchanged.NOTHING_FITS),
+        ("PLEASE VISIT US. THANK YOU!", Unchanged.NOTHING_FITS),
         ("Hi Bob, thank you for the \U000f0001.", Unchanged.LANGUAGE),
     ],
 )
