@@ -256,7 +256,6 @@ def test_the_queue_by_status(two: tuple[str, str], shop: httpx.Client) -> None:
     assert _found(shop, status="queued") == []
 
 
-@pytest.mark.xfail(reason="store.messages.count: `some`, its alias, is a reserved word of SQL")
 def test_the_queue_by_recipient_text_and_time(two: tuple[str, str], shop: httpx.Client) -> None:
     sent, scheduled = two
     assert _found(shop, to="+91 98765 00000") == [scheduled]

@@ -1,5 +1,6 @@
 """Accepting, listing, cancelling and changing messages. 200 means that it is on disk, not that it is sent."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -95,7 +96,7 @@ async def accept(
         if earlier is not None:
             return earlier
     message_id, accepted_at = uuid7(), now()
-    variation = _vary(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+    variation = await _vary(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
     async with db.connection() as connection:
         account = await accounts.first_of_user(connection, user.id)
     if account is None or account.status == "new":
@@ -220,7 +221,7 @@ async def change(
     if text is not None:
         asked = dict(row.modifications or {})
         seed, fields = asked.pop("seed", message_id.hex), asked.pop("fields", None)
-        variation = _vary(text, Modifications(**asked) if row.modifications else None, seed=seed, fields=fields)
+        variation = await _vary(text, Modifications(**asked) if row.modifications else None, seed=seed, fields=fields)
     async with db.connection() as connection:
         done = await messages.change(
             connection,
@@ -268,12 +269,15 @@ async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash
     )
 
 
-def _vary(text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None) -> Variation:
+async def _vary(
+    text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None
+) -> Variation:
     if modifications is None and fields is None:
         # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
         variation = Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
     else:
-        variation = vary(text, modifications or Modifications(), seed=seed, fields=fields)
+        # In a thread: the first text of a language reads its tables, and long spintax takes its time.
+        variation = await asyncio.to_thread(vary, text, modifications or Modifications(), seed=seed, fields=fields)
     check_wire_length(variation.text)
     return variation
 

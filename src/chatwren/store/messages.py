@@ -155,7 +155,7 @@ async def count(connection: Connection, where: Filter) -> tuple[int, bool]:
     if where.is_plain:
         return await connection.fetchval(f"SELECT count(*) FROM message m WHERE {conditions}", *values), False
     found = await connection.fetchval(
-        f"SELECT count(*) FROM (SELECT FROM message m WHERE {conditions} LIMIT {COUNTED + 1}) AS some", *values
+        f"SELECT count(*) FROM (SELECT FROM message m WHERE {conditions} LIMIT {COUNTED + 1}) AS found", *values
     )
     return min(found, COUNTED), found > COUNTED
 

@@ -1,13 +1,15 @@
 """Bring the database's schema to this version of Chatwren."""
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, pool
-from sqlalchemy.ext.asyncio import create_async_engine
+
+from chatwren.store.database import Connection
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as SyncConnection
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x43_48_41_54  # "CHAT": the advisory lock that lets one process migrate at a time
@@ -19,6 +21,10 @@ async def migrate(dsn: str) -> None:
     Raises:
         OSError, asyncpg.PostgresError: the database cannot be reached or refuses.
     """
+    # Here, because web asks this module only whether the schema is current, and these take long to import.
+    from sqlalchemy import pool  # noqa: PLC0415
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
+
     guard = await asyncpg.connect(dsn)
     engine = create_async_engine(
         # The DSN's own form is kept: libpq's (a unix socket as ?host=) is read by asyncpg, not by SQLAlchemy.
@@ -36,22 +42,26 @@ async def migrate(dsn: str) -> None:
         await guard.close()
 
 
-async def is_current(dsn_or_connection: asyncpg.Connection) -> bool:
+async def is_current(connection: Connection) -> bool:
     """Whether the schema is the one that this version needs."""
     try:
-        version = await dsn_or_connection.fetchval("SELECT version_num FROM alembic_version")
+        version = await connection.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
         return False
-    return bool(version == ScriptDirectory.from_config(_config()).get_current_head())
+    return bool(version == _newest())
 
 
-def _config() -> Config:
+@cache
+def _newest() -> str:
+    """The newest revision: each file in versions/ begins with its number."""
+    return max(path.name for path in (_FOLDER / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
+def _upgrade(connection: "SyncConnection") -> None:
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
-    return config
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

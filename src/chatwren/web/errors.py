@@ -134,7 +134,7 @@ def _understood(error: Exception, scope: HTTPScope) -> tuple[ChatwrenError, str,
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _of_framework(error, scope), path, _allow(error)
     if isinstance(error, _DATABASE_AWAY):
-        log.error("web.unavailable", exc_info=error)
+        log.warning("web.database_unreachable", error=repr(error))
         message = "The database does not answer at the moment. Try again in a few seconds."
         return (
             Unavailable(message, code="database_unavailable", retry_after=_DATABASE_RETRY_SECONDS),

@@ -29,7 +29,7 @@ async def live() -> Health:
 async def ready(request: HttpRequest) -> Health:
     """The database answers and has the right schema. Send no requests here while it is not so."""
     async with context(request).db.connection() as connection:
-        if not await is_current(connection):  # type: ignore[arg-type]  # a pooled one will do
+        if not await is_current(connection):
             raise Unavailable(
                 "The database's schema is not the one of this version: run `chatwren migrate`.", retry_after=5
             )
