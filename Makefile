@@ -112,7 +112,7 @@ test-chaos: .venv/.dev ## Processes are killed and frozen
 
 # --- the rest ----------------------------------------------------------------------------------------------------------
 
-.PHONY: bench format proto lock stats
+.PHONY: bench format proto lock update-whatsmeow stats
 bench: .venv/.dev ## Measure: each file of bench/ prints the ratios of one run
 	@for one in $(wildcard bench/*.py); do echo "== $$one"; $(WITH_DATABASE) $(PY) "$$one" || exit 1; done
 
@@ -126,6 +126,11 @@ proto: .venv/.dev ## Generate the code of proto/engine.proto, for Go and for Pyt
 
 lock: .venv/.tools ## Resolve pyproject.toml into the lock files anew (docs/adr/0001-lock-files.md)
 	@tools/lock
+
+VERSION ?= main
+update-whatsmeow: .venv/.go ## The newest whatsmeow, or VERSION=...; then: make test
+	@$(PY) tools/go get go.mau.fi/whatsmeow@$(VERSION) && $(PY) tools/go mod tidy
+	@grep go.mau.fi/whatsmeow engine/go.mod
 
 stats: ## Lines of code by language and share
 	@$(PYTHON) tools/stats
