@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -41,6 +40,11 @@ class Program:
     def __init__(self, process: Process, log: Path) -> None:
         self.process = process
         self.log = log
+
+    def said(self) -> list[dict[str, Any]]:
+        """The events in its log so far."""
+        whole = [line for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [event for line in whole if line.startswith("{") and "event" in (event := json.loads(line))]
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, such as SIGKILL or SIGSTOP."""
@@ -120,8 +124,6 @@ class House:
 @contextlib.asynccontextmanager
 async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterator[House]:
     """Sandbox and web; a test starts the workers."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     home = House(
         folder,
         {
@@ -129,13 +131,12 @@ async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterat
             "CHATWREN_DATA_DIR": str(folder),
             "CHATWREN_SANDBOX": "true",
             "CHATWREN_HOST": "127.0.0.1",
-            "CHATWREN_PORT": str(port),
+            "CHATWREN_PORT": "0",
             "CHATWREN_PACING_GAP_SECONDS": "0",
             "CHATWREN_PACING_JITTER_SECONDS": "0",
             **settings,
         },
     )
-    home.url = f"http://127.0.0.1:{port}"
     try:
         migration = await home.start("migration", str(programs.engine()), "migrate")
         assert await migration.process.wait() == 0, migration.log.read_text()
@@ -151,17 +152,14 @@ async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterat
             "CHATWREN_WHATSAPP_ROOT_KEY": ready["rootKey"],
         }
         web = await home.start("web", sys.executable, "-m", "chatwren", "web")
+
+        async def ready_at() -> str | None:
+            assert web.process.returncode is None, web.log.read_text()
+            return next((said["addresses"][0] for said in web.said() if said["event"] == "web.ready"), None)
+
+        home.url = str(await until(ready_at, seconds=60, what="web's start"))
         async with httpx.AsyncClient(base_url=ready["phones"], timeout=30, trust_env=False) as client:
             home.phones = Phones(client)
-            async with httpx.AsyncClient(base_url=home.url, trust_env=False) as visitor:
-
-                async def answers() -> bool:
-                    assert web.process.returncode is None, web.log.read_text()
-                    with contextlib.suppress(httpx.TransportError):
-                        return (await visitor.get("/health/live")).is_success
-                    return False
-
-                await until(answers, seconds=60, what="web's start")
             yield home
     finally:
         await home.close()

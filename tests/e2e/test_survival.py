@@ -1,7 +1,6 @@
 """What dies, freezes or misbehaves: every message arrives once, in order, and nobody acts for what is another's."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -23,11 +22,8 @@ async def engine_of(worker: Program) -> int:
     """The process id of a worker's engine."""
 
     async def started() -> int | None:
-        for line in reversed(worker.log.read_text().splitlines()):
-            said = json.loads(line)
-            if said.get("event") == "process.started" and said["name"] == "engine":
-                return int(said["pid"])
-        return None
+        starts = [one["pid"] for one in worker.said() if one["event"] == "process.started" and one["name"] == "engine"]
+        return int(starts[-1]) if starts else None
 
     pid = await until(started, seconds=60, what="the engine's start")
     assert pid is not None
@@ -176,7 +172,7 @@ async def test_a_frozen_worker_sends_nothing_when_it_thaws(own_house: House, dor
     frozen.signal(signal.SIGCONT)
 
     async def begun_anew() -> bool:
-        return "worker.taken_for_dead" in frozen.log.read_text()
+        return any(one["event"] == "worker.taken_for_dead" for one in frozen.said())
 
     await until(begun_anew, what="the new life of the worker that was frozen")
     more = [f"more {number}" for number in range(10)]
