@@ -14,7 +14,9 @@ async def test_docs_list_every_route_and_ask_no_other_host(system: System, page:
     async with httpx.AsyncClient(base_url=system.url, trust_env=False) as client:
         document = (await client.get("/openapi.json")).raise_for_status().json()
 
-    await page.goto(system.url)
+    answer = await page.goto(system.url)
+    assert answer is not None
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
     await expect(page).to_have_url(f"{system.url}/docs")
 
     for path, methods in document["paths"].items():

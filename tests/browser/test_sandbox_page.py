@@ -14,7 +14,9 @@ pytestmark = pytest.mark.browser
 
 async def test_phones_and_chats_appear_without_a_reload(system: System, page: Page, witness: Witness) -> None:
     bob, charlie = a_number(), a_number()
-    await page.goto(system.phones_url)
+    answer = await page.goto(system.phones_url)
+    assert answer is not None
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
     await expect(page.get_by_text("live", exact=True)).to_be_visible()
 
     await system.phones.write(bob, charlie, "Is it open today?")
