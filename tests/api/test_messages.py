@@ -270,3 +270,52 @@ def test_the_queue_by_recipient_text_and_time(two: tuple[str, str], shop: httpx.
 def test_a_message_that_is_not_there(method: str, message_id: str, shop: httpx.Client) -> None:
     answer = shop.request(method, f"/api/messages/{message_id}", json={"message": "x"} if method == "PATCH" else None)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+PREVIEW: dict[str, Any] = {
+    "message": "Hi {{name}}, thank you for shopping with us! Please reply to this message if you need any help.",
+    "aiModifications": {"useSynonyms": True, "addEmojis": True, "shuffleSentences": False},
+    "fields": {"name": "Priya"},
+}
+
+
+def test_a_previewed_wording_is_sent_to_the_letter_by_its_seed(shop: httpx.Client) -> None:
+    shown = shop.post("/api/messages/preview", json={**PREVIEW, "variants": 3}).json()
+    assert len({one["text"] for one in shown["variants"]}) == 3
+    assert shown["variantsPossible"] >= 3
+    assert shown["unchangedBecause"] is None
+    chosen = shown["variants"][2]
+    assert "Priya" in chosen["text"]
+    assert chosen["changes"][0].keys() == {"rule", "before", "after"}
+    body = {**TEXT, **PREVIEW, "aiModifications": {**PREVIEW["aiModifications"], "seed": chosen["seed"]}}
+    accepted = shop.post("/api/messages/schedule", json={**body, "scheduledTime": ahead(days=1)}).json()
+    assert (accepted["preview"], accepted["changes"]) == (chosen["text"], chosen["changes"])
+    (listed,) = _queue(shop)["messages"]
+    assert (listed["message"], listed["original"]) == (chosen["text"], PREVIEW["message"])
+
+
+def test_a_one_time_code_stays_as_it_is_and_says_why(shop: httpx.Client) -> None:
+    text = "Your OTP is 482913. Do not share it with anyone."
+    shown = shop.post("/api/messages/preview", json={**PREVIEW, "message": text}).json()
+    assert [one["text"] for one in shown["variants"]] == [text]
+    assert shown["unchangedBecause"]["code"] == "sensitive_one_time_code"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"variants": 21}, "variants"),
+        ({"variants": 0}, "variants"),
+        ({"variants": "many"}, "variants"),
+        ({"variants": 1.5}, "variants"),
+        ({"variants": True}, "variants"),
+        ({"message": ""}, "message"),
+        ({"fields": {}}, "fields.name"),
+        ({"fields": None}, "fields.name"),
+        ({"aiModifications": []}, "aiModifications"),
+    ],
+)
+def test_a_preview_of_bad_input_names_the_field(change: dict[str, Any], field: str, shop: httpx.Client) -> None:
+    answer = shop.post("/api/messages/preview", json={**PREVIEW, **change})
+    assert answer.status_code == 400, answer.text
+    assert field in [one["field"] for one in answer.json()["errors"]]

@@ -25,6 +25,9 @@ from chatwren.store.media import MediaStore
 from chatwren.store.messages import Filter, MessageRow
 from chatwren.variation import Modifications, Variation, explain, vary
 
+_PREVIEW_TRIES = 5
+"""Seeds tried for each wording that is wanted: two seeds may give the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
@@ -238,6 +241,23 @@ async def change(
     db.hint(WORK, {row.account_id})
     db.hint(CHANGED, {user_id})
     return shown(row, account)
+
+
+async def preview(
+    text: str, modifications: Modifications, *, variants: int, fields: Mapping[str, str] | None
+) -> list[Variation]:
+    """Up to `variants` different wordings of a text, each under the seed that gives it again. At least one.
+
+    Raises:
+        Invalid: a placeholder has no value, or a wording is too long.
+    """
+    found: dict[str, Variation] = {}
+    for seed in range(1, variants * _PREVIEW_TRIES + 1):
+        variation = await _vary(text, modifications, seed=str(seed), fields=fields)
+        found.setdefault(variation.text, variation)
+        if len(found) >= min(variants, variation.variants_possible):
+            break
+    return list(found.values())
 
 
 class _KeyTakenError(Exception):

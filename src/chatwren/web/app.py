@@ -24,7 +24,7 @@ from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store
 from chatwren.web import qr
-from chatwren.web.api import auth, events, health, media, messages, users, whatsapp
+from chatwren.web.api import auth, events, health, media, messages, preview, users, whatsapp
 from chatwren.web.asgi import HttpApp
 from chatwren.web.context import Context
 from chatwren.web.errors import respond
@@ -64,6 +64,7 @@ _HANDLERS: Sequence[ControllerRouterHandler] = (
     whatsapp.pair_by_phone,
     whatsapp.unlink,
     whatsapp.release,
+    preview.preview,
     messages.follow,
     messages.change,
     messages.cancel,

@@ -1,0 +1,88 @@
+"""Seeing how the words of a message may vary, without sending it."""
+
+from typing import Annotated
+
+from litestar import post
+from msgspec import Meta, Struct
+
+from chatwren.domain.errors import Invalid
+from chatwren.domain.health import Reason
+from chatwren.domain.text import parse_message
+from chatwren.service import messages
+from chatwren.variation import Modifications, explain
+from chatwren.web.api.message_fields import parse_count, parse_fields, parse_modifications
+from chatwren.web.api.message_shapes import AiModifications, Change, Fields
+from chatwren.web.api.whatsapp import WhyNot, why_not
+from chatwren.web.context import HttpRequest, signed_in
+from chatwren.web.forms import read_form
+from chatwren.web.openapi import Operation
+
+_MAX_VARIANTS = 20
+_DEFAULT_VARIANTS = 5
+
+
+class PreviewBody(Struct, rename="camel"):
+    """A text, and how its words may vary."""
+
+    message: Annotated[str, Meta(examples=["Thank you for shopping with us!"])]
+    ai_modifications: Annotated[
+        AiModifications | None,
+        Meta(examples=[{"useSynonyms": True, "addEmojis": True, "shuffleSentences": False}]),
+    ] = None
+    variants: Annotated[int, Meta(description="How many wordings to show.", ge=1, le=_MAX_VARIANTS)] = _DEFAULT_VARIANTS
+    fields: Fields = None
+
+
+class Variant(Struct):
+    """One wording. As `aiModifications.seed` its seed words the message so again."""
+
+    text: str
+    seed: str
+    changes: list[Change]
+
+
+class Preview(Struct, rename="camel"):
+    """How the text may go out."""
+
+    variants: list[Variant]
+    variants_possible: Annotated[int, Meta(description="How many wordings there are; counted up to a million.")]
+    unchanged_because: Annotated[WhyNot | None, Meta(description="Why it stays as it is.", examples=[None])]
+
+
+@post(
+    "/api/messages/preview",
+    status_code=200,
+    operation=Operation(
+        "Preview the wordings of a message",
+        Preview,
+        description="Nothing is stored or sent. Send the message with the `seed` of the wording that you like as "
+        "`aiModifications.seed`.",
+        body=PreviewBody,
+    ),
+)
+async def preview(request: HttpRequest) -> Preview:
+    """Show different wordings of a text."""
+    await signed_in(request)
+    async with read_form(request) as form:
+        text = form.read("message", parse_message)
+        modifications, _ = form.read("aiModifications", parse_modifications) or (Modifications(), None)
+        variants = form.read("variants", _parse_variants)
+        fields = form.read("fields", parse_fields)
+        form.check()
+    found = await messages.preview(text, modifications, variants=variants, fields=fields)
+    because = found[0].unchanged_because
+    return Preview(
+        [
+            Variant(one.text, one.seed, [Change(change.rule, change.before, change.after) for change in one.changes])
+            for one in found
+        ],
+        found[0].variants_possible,
+        why_not(Reason(because, explain(because)) if because else None),
+    )
+
+
+def _parse_variants(value: object, *, field: str) -> int:
+    number = parse_count(str(value) if type(value) is int else value, field=field, default=_DEFAULT_VARIANTS)
+    if number > _MAX_VARIANTS:
+        raise Invalid(f"{field} must be at most {_MAX_VARIANTS}.", field=field)
+    return number
