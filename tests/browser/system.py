@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -23,11 +22,10 @@ class System(House):
 
     async def further_web(self, **settings: str) -> str:
         """Start one more web process with other settings; its URL."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        web = await self.start("web", sys.executable, "-m", "chatwren", "web", CHATWREN_PORT=str(port), **settings)
-        await _said(web, r"web\.ready")
-        return f"http://localhost:{port}"
+        own = {"CHATWREN_HOST": "127.0.0.1", "CHATWREN_PORT": "0", **settings}
+        web = await self.start("web", sys.executable, "-m", "chatwren", "web", **own)
+        ready = await _said(web, r'"http://127\.0\.0\.1(:\d+)".*"web\.ready"')
+        return f"http://localhost{ready[1]}"
 
 
 @contextlib.asynccontextmanager
