@@ -16,6 +16,8 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 export UV_SYSTEM_CERTS ?= true
 export UV_PYTHON_DOWNLOADS := never
+# Else every process of every run compiles each module anew where Python may not write beside it.
+export UV_COMPILE_BYTECODE := 1
 export VIRTUAL_ENV := $(CURDIR)/.venv
 unexport PYTHONPATH PYTHONHOME CDPATH
 
@@ -105,7 +107,7 @@ test-e2e: .venv/.dev ## The whole system in the sandbox
 	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/e2e
 
 test-browser: .venv/.dev ## Pages in Chromium
-	@$(WITH_DATABASE) $(PYTEST) -q tests/browser
+	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/browser
 
 test-chaos: .venv/.dev ## Processes are killed and frozen
 	@$(WITH_DATABASE) $(PYTEST) -q tests/chaos

@@ -157,7 +157,7 @@ func (s *Server) scan(ctx context.Context, p *phone, qr string) (address, error)
 	}
 	parts := strings.Split(data, ",")
 	if len(parts) < 4 {
-		return address{}, badRequest("this is not the text of a linking code: it has %d parts instead of at least 4", len(parts))
+		return address{}, badRequest("this is not the text of a linking code, which has at least four parts with commas between them")
 	}
 	var keys [3][]byte
 	for i := range keys {

@@ -93,7 +93,7 @@ def demo(
         print(
             f"\nEverything is up; Ctrl-C ends it.\n"
             f"  API documentation  {addresses.web}/docs\n"
-            f"  pages              {addresses.web}   (user {login.username}, password {login.password})\n"
+            f"  the user           {login.username}, password {login.password}\n"
             f"  simulated phones   {phones}\n"
             f"  curl               curl -b '{jar}' {addresses.web}/api/messages/queue\n"
             f"  link your own user's account: log in with `curl -c my.jar`, then have its code scanned:\n"

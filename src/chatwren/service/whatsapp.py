@@ -24,6 +24,7 @@ _POLL_SECONDS = 0.1
 
 _PAIRING_FAILURES = {
     "linked_elsewhere": "This WhatsApp number is already linked by another user of this server.",
+    "passkey_required": "WhatsApp wants a passkey to link this account, which Chatwren cannot answer.",
     "outdated": "WhatsApp wants a newer version of its protocol; the operator has to update Chatwren.",
 }
 

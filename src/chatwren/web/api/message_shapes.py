@@ -37,6 +37,16 @@ Fields = Annotated[
 ]
 
 
+Modifications = Annotated[
+    AiModifications | None,
+    Meta(
+        description="How words may vary: useSynonyms, addEmojis, shuffleSentences, and seed for a previewed wording. "
+        "No fact is changed. A form sends it as a JSON text.",
+        examples=[{"useSynonyms": True, "addEmojis": True, "shuffleSentences": False}],
+    ),
+]
+
+
 class SendBody(Struct, rename="camel"):
     """A message to go out now, or at `scheduledTime`."""
 
@@ -48,8 +58,8 @@ class SendBody(Struct, rename="camel"):
             description="An image, video, sound (16 MB) or document (100 MB).", extra_json_schema={"format": "binary"}
         ),
     ] = UNSET
-    scheduled_time: Annotated[str | None, Meta(description="ISO 8601. Left out: now.")] = None
-    ai_modifications: AiModifications | None = None
+    scheduled_time: Annotated[str | None, Meta(description="ISO 8601. Left out: now.", examples=[None])] = None
+    ai_modifications: Modifications = None
     fields: Fields = None
 
 
@@ -70,10 +80,7 @@ class ScheduleBody(Struct, rename="camel"):
     media_file: Annotated[
         str | UnsetType, Meta(description="With multipart/form-data.", extra_json_schema={"format": "binary"})
     ] = UNSET
-    ai_modifications: Annotated[
-        AiModifications | None,
-        Meta(examples=[{"useSynonyms": True, "addEmojis": True, "shuffleSentences": False}]),
-    ] = None
+    ai_modifications: Modifications = None
     fields: Fields = None
 
 

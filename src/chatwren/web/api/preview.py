@@ -11,7 +11,8 @@ from chatwren.domain.text import parse_message
 from chatwren.service import messages
 from chatwren.variation import Modifications, explain
 from chatwren.web.api.message_fields import parse_count, parse_fields, parse_modifications
-from chatwren.web.api.message_shapes import AiModifications, Change, Fields
+from chatwren.web.api.message_shapes import Change, Fields
+from chatwren.web.api.message_shapes import Modifications as Allowed
 from chatwren.web.api.whatsapp import WhyNot, why_not
 from chatwren.web.context import HttpRequest, signed_in
 from chatwren.web.forms import read_form
@@ -25,10 +26,7 @@ class PreviewBody(Struct, rename="camel"):
     """A text, and how its words may vary."""
 
     message: Annotated[str, Meta(examples=["Thank you for shopping with us!"])]
-    ai_modifications: Annotated[
-        AiModifications | None,
-        Meta(examples=[{"useSynonyms": True, "addEmojis": True, "shuffleSentences": False}]),
-    ] = None
+    ai_modifications: Allowed = None
     variants: Annotated[int, Meta(description="How many wordings to show.", ge=1, le=_MAX_VARIANTS)] = _DEFAULT_VARIANTS
     fields: Fields = None
 

@@ -27,7 +27,13 @@ class QrCode(Struct, rename="camel"):
             examples=["http://localhost:8000/qr/4q2Yc1p0bXJ8/1810548000.svg"],
         ),
     ]
-    qr_code: Annotated[str | None, Meta(description="The code as text; null when linked.", examples=["2@AbCdEf…"])]
+    qr_code: Annotated[
+        str | None,
+        Meta(
+            description="The code as text; null when linked.",
+            examples=["https://wa.me/settings/linked_devices#2@AbCdEf…"],
+        ),
+    ]
     expires_at: Annotated[Time | None, Meta(description="When the next code replaces this one.")]
     status: Annotated[Literal["qr", "authenticated"], Meta(examples=["qr"])]
 
@@ -53,7 +59,7 @@ class AccountStatus(Struct, rename="camel"):
     name: Annotated[str | None, Meta(examples=["John's WhatsApp"])]
     connected: Annotated[bool, Meta(description="Whether the connection to WhatsApp is up.", examples=[True])]
     health: Annotated[Literal["ok", "offline", "restricted"] | None, Meta(examples=["ok"])]
-    reason: WhyNot | None
+    reason: Annotated[WhyNot | None, Meta(description="What is wrong, if anything is.", examples=[None])]
     since: Annotated[Time | None, Meta(description="Since when it is so.")]
     until: Annotated[Time | None, Meta(description="When a restriction ends.", examples=[None])]
 
