@@ -74,9 +74,6 @@ class Settings(BaseSettings):
     timezone: str | None = Field(
         None, description="Time zone, e.g. Asia/Kolkata, of times without one, for users who have not set theirs."
     )
-    max_lateness_hours: float = Field(
-        24, gt=0, description="How late a message may go out, counting only time in which its account could not send."
-    )
     pacing_gap_seconds: float = Field(8, ge=0, description="Least time between two messages of one account.")
     pacing_jitter_seconds: float = Field(7, ge=0, description="A random time up to this is added to each gap.")
     lease_seconds: float = Field(6, gt=0, description="How long a worker owns its accounts without renewing.")

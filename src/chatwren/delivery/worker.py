@@ -18,6 +18,7 @@ from chatwren.delivery.inbox import Inbox
 from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.delivery.sender import WhatsAppSender
 from chatwren.domain.ids import uuid7
+from chatwren.service import housekeeping
 from chatwren.settings import CannotStart, Settings
 from chatwren.store import pairing_jobs, workers
 from chatwren.store.database import UNREACHABLE, WORK, Database
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_MARGIN_SECONDS = 2
 _PAUSE_SECONDS = 1
+_SWEEP_SECONDS = 600
 
 
 async def run(settings: Settings) -> None:
@@ -94,12 +96,12 @@ class _Worker:
         self._db = db
         self._fence = Fence(settings.lease_seconds)
         self._engines = EngineProcess(settings, worker)
-        media = media_store(settings.media_url or str(settings.data_dir / "media"))
+        self._media = media_store(settings.media_url or str(settings.data_dir / "media"))
         self._dispatcher = Dispatcher(
             db,
             worker,
             fence=self._fence,
-            sender=WhatsAppSender(db, self._engines, media, settings),
+            sender=WhatsAppSender(db, self._engines, self._media, settings),
             settings=settings,
             accounts=self._may_send,
         )
@@ -134,7 +136,10 @@ class _Worker:
         beating = _Loops(self._heartbeat.run(), self._accounts.renew_leases())
         try:
             async with self._engines.running(on_up=self._engine_up, on_down=self._engine_down):
-                working, sending = _Loops(self._accounts.run(), self._listen()), _Loops(self._dispatcher.run())
+                working, sending = (
+                    _Loops(self._accounts.run(), self._listen(), self._keep_house()),
+                    _Loops(self._dispatcher.run()),
+                )
                 try:
                     await _first_end(stop, beating, working, sending)
                     log.info("worker.drains")
@@ -170,6 +175,14 @@ class _Worker:
             self._dispatcher.look(accounts)
 
         await self._db.listen(WORK, look, on_gap=everywhere)
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                await housekeeping.sweep(self._db, self._media)
+            except Exception as error:  # noqa: BLE001 - what is old can wait
+                log.warning("worker.not_swept", error=repr(error))
+            await asyncio.sleep(_SWEEP_SECONDS)
 
     def _engine_up(self, engine: Engine) -> None:
         self._following = asyncio.create_task(self._follow(engine))

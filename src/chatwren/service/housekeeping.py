@@ -17,7 +17,6 @@ _OLD = {
     "throttle": "window_start < now() - interval '1 day'",
     "idempotency": "created_at < now() - interval '24 hours'",
     "pairing": "requested_at < now() - interval '30 days'",
-    "worker": "heartbeat_at < now() - interval '1 day'",
 }
 
 
