@@ -319,3 +319,15 @@ def test_a_preview_of_bad_input_names_the_field(change: dict[str, Any], field: s
     answer = shop.post("/api/messages/preview", json={**PREVIEW, **change})
     assert answer.status_code == 400, answer.text
     assert field in [one["field"] for one in answer.json()["errors"]]
+
+
+def test_what_waits_for_its_recipient_says_so_and_until_when(alice: Person) -> None:
+    account = alice.link("919876543211")
+    accepted = alice.http.post("/api/messages/send", data=TEXT).json()
+    alice.server.sql(
+        "INSERT INTO contact (account_id, address, retry_at) VALUES ($1, '1234567890', now() + interval '1 minute')",
+        account,
+    )
+    shown = alice.http.get(f"/api/messages/{accepted['messageId']}").json()
+    assert shown["reason"]["code"] == "recipient_unreachable"
+    assert shown["nextAttemptAt"] > shown["scheduledFor"]

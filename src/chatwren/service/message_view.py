@@ -102,6 +102,10 @@ def _waits(row: MessageRow, account: Account | None) -> tuple[Reason | None, dat
     blocked = account_reason(account, row.now) if account else None
     if blocked is not None:
         return blocked, account.restricted_until if account and blocked.code == "restricted" else None
+    if row.recipient_retry_at is not None and row.recipient_retry_at > row.now:
+        return Reason(
+            "recipient_unreachable", "The recipient could not be reached just now; it is tried again."
+        ), row.recipient_retry_at
     if not row.head or account is None:
         return Reason("pacing", "It waits for earlier messages of this account."), None
     return Reason("pacing", "It goes out as soon as the pause between messages is over."), max(account.next_at, row.now)

@@ -63,6 +63,7 @@ class MessageRow:
     media_file_name: str | None
     media_size: int | None
     head: bool  # the next of its account, when it waits and is due
+    recipient_retry_at: datetime | None  # nothing goes to its recipient before
     now: datetime
 
 
@@ -75,9 +76,13 @@ _COLUMNS = """
     WHERE e.account_id = m.account_id AND e.status <= 'sending' AND e.lane <= m.lane AND e.due <= now()
       AND (e.lane, e.due, e.id) < (m.lane, m.due, m.id)
   ),
+  c.retry_at,
   now()
 """
-_FROM = "FROM message m JOIN account a ON a.id = m.account_id LEFT JOIN media f ON f.id = m.media_id"
+_FROM = """
+  FROM message m JOIN account a ON a.id = m.account_id LEFT JOIN media f ON f.id = m.media_id
+  LEFT JOIN contact c ON c.account_id = m.account_id AND c.address = m.recipient
+"""
 
 _SHOWN: dict[Shown, str] = {
     Shown.SCHEDULED: "m.status = 'waiting' AND m.due > now()",
