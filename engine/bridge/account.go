@@ -41,6 +41,7 @@ type account struct {
 
 	online  atomic.Bool // connected and answering
 	active  atomic.Bool // its events go to the worker; false while it is being paired
+	asked   atomic.Bool // a connection is wanted that no attempt has begun to make
 	dialing atomic.Bool
 	parked  atomic.Bool  // disconnected until it is opened again
 	tried   atomic.Int64 // leaseClock when it went offline, or was last dialled
@@ -82,31 +83,47 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 }
 
 // connect dials in the background until it succeeds or the account ends. After that whatsmeow reconnects by itself.
+// Asked while a dial is under way, whose connection WhatsApp may just have refused, it dials once more.
 func (a *account) connect() {
+	a.asked.Store(true)
 	if !a.dialing.CompareAndSwap(false, true) {
 		return
 	}
-	a.tried.Store(int64(leaseNow()))
 	go func() {
-		defer a.dialing.Store(false)
-		a.client.Disconnect() // of a connection that WhatsApp has refused a socket may be left
-		for pause := time.Second; ; pause = min(2*pause, 8*time.Second) {
-			err := a.client.ConnectContext(a.wire)
-			if err == nil || errors.Is(err, whatsmeow.ErrAlreadyConnected) || errors.Is(err, store.ErrDeviceDeleted) {
-				return
+		for {
+			for a.asked.Load() {
+				a.dial()
 			}
-			if a.ctx.Err() != nil {
+			a.dialing.Store(false)
+			if !a.asked.Load() || !a.dialing.CompareAndSwap(false, true) {
 				return
-			}
-			a.log.Warn("could not connect", "error", err.Error())
-			a.offline(err.Error())
-			select {
-			case <-a.ctx.Done():
-				return
-			case <-time.After(pause):
 			}
 		}
 	}()
+}
+
+func (a *account) dial() {
+	a.tried.Store(int64(leaseNow()))
+	a.client.Disconnect() // of a connection that WhatsApp has refused a socket may be left
+	for pause := time.Second; ; pause = min(2*pause, 8*time.Second) {
+		a.asked.Store(false) // what was asked until now is this attempt
+		err := a.client.ConnectContext(a.wire)
+		if err == nil || errors.Is(err, whatsmeow.ErrAlreadyConnected) || errors.Is(err, store.ErrDeviceDeleted) {
+			return
+		}
+		if a.ctx.Err() != nil {
+			a.asked.Store(false)
+			return
+		}
+		a.log.Warn("could not connect", "error", err.Error())
+		a.offline(err.Error())
+		select {
+		case <-a.ctx.Done():
+			a.asked.Store(false)
+			return
+		case <-time.After(pause):
+		}
+	}
 }
 
 // overdue says whether the account should long be online.

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 VARIABLE = "CHATWREN_LIFELINE_FD"
-GRACE_SECONDS = 3.0
+GRACE_SECONDS = 2.0
 """What `on_end` has for its work. Everything is gone within 5 s of the end of `serve`."""
 
 
