@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"chatwren/engine/enginepb"
@@ -21,6 +22,11 @@ func (a *account) route(event any) bool {
 		a.post(&enginepb.Event{Event: &enginepb.Event_GroupChange_{GroupChange: &enginepb.Event_GroupChange{}}})
 	case *events.GroupInfo:
 		a.post(a.groupChange(event))
+	case *events.AppStateSyncComplete:
+		// The first sync of all settings brings the name without an event of its own.
+		if name := a.client.Store.PushName; event.Name == appstate.WAPatchCriticalBlock && name != "" {
+			a.post(&enginepb.Event{Event: &enginepb.Event_PushName_{PushName: &enginepb.Event_PushName{Name: name}}})
+		}
 	case *events.PushNameSetting:
 		a.post(&enginepb.Event{Event: &enginepb.Event_PushName_{
 			PushName: &enginepb.Event_PushName{Name: event.Action.GetName()},

@@ -33,6 +33,15 @@ def test_charlie_hears_nothing_of_alice(alice: Person, charlie: Person) -> None:
             next(events)
 
 
+def test_a_stream_ends_with_its_session(alice: Person) -> None:
+    with alice.http.stream("GET", "/api/events") as answer:
+        events = _events(answer.iter_lines())
+        assert next(events) == "changed"
+        assert alice.http.post("/api/auth/logout", headers={"cookie": alice.cookie}).status_code == 200
+        _hint(alice)
+        assert list(events) == []
+
+
 def test_a_process_that_ends_ends_its_streams(alice: Person, serve: Callable[..., WebServer]) -> None:
     web = serve()
     with web.client(headers={"cookie": alice.cookie}) as client, client.stream("GET", "/api/events") as answer:

@@ -37,6 +37,15 @@ async def test_a_text_is_sent_delivered_and_read(home: House, alice: Person) -> 
     assert (arrived["text"], arrived["from"], arrived["deliveries"]) == ("Hello from Alice", alice.number, 1)
 
 
+async def test_the_account_is_shown_with_its_own_name(alice: Person) -> None:
+    await alice.link()
+
+    async def named() -> bool:
+        return bool((await alice.status())["name"] == f"Phone {alice.number[-4:]}")
+
+    await until(named, what="the account's name")
+
+
 async def test_receipts_come_as_the_recipient_gives_them(home: House, alice: Person) -> None:
     await alice.link()
     silent, unread = a_number(), a_number()

@@ -71,7 +71,7 @@ def parse_phone_digits(value: object, *, country: str | None = None, field: str)
     digits = number.removeprefix("+")
     if not _DIGITS.fullmatch(digits):
         raise Invalid(
-            f"{field} must be a phone number with country code, such as +919876543210, or a group's id (…@g.us).",
+            f"{field} must be a phone number with country code, such as +919876543210.",
             field=field,
         )
     if number.startswith("+"):

@@ -86,7 +86,10 @@ def due_time(at: datetime, now: datetime, *, field: str = "scheduledTime") -> da
             raise Invalid(f"{field} is more than {_FURTHEST.days} days ahead.", field=field)
         return at
     if now - at > _COUNTS_AS_NOW:
-        raise Invalid(f"{field} is in the past: the server's time is {clock.to_wire(now)}.", field=field)
+        raise Invalid(
+            f"{field} is in the past: it means {clock.to_wire(at)}, and the server's time is {clock.to_wire(now)}.",
+            field=field,
+        )
     return now
 
 

@@ -187,7 +187,7 @@ async def groups(db: Database, user_id: UUID, *, refresh: bool, wait: float = 10
     """The account's groups as last known; asked of WhatsApp when never asked, or with `refresh`.
 
     Raises:
-        Conflict: nothing was ever linked.
+        Conflict: nothing was ever linked, or it was unlinked before the list was ever asked for.
         Unavailable: WhatsApp did not answer within `wait` seconds.
     """
     async with db.transaction() as connection:
@@ -195,6 +195,9 @@ async def groups(db: Database, user_id: UUID, *, refresh: bool, wait: float = 10
         online = account.status == "linked" and account.connected
         if account.groups is not None and not (refresh and online):
             return _groups(account)
+        if account.status != "linked":
+            reason = account_reason(account, account.now)
+            raise Conflict(reason.message if reason else "Nothing is linked.", code="logged_out")
         wanted = await accounts.want_groups(connection, account.id)
     db.hint(WORK, {account.id})
     deadline = time.monotonic() + wait

@@ -5,6 +5,7 @@ Multipart bodies are streamed: a file goes to a temporary file as it comes, and 
 
 import asyncio
 import contextlib
+import json
 import tempfile
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
@@ -169,11 +170,23 @@ async def read_form(request: Request[Any, Any, Any], *, files: Collection[str] =
 def _json(body: bytes) -> Form:
     try:
         members = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"The body is no JSON: {error}.", code="malformed_body") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        members = _any_json(body)
     if not isinstance(members, dict):
         raise Invalid('The body must be a JSON object: {"field": "value", …}.', code="malformed_body")
     return Form({name: [value] for name, value in members.items()})
+
+
+def _any_json(body: bytes) -> object:
+    """JSON that msgspec refuses: half an emoji, say, as a script cuts it, whose field has a better word for it."""
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise Invalid("The body is nested too deeply.", code="malformed_body") from None
+    except UnicodeDecodeError:
+        raise Invalid("The body is no UTF-8.", code="malformed_body") from None
+    except ValueError as error:
+        raise Invalid(f"The body is no JSON: {error}.", code="malformed_body") from None
 
 
 def _urlencoded(encoded: bytes) -> Form:

@@ -7,7 +7,9 @@ from uuid import UUID
 from litestar import get
 from litestar.response import Stream
 
-from chatwren.web.context import Context, HttpRequest, context, signed_in
+from chatwren.domain.errors import Forbidden, NotAuthenticated
+from chatwren.store.database import UNREACHABLE
+from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.openapi import Operation
 
 _CHANGED = b"event: changed\ndata: {}\n\n"
@@ -28,13 +30,14 @@ async def listen(request: HttpRequest) -> Stream:
     """Hints for as long as the client listens."""
     user = await signed_in(request)
     return Stream(
-        _events(context(request), user.id),
+        _events(request, user.id),
         media_type="text/event-stream",
         headers={"x-accel-buffering": "no"},  # nginx would hold events back
     )
 
 
-async def _events(of: Context, user_id: UUID) -> AsyncIterator[bytes]:
+async def _events(request: HttpRequest, user_id: UUID) -> AsyncIterator[bytes]:
+    of = context(request)
     yield _RETRY + _CHANGED  # whatever happened before the client listened
     changes = of.changes.of_user(user_id)
     draining = asyncio.ensure_future(of.draining.wait())
@@ -45,6 +48,19 @@ async def _events(of: Context, user_id: UUID) -> AsyncIterator[bytes]:
             if not change.done():
                 change.cancel()
                 return
+            if not await _still_signed_in(request):
+                return
             yield _CHANGED if change.result() else _HEARTBEAT
     finally:
         draining.cancel()
+
+
+async def _still_signed_in(request: HttpRequest) -> bool:
+    """Whether the session has not ended since. While the database is away nobody knows, so yes."""
+    try:
+        await signed_in(request)
+    except (NotAuthenticated, Forbidden):
+        return False
+    except UNREACHABLE:
+        return True
+    return True

@@ -44,9 +44,10 @@ def parse_count(value: object, *, field: str, default: int) -> int:
     if absent(value):
         return default
     digits = value.strip() if isinstance(value, str) else ""
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= len(str(MAX_PAGE)) and int(digits) > 0):
+    digits = digits.lstrip("0")
+    if not (digits.isascii() and digits.isdecimal()):
         raise Invalid(f"{field} must be a whole number from 1.", field=field)
-    return int(digits)
+    return int(digits) if len(digits) <= len(str(MAX_PAGE)) else MAX_PAGE
 
 
 def parse_status(value: object, *, field: str) -> Shown | None:
