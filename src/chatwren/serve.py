@@ -30,7 +30,7 @@ LEFTOVER_SECONDS = 6.0
 """How long the children of a serve that was killed may hold their ports: they are gone within 5 s."""
 READY_SECONDS = 60.0
 OLDEST_POSTGRESQL = 16
-SANDBOX_PACING = {"pacing_gap_seconds": "0.2", "pacing_jitter_seconds": "0"}
+SANDBOX_PACING = {"pacing_gap_seconds": "0.2", "pacing_jitter_seconds": "0", "cold_most": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _sandbox_environment(settings: Settings, ready: dict[str, str]) -> dict[str, str]:
-    """All that sandbox mode sets: another server, and brisk pacing unless the user set a pace."""
+    """All that sandbox mode sets: another server, brisk pacing and no cap unless the user set a pace."""
     given = {"sandbox": "true", "whatsapp_address": ready["whatsapp"], "whatsapp_root_key": ready["rootKey"]}
     given |= {name: value for name, value in SANDBOX_PACING.items() if name not in settings.model_fields_set}
     return {variable(name): value for name, value in given.items()}

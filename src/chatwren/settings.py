@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +12,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chatwren.domain.errors import ChatwrenError
+from chatwren.domain.pacing import ColdCap, Pacing
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -76,6 +78,24 @@ class Settings(BaseSettings):
     )
     pacing_gap_seconds: float = Field(8, ge=0, description="Least time between two messages of one account.")
     pacing_jitter_seconds: float = Field(7, ge=0, description="A random time up to this is added to each gap.")
+    cold_first_day: int = Field(
+        20,
+        ge=0,
+        description="New contacts (who have neither written nor been written to) that an account may write to within "
+        "24 hours, on the day on which its number was linked.",
+    )
+    cold_growth: int = Field(10, ge=0, description="How many more with each day that the number has been linked.")
+    cold_most: int = Field(
+        200, ge=0, description="The most new contacts in 24 hours, however old the account is. 0: no cap."
+    )
+    expire_after_hours: float = Field(
+        24,
+        gt=0,
+        description="A message without expiresAt expires when its account could not send for so long after it was due.",
+    )
+    keep_messages_days: int = Field(
+        365, ge=0, description="How long messages are kept after their end, and inbound ones. 0: for ever."
+    )
     lease_seconds: float = Field(6, gt=0, description="How long a worker owns its accounts without renewing.")
     heartbeat_seconds: float = Field(1.5, gt=0, description="How often a worker renews its leases.")
     send_timeout_seconds: float = Field(20, gt=0, description="How long a send waits for WhatsApp's acknowledgement.")
@@ -118,6 +138,20 @@ class Settings(BaseSettings):
         if value is not None and "{data}" not in value:
             raise ValueError("must contain {data}")
         return value
+
+    @cached_property
+    def pacing(self) -> Pacing:
+        """How fast accounts may write."""
+        return Pacing(
+            gap=timedelta(seconds=self.pacing_gap_seconds),
+            jitter=timedelta(seconds=self.pacing_jitter_seconds),
+            cold=ColdCap(self.cold_first_day, self.cold_growth, self.cold_most),
+        )
+
+    @cached_property
+    def expire_after(self) -> timedelta:
+        """Lateness at which a message without a limit of its own expires."""
+        return timedelta(hours=self.expire_after_hours)
 
     @cached_property
     def instance_id(self) -> str:

@@ -324,7 +324,8 @@ def test_what_waits_for_its_recipient_says_so_and_until_when(alice: Person) -> N
     account = alice.link("919876543211")
     accepted = alice.http.post("/api/messages/send", data=TEXT).json()
     alice.server.sql(
-        "INSERT INTO contact (account_id, address, retry_at) VALUES ($1, '1234567890', now() + interval '1 minute')",
+        "UPDATE contact SET retry_at = now() + interval '1 minute', retry_code = 'recipient_unreachable'"
+        " WHERE account_id = $1",
         account,
     )
     shown = alice.http.get(f"/api/messages/{accepted['messageId']}").json()

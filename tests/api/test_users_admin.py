@@ -71,9 +71,9 @@ def test_the_export_is_all_of_the_user_and_no_secret(alice: Person, charlie: Per
         assert person.http.post("/api/messages/send", data=data, files=files).status_code == 200
     lines = server.run(lambda db: _exported(db, "alice"))
     rows = [json.loads(line) for line in lines]
-    assert [row["type"] for row in rows] == ["user", "account", "file", "message"]
+    assert [row["type"] for row in rows] == ["user", "account", "contact", "file", "message"]
     assert rows[0]["username"] == "alice"
-    assert rows[3]["text"] == "mine: ü"
+    assert rows[4]["text"] == "mine: ü"
     everything = b"".join(lines).decode()
     for secret in ("argon2", "hash", "charlie", alice.cookie[15:40]):
         assert secret not in everything.replace("sha256", ""), secret

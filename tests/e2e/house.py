@@ -134,6 +134,7 @@ async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterat
             "CHATWREN_PORT": "0",
             "CHATWREN_PACING_GAP_SECONDS": "0",
             "CHATWREN_PACING_JITTER_SECONDS": "0",
+            "CHATWREN_COLD_MOST": "0",
             **settings,
         },
     )

@@ -271,18 +271,26 @@ async def test_a_ban_for_a_time_ends_by_itself(own_house: House, dora: Person) -
     assert (await dora.status())["health"] == "ok"
 
 
-async def test_a_refusal_of_new_contacts_holds_and_does_not_fail(own_house: House, dora: Person) -> None:
+async def test_a_refusal_of_new_contacts_holds_them_and_nobody_else(own_house: House, dora: Person) -> None:
     await own_house.worker()
     await dora.link()
+    known, stranger, other = a_number(), a_number(), a_number()
+    await dora.until_message(await dora.send(known, "hello"), status="sent")
     await own_house.phones.fault("reject", phone=dora.number, code=463)
-    message_id = await dora.send(a_number(), "do I know you?")
+    refused = await dora.send(stranger, "do I know you?")
 
     async def held() -> Any:
-        message = await dora.message(message_id)
-        return message if message["reason"] and message["reason"]["code"] == "restricted" else None
+        message = await dora.message(refused)
+        return message if message["reason"] and message["reason"]["code"] == "cold_refused" else None
 
     assert (await until(held))["status"] == "queued"
-    assert (await dora.http.delete(f"/api/messages/{message_id}")).is_success
+    waits = await dora.send(other, "nor you")
+    assert (await dora.message(waits))["reason"]["code"] == "new_contacts_refused"
+    await dora.until_message(await dora.send(known, "still here"), status="sent")
+    # Who writes may be answered at once.
+    await own_house.phones.write(stranger, dora.number, "yes you do")
+    await dora.until_message(refused, status="sent")
+    assert (await dora.http.delete(f"/api/messages/{waits}")).is_success
 
 
 async def test_a_connection_that_another_took_comes_back(own_house: House, dora: Person) -> None:

@@ -17,7 +17,7 @@ from chatwren.domain.failures import Failure
 from chatwren.settings import Settings
 from chatwren.store import dispatch
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
-from chatwren.store.dispatch import Claimed, Outcome, Pacing, Recorded
+from chatwren.store.dispatch import Claimed, Outcome, Recorded
 from chatwren.whatsapp.model import NotSent, NotSentReason, SendResult, Unknown
 
 log = structlog.get_logger(__name__)
@@ -39,13 +39,6 @@ class Sender(Protocol):
 
     async def send(self, message: Claimed) -> SendResult | Failure:
         """Try once. A Failure: it can never be sent, for a reason of our own. An exception counts as `Unknown`."""
-
-
-def pacing_of(settings: Settings) -> Pacing:
-    """The pause between two messages of one account."""
-    return Pacing(
-        gap=timedelta(seconds=settings.pacing_gap_seconds), jitter=timedelta(seconds=settings.pacing_jitter_seconds)
-    )
 
 
 class Dispatcher:
@@ -77,7 +70,8 @@ class Dispatcher:
         self._accounts = accounts
         self._max_resends = settings.max_resends
         self._guard = timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS)
-        self._recorder = Recorder(db, worker, pacing_of(settings), self.recorded)
+        self._cap = settings.pacing.cold
+        self._recorder = Recorder(db, worker, settings.pacing, self.recorded)
         self._sending: dict[UUID, asyncio.Task[None]] = {}  # by account
         self._claiming: set[UUID] = set()
         self._to_look_at: set[UUID] = set()
@@ -170,6 +164,7 @@ class Dispatcher:
                 guard=self._guard,
                 contact_age=CONTACT_AGE,
                 upload_age=UPLOAD_AGE,
+                cap=self._cap,
             )
         for message in claimed:
             self._sending[message.account] = asyncio.create_task(self._send(message))
@@ -202,6 +197,9 @@ class Dispatcher:
                     account_pause=_seconds(decision.account_pause),
                     recipient_pause=_seconds(decision.recipient_pause),
                     restriction=decision.restriction,
+                    cold_refusal=decision.cold_refusal,
+                    cause=decision.cause,
+                    first=message.first,
                 )
             )
         finally:

@@ -8,9 +8,10 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from chatwren.store import account_state, dispatch, inbound
+from chatwren.settings import Settings
+from chatwren.store import account_state, dispatch, inbound, lateness
 from chatwren.store.database import CHANGED, UNREACHABLE, Connection, Database
-from chatwren.store.dispatch import Pacing, Receipt, Recorded
+from chatwren.store.dispatch import Receipt, Recorded
 from chatwren.store.inbound import Inbound
 from chatwren.whatsapp import model
 from chatwren.whatsapp.client import Engine, EngineError, Events
@@ -37,7 +38,7 @@ class Inbox:
     Args:
         db: where to.
         worker: whose engine it is. States count only of accounts that it owns.
-        pacing: the pause after a message that a receipt proves to be sent.
+        settings: the pause after a message that a receipt proves to be sent, and when messages expire.
         on_recorded: called with what receipts settled.
         on_connection: called with each stored change of a connection.
     """
@@ -47,13 +48,14 @@ class Inbox:
         db: Database,
         worker: UUID,
         *,
-        pacing: Pacing,
+        settings: Settings,
         on_recorded: Callable[[Recorded], None],
         on_connection: Callable[[UUID, ConnectionChanged], None],
     ) -> None:
         self._db = db
         self._worker = worker
-        self._pacing = pacing
+        self._pacing = settings.pacing
+        self._expire_after = settings.expire_after
         self._on_recorded = on_recorded
         self._on_connection = on_connection
 
@@ -164,7 +166,10 @@ class Inbox:
         )
         match change.kind:
             case State.CONNECTED:
-                return await account_state.connected(connection, self._worker, account, change.push_name)
+                user = await account_state.connected(connection, self._worker, account, change.push_name)
+                if user is not None:  # before anything is claimed: what is too late must not go out
+                    await lateness.expire(connection, account, self._expire_after)
+                return user
             case State.BANNED:
                 return await account_state.restricted(
                     connection, self._worker, account, change.code, change.until, otherwise=UNTOLD_BAN

@@ -15,7 +15,9 @@ _NOT_READY = 1.0
 
 # Refusals that concern the account and not the message, with how long nothing more is tried, in seconds. What was
 # refused so is certainly not out, and waits. Meaning of the numbers: docs/adr/0005-outcomes.md.
-_ACCOUNT_REFUSED = {429: 300.0, 463: 3600.0, 475: 3600.0}
+_ACCOUNT_REFUSED = {429: 300.0}
+# The same, of which only new contacts are concerned.
+_COLD_REFUSED = {463: 3600.0, 475: 3600.0}
 # WhatsApp's own trouble, not a word on the message.
 _SERVER_TROUBLE = frozenset({500, 503})
 
@@ -32,6 +34,8 @@ class Decision:
         account_pause: seconds in which the account sends nothing; None: the usual pacing.
         recipient_pause: seconds in which nothing goes to this recipient.
         restriction: WhatsApp's number, where it refuses the account.
+        cold_refusal: WhatsApp's number, where it refuses new contacts, for `recipient_pause`.
+        cause: code of what kept it from being sent, of what goes again.
     """
 
     status: Status
@@ -41,6 +45,8 @@ class Decision:
     account_pause: float | None = None
     recipient_pause: float | None = None
     restriction: int | None = None
+    cold_refusal: int | None = None
+    cause: str | None = None
 
 
 def decide(result: SendResult | Failure, *, attempts: int, unconfirmed: int, max_resends: int) -> Decision:
@@ -66,25 +72,29 @@ def decide(result: SendResult | Failure, *, attempts: int, unconfirmed: int, max
         case NotSent(reason=NotSentReason.LOCAL):
             return _unreachable(attempts, unconfirmed, max_resends)
         case NotSent():
-            return _never_left(unconfirmed, account_pause=_NOT_READY)
+            return _never_left(unconfirmed, result.reason.value, account_pause=_NOT_READY)
         case Unknown():
-            return _unknown(unconfirmed, max_resends)
+            return _unknown(unconfirmed, max_resends, "no_answer")
 
 
 def _refused(code: int, unconfirmed: int, max_resends: int) -> Decision:
+    cause = f"refused_{code}"
     if code in _ACCOUNT_REFUSED:
-        return _never_left(unconfirmed, account_pause=_ACCOUNT_REFUSED[code], restriction=code)
-    if code in _SERVER_TROUBLE:
-        return _unknown(unconfirmed, max_resends)
+        return _never_left(unconfirmed, cause, account_pause=_ACCOUNT_REFUSED[code], restriction=code)
+    if code in _SERVER_TROUBLE or (code in _COLD_REFUSED and unconfirmed):
+        return _unknown(unconfirmed, max_resends, cause)
+    if code in _COLD_REFUSED:
+        return _never_left(unconfirmed, cause, recipient_pause=_COLD_REFUSED[code], cold_refusal=code)
     return _failed(failures.rejected(code))
 
 
 def _unreachable(attempts: int, unconfirmed: int, max_resends: int) -> Decision:
+    cause = "recipient_unreachable"
     if unconfirmed:
-        return _unknown(unconfirmed, max_resends)
+        return _unknown(unconfirmed, max_resends, cause)
     if attempts >= _TRIES_UNREACHABLE:
         return _failed(failures.UNREACHABLE)
-    return _never_left(unconfirmed, recipient_pause=_doubling(attempts, _LONGEST_UNREACHABLE))
+    return _never_left(unconfirmed, cause, recipient_pause=_doubling(attempts, _LONGEST_UNREACHABLE))
 
 
 def _failed(failure: Failure) -> Decision:
@@ -93,10 +103,12 @@ def _failed(failure: Failure) -> Decision:
 
 def _never_left(
     unconfirmed: int,
+    cause: str,
     *,
     account_pause: float | None = None,
     recipient_pause: float | None = None,
     restriction: int | None = None,
+    cold_refusal: int | None = None,
 ) -> Decision:
     # This attempt did not get out, but an earlier one may have: then the message must not wait, where it could be
     # cancelled or rewritten.
@@ -105,16 +117,19 @@ def _never_left(
         account_pause=account_pause,
         recipient_pause=recipient_pause,
         restriction=restriction,
+        cold_refusal=cold_refusal,
+        cause=cause,
     )
 
 
-def _unknown(unconfirmed: int, max_resends: int) -> Decision:
+def _unknown(unconfirmed: int, max_resends: int, cause: str) -> Decision:
     if unconfirmed >= max_resends:
         return Decision(Status.FAILED, failure=failures.UNCONFIRMED, unconfirmed=True)
     return Decision(
         Status.SENDING,
         unconfirmed=True,
         account_pause=_doubling(unconfirmed + 1, _LONGEST_CONFIRMING),
+        cause=cause,
     )
 
 

@@ -11,9 +11,10 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from chatwren.domain.pacing import Pacing
 from chatwren.store import dispatch
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
-from chatwren.store.dispatch import Outcome, Pacing, Recorded
+from chatwren.store.dispatch import Outcome, Recorded
 
 log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ import structlog
 
 from chatwren import lifeline
 from chatwren.delivery.accounts import Accounts
-from chatwren.delivery.dispatch import Dispatcher, pacing_of
+from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence
 from chatwren.delivery.inbox import Inbox
 from chatwren.delivery.ownership import Heartbeat, TakenForDead
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 _DRAIN_MARGIN_SECONDS = 2
 _PAUSE_SECONDS = 1
+_OFTEN_SECONDS = 5
 _SWEEP_SECONDS = 600
 
 
@@ -117,7 +118,7 @@ class _Worker:
         self._inbox = Inbox(
             db,
             worker,
-            pacing=pacing_of(settings),
+            settings=settings,
             on_recorded=self._dispatcher.recorded,
             on_connection=self._accounts.connection_changed,
         )
@@ -177,12 +178,21 @@ class _Worker:
         await self._db.listen(WORK, look, on_gap=everywhere)
 
     async def _keep_house(self) -> None:
-        while True:
-            try:
-                await housekeeping.sweep(self._db, self._media)
-            except Exception as error:  # noqa: BLE001 - what is old can wait
-                log.warning("worker.not_swept", error=repr(error))
-            await asyncio.sleep(_SWEEP_SECONDS)
+        async def often() -> None:
+            await housekeeping.often(self._db, self._settings)
+
+        async def sweep() -> None:
+            await housekeeping.sweep(self._db, self._media, self._settings)
+
+        async def repeat(work: Callable[[], Awaitable[None]], pause: float) -> None:
+            while True:
+                try:
+                    await work()
+                except Exception as error:  # noqa: BLE001 - what is old can wait
+                    log.warning("worker.house_not_kept", error=repr(error))
+                await asyncio.sleep(pause)
+
+        await asyncio.gather(repeat(often, _OFTEN_SECONDS), repeat(sweep, _SWEEP_SECONDS))
 
     def _engine_up(self, engine: Engine) -> None:
         self._following = asyncio.create_task(self._follow(engine))

@@ -25,6 +25,9 @@ UNREACHABLE = Failure(
 MEDIA_MISSING = Failure("media_missing", "The file of this message is no longer stored. Send it again with the file.")
 MEDIA_REFUSED = Failure("media_refused", "WhatsApp does not take this file.")
 UNSENDABLE = Failure("unsendable", "WhatsApp cannot take this message in this form.")
+TOO_LATE = Failure(
+    "too_late", "The account could not send for too long after this message was due, so it was not sent any more."
+)
 
 _REFUSALS = {
     401: "WhatsApp does not let this account write to this recipient.",

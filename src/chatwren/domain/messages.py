@@ -36,6 +36,7 @@ class Event(StrEnum):
     GIVEN_UP = "given_up"  # the outcome is unknown after every re-send
     CANCEL = "cancel"
     EXPIRE = "expire"
+    RETRY = "retry"  # its user lets a failed one go out again
 
 
 OUTCOME_UNKNOWN = "outcome_unknown"
@@ -53,5 +54,8 @@ NEXT: dict[tuple[Status, Event], Status] = {
     (Status.SENDING, Event.GIVEN_UP): Status.FAILED,
     # Only from a failure with the code OUTCOME_UNKNOWN.
     (Status.FAILED, Event.ACKNOWLEDGED): Status.SENT,
+    (Status.FAILED, Event.RETRY): Status.WAITING,
+    # Only of one that is retried after an unknown outcome: an earlier attempt turns out to have arrived.
+    (Status.WAITING, Event.ACKNOWLEDGED): Status.SENT,
 }
 """Every allowed change. What is not here is not done."""

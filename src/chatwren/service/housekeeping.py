@@ -1,36 +1,40 @@
-"""What has had its time is removed, in small steps: sessions, throttles, idempotency keys, pairings, orphaned files."""
+"""What has had its time ends or is removed, in small steps. Safe to run anywhere, at any time, by many at once."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
-from chatwren.store import files
-from chatwren.store.database import Database
+from chatwren.settings import Settings
+from chatwren.store import files, lateness, retention, totals
+from chatwren.store.database import CHANGED, Database
 from chatwren.store.media import MediaStore
 
 log = structlog.get_logger(__name__)
 
-_STEP = 1000
-_OLD = {
-    "session": "last_seen_at < now() - interval '14 days' OR created_at < now() - interval '90 days'",
-    "throttle": "window_start < now() - interval '1 day'",
-    "idempotency": "created_at < now() - interval '24 hours'",
-    "pairing": "requested_at < now() - interval '30 days'",
-}
+_OUTAGES_KEPT = timedelta(days=400)  # a message may be due 366 days ahead
 
 
-async def sweep(db: Database, media_store: MediaStore) -> None:
-    """Remove what is old. Safe to run anywhere, at any time, by many at once."""
-    for table, condition in _OLD.items():
-        removed = _STEP
-        while removed == _STEP:
+async def often(db: Database, settings: Settings) -> None:
+    """What cannot wait long: messages of accounts that cannot send expire, and totals stay quick to read."""
+    async with db.connection() as connection:
+        for account, user in await lateness.cut_off(connection):
+            if await lateness.expire(connection, account, settings.expire_after):
+                db.hint(CHANGED, {user})
+        while await totals.fold(connection) == totals.FOLDED_AT_ONCE:
+            pass
+
+
+async def sweep(db: Database, media_store: MediaStore, settings: Settings) -> None:
+    """Remove what is old: messages, sessions, throttles, idempotency keys, pairings, and files that nothing names."""
+    async with db.connection() as connection:
+        await lateness.forget_outages(connection, _OUTAGES_KEPT)
+    for remove in retention.steps(timedelta(days=settings.keep_messages_days)):
+        removed = retention.STEP
+        while removed == retention.STEP:
             async with db.connection() as connection:
-                result = await connection.execute(
-                    f"DELETE FROM {table} WHERE ctid = ANY"
-                    f" (ARRAY(SELECT ctid FROM {table} WHERE {condition} LIMIT {_STEP}))"
-                )
-            removed = int(result.removeprefix("DELETE "))
+                removed = await remove(connection)
     orphans = await media_store.sweep(older_than=files.ORPHAN_AGE, keep=lambda keys: _with_rows(db, keys))
     if orphans:
         log.info("housekeeping.orphans_removed", count=orphans)

@@ -1,14 +1,15 @@
 """A message as the API shows it: its status, why it waits, and what has happened to it. Derived when it is read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from chatwren.domain.clock import to_wire
-from chatwren.domain.health import Reason, account_reason
+from chatwren.domain.health import Reason
 from chatwren.domain.ids import message_public_id
 from chatwren.domain.messages import Shown, Status
-from chatwren.store.accounts import Account
+from chatwren.service.queue_times import QueueTimes, When
 from chatwren.store.messages import MessageRow
 
 _CONFIRMING_AFTER = timedelta(seconds=5)
@@ -23,14 +24,16 @@ class QueuedMessage:
     message: str
     original: str
     status: Shown
+    lane: str
     accepted_at: datetime
     scheduled_for: datetime
+    expires_at: datetime | None
     sent_at: datetime | None
     receipt: Literal["delivered", "read"] | None
     delivered_at: datetime | None
     read_at: datetime | None
     reason: Reason | None
-    next_attempt_at: datetime | None
+    next_attempt: When | None
     attempts: int
     media: dict[str, Any] | None
     changes: list[dict[str, Any]] | None
@@ -45,23 +48,25 @@ class TimelineStep:
     detail: str | None = None
 
 
-def shown(row: MessageRow, account: Account | None) -> QueuedMessage:
-    """The message as the API shows it; `account` is the one that sends it."""
-    reason, next_attempt_at = _waits(row, account)
+def shown(row: MessageRow, times: QueueTimes) -> QueuedMessage:
+    """The message as the API shows it; `times` are those of the account that sends it."""
+    reason, next_attempt = _waits(row, times)
     return QueuedMessage(
         id=message_public_id("sched" if row.prefix == "sched" else "msg", row.id),
         to=f"+{row.recipient}" if row.recipient_kind == "phone" else row.recipient,
         message=row.text,
         original=row.original,
         status=_status(row),
+        lane=row.lane,
         accepted_at=row.accepted_at,
         scheduled_for=row.due,
+        expires_at=row.expires_at,
         sent_at=row.sent_at,
         receipt="read" if row.read_at else "delivered" if row.delivered_at else None,
         delivered_at=row.delivered_at,
         read_at=row.read_at,
         reason=reason,
-        next_attempt_at=next_attempt_at,
+        next_attempt=next_attempt,
         attempts=row.attempts,
         media=(
             {
@@ -84,43 +89,83 @@ def _status(row: MessageRow) -> Shown:
     return Shown(row.status)
 
 
-def _waits(row: MessageRow, account: Account | None) -> tuple[Reason | None, datetime | None]:
-    """Why the message has not gone out or ended, and when it is tried next where that is known exactly."""
-    if row.status == Status.FAILED:
-        return Reason(row.error_code or "failed", row.error_message or "It failed."), None
-    if row.status == Status.SENDING:
-        late = row.claimed_at is not None and row.now - row.claimed_at > _CONFIRMING_AFTER
-        if row.attempts > 1 or late:
-            return Reason(
-                "confirming", "WhatsApp has not confirmed it yet; it goes again under the same id if needed."
-            ), None
-        return None, None
-    if row.status != Status.WAITING:
-        return None, None
+def _waits(row: MessageRow, times: QueueTimes) -> tuple[Reason | None, When | None]:
+    """Why the message has not gone out or ended, and when it is tried next where that can be told."""
+    match Status(row.status):
+        case Status.FAILED | Status.EXPIRED:
+            return Reason(row.error_code or row.status, row.error_message or "It failed."), None
+        case Status.SENDING:
+            return _confirming(row), None
+        case Status.WAITING:
+            return _waiting(row, times)
+        case Status.SENT | Status.CANCELLED:
+            return None, None
+
+
+def _confirming(row: MessageRow) -> Reason | None:
+    late = row.claimed_at is not None and row.now - row.claimed_at > _CONFIRMING_AFTER
+    if row.attempts > 1 or row.unconfirmed or late:
+        return Reason("confirming", "WhatsApp has not confirmed it yet; it goes again under the same id if needed.")
+    return None
+
+
+def _waiting(row: MessageRow, times: QueueTimes) -> tuple[Reason, When | None]:
     if row.due > row.now:
-        return Reason("scheduled", f"It is due at {to_wire(row.due)}."), row.due
-    blocked = account_reason(account, row.now) if account else None
-    if blocked is not None:
-        return blocked, account.restricted_until if account and blocked.code == "restricted" else None
+        return Reason("scheduled", f"It is due at {to_wire(row.due)}."), When(row.due, estimated=False)
+    if times.blocked is not None:
+        until = times.blocked.until
+        return times.blocked, When(until, estimated=True) if until else None
     if row.recipient_retry_at is not None and row.recipient_retry_at > row.now:
-        return Reason(
-            "recipient_unreachable", "The recipient could not be reached just now; it is tried again."
-        ), row.recipient_retry_at
-    if not row.head or account is None:
-        return Reason("pacing", "It waits for earlier messages of this account."), None
-    return Reason("pacing", "It goes out as soon as the pause between messages is over."), max(account.next_at, row.now)
+        code = row.recipient_retry_code or "recipient_unreachable"
+        return Reason(code, _RECIPIENT[code], until=row.recipient_retry_at), When(
+            row.recipient_retry_at, estimated=False
+        )
+    when = times.of(row)
+    if row.lane == "cold" and times.cold_blocked is not None:
+        return times.cold_blocked, when
+    if when is None:
+        return Reason("pacing", "Very many earlier messages of this account go before it."), None
+    if when.estimated:
+        return Reason("pacing", "It waits for earlier messages of this account."), when
+    return Reason("pacing", "It goes out as soon as the pause between messages is over."), when
 
 
-def timeline(row: MessageRow) -> list[TimelineStep]:
-    """What has happened to the message, oldest first."""
-    steps = [TimelineStep(row.accepted_at, "accepted")]
-    if row.due > row.accepted_at:
-        steps.append(TimelineStep(row.due, "due"))
-    if row.claimed_at is not None:
-        steps.append(TimelineStep(row.claimed_at, "attempt", f"number {row.attempts}"))
+_RECIPIENT = {
+    "recipient_unreachable": "The recipient could not be reached just now; it is tried again.",
+    "cold_refused": "WhatsApp refused a message to this contact, who has not written yet; it is tried again.",
+}
+
+_DETAILS = {
+    "not_connected": "the connection to WhatsApp was down",
+    "not_open": "the connection to WhatsApp was not open yet",
+    "fenced": "the account was given to another worker",
+    "recipient_unreachable": "WhatsApp did not say how to reach the recipient",
+    "no_answer": "WhatsApp did not confirm it in time",
+    "worker_ended": "the worker that sent it ended before it knew",
+}
+
+
+def timeline(row: MessageRow, steps: Sequence[tuple[datetime, str, str | None]]) -> list[TimelineStep]:
+    """What has happened to the message, oldest first. `steps`: what its row does not say."""
+    found = [TimelineStep(row.accepted_at, "accepted")]
+    if row.due > row.accepted_at and row.due <= row.now:
+        found.append(TimelineStep(row.due, "due"))
+    found += [TimelineStep(at, step, _detail(step, detail)) for at, step, detail in steps]
+    if row.claimed_at is not None and all(one.at != row.claimed_at for one in found):
+        found.append(TimelineStep(row.claimed_at, "attempt", _detail("attempt", str(row.attempts))))
     for at, step in ((row.sent_at, "sent"), (row.delivered_at, "delivered"), (row.read_at, "read")):
         if at is not None:
-            steps.append(TimelineStep(at, step))
+            found.append(TimelineStep(at, step))
     if row.ended_at is not None:
-        steps.append(TimelineStep(row.ended_at, row.status, row.error_message))
-    return sorted(steps, key=lambda one: one.at)
+        found.append(TimelineStep(row.ended_at, row.status, row.error_message))
+    return sorted(found, key=lambda one: one.at)
+
+
+def _detail(step: str, detail: str | None) -> str | None:
+    if detail is None:
+        return None
+    if step == "attempt":
+        return f"number {detail}"
+    if detail.startswith("refused_"):
+        return f"WhatsApp refused it (its code {detail.removeprefix('refused_')})"
+    return _DETAILS.get(detail, detail)

@@ -8,23 +8,27 @@ from typing import Any, Literal
 from uuid import UUID
 
 from chatwren.domain.clock import now
-from chatwren.domain.errors import Conflict, NotFound, Unavailable
+from chatwren.domain.errors import Conflict, Invalid, NotFound, Unavailable
 from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7, whatsapp_message_id
-from chatwren.domain.messages import OUTCOME_UNKNOWN, Shown, Status
+from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
+from chatwren.domain.pacing import Pacing
 from chatwren.domain.recipients import Recipient
 from chatwren.domain.text import check_wire_length
 from chatwren.service.media_files import PreparedFile
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, timeline
+from chatwren.service.queue_times import queue_times
 from chatwren.service.users import User
 from chatwren.service.whatsapp import never_linked
-from chatwren.store import accounts, files, messages
+from chatwren.store import accounts, files, idempotency, listing, messages
 from chatwren.store.accounts import Account
 from chatwren.store.database import CHANGED, WORK, Connection, Database
+from chatwren.store.listing import Filter
 from chatwren.store.media import MediaStore
-from chatwren.store.messages import Filter, MessageRow
+from chatwren.store.messages import MessageRow
 from chatwren.variation import Modifications, Variation, explain, vary
 
+_CANCELLED_AT_ONCE = 1000
 _PREVIEW_TRIES = 5
 """Seeds tried for each wording that is wanted: two seeds may give the same."""
 
@@ -35,6 +39,8 @@ class NewMessage:
 
     Attributes:
         due: when; None is now.
+        lane: urgent, normal or bulk; whether it is cold is found when it is stored.
+        expires_at: until when it is worth sending, counting only time in which the account cannot send.
         seed: picks a previewed wording.
         fields: what fills `{{placeholders}}`.
     """
@@ -47,6 +53,8 @@ class NewMessage:
     seed: str | None = None
     fields: Mapping[str, str] | None = None
     media: PreparedFile | None = None
+    lane: str = "normal"
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ async def accept(
     Raises:
         Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
             (`idempotency_mismatch`).
-        Invalid: a placeholder has no value, or the text to go out is too long.
+        Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
     """
     if idempotency_key is not None:
         async with db.connection() as connection:
@@ -99,6 +107,8 @@ async def accept(
         if earlier is not None:
             return earlier
     message_id, accepted_at = uuid7(), now()
+    if new.expires_at is not None and new.expires_at <= (new.due or accepted_at):
+        raise expires_too_early()
     variation = await _vary(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
     async with db.connection() as connection:
         account = await accounts.first_of_user(connection, user.id)
@@ -124,8 +134,10 @@ async def accept(
         modifications=_modifications(new, variation),
         changes=accepted.changes,
         media_id=file.id if file else None,
+        lane=new.lane,
         accepted_at=accepted_at,
         due=accepted.scheduled_for,
+        expires_at=new.expires_at,
         wa_id=whatsapp_message_id(),
     )
     try:
@@ -134,7 +146,7 @@ async def accept(
                 await _take_key(connection, user.id, idempotency_key, request_hash or b"", accepted)
             if file is not None:
                 await files.insert(connection, file)
-            await messages.insert(connection, row)
+            await messages.insert(connection, [row])
     except _KeyTakenError:
         async with db.connection() as connection:
             earlier = await _earlier(connection, user.id, idempotency_key or "", request_hash)
@@ -147,52 +159,43 @@ async def accept(
 
 
 async def page(
-    db: Database,
-    user_id: UUID,
-    *,
-    page: int,
-    limit: int,
-    status: Shown | None = None,
-    to: str | None = None,
-    q: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    cursor: UUID | None = None,
+    db: Database, where: Filter, *, pacing: Pacing, page: int, limit: int, cursor: UUID | None = None
 ) -> Page:
-    """A page of the user's messages, newest first.
+    """A page of a user's messages, newest first.
 
     Args:
         db: where from.
-        user_id: whose.
+        where: whose, and which.
+        pacing: of accounts, to tell when messages go out.
         page: from 1.
         limit: messages a page.
-        status: only these.
-        to: only to this recipient: digits or a JID.
-        q: only those whose text contains this, without case.
-        since: only those due from here on.
-        until: only those due before.
         cursor: only those accepted before this message; then `page` counts from there.
     """
-    where = Filter(user_id, status=status, recipient=to, text=q, since=since, until=until)
     async with db.connection() as connection:
-        total, at_least = await messages.count(connection, where)
-        rows = await messages.page(connection, where, limit=limit, offset=(page - 1) * limit, before=cursor)
-        owners = {row.account_id for row in rows}
-        account = await accounts.first_of_user(connection, user_id) if owners else None
-    return Page([shown(row, account) for row in rows], total, at_least)
+        count = await listing.count(connection, where)
+        rows = await listing.page(
+            connection, where, limit=limit, offset=(page - 1) * limit, before=cursor, rare=count.rare
+        )
+        account = await accounts.first_of_user(connection, where.user_id) if rows else None
+        times = await queue_times(connection, account, rows, pacing)
+    return Page([shown(row, times) for row in rows], count.total, count.at_least)
 
 
-async def get(db: Database, user_id: UUID, message_id: UUID) -> tuple[QueuedMessage, list[TimelineStep]]:
+async def get(
+    db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing
+) -> tuple[QueuedMessage, list[TimelineStep]]:
     """One message, and what has happened to it so far.
 
     Raises:
         NotFound: the user has no such message.
     """
-    row, account = await _row(db, user_id, message_id)
-    return shown(row, account), timeline(row)
+    async with db.connection() as connection:
+        row = await _row(connection, user_id, message_id)
+        steps = await messages.steps(connection, message_id)
+        return await _shown(connection, row, pacing), timeline(row, steps)
 
 
-async def cancel(db: Database, user_id: UUID, message_id: UUID) -> QueuedMessage:
+async def cancel(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing) -> QueuedMessage:
     """Cancel a message that waits. Cancelling twice is fine.
 
     Raises:
@@ -201,46 +204,93 @@ async def cancel(db: Database, user_id: UUID, message_id: UUID) -> QueuedMessage
     """
     async with db.connection() as connection:
         done = await messages.cancel(connection, user_id, message_id)
-    row, account = await _row(db, user_id, message_id)
-    if not done and row.status != Status.CANCELLED:
-        raise _not_waiting(row)
+        row = await _row(connection, user_id, message_id)
+        if not done and row.status != Status.CANCELLED:
+            raise _not_waiting(row)
+        view = await _shown(connection, row, pacing)
     if done:
         db.hint(CHANGED, {user_id})
-    return shown(row, account)
+    return view
+
+
+async def cancel_all(db: Database, where: Filter) -> int:
+    """Cancel every message of the filter that waits. Returns how many. What may be out is passed over."""
+    cancelled, after = 0, None
+    while True:
+        async with db.connection() as connection:
+            ids = await listing.next_ids(connection, where, limit=_CANCELLED_AT_ONCE, after=after)
+            if not ids:
+                break
+            cancelled += await messages.cancel_all(connection, ids)
+        after = ids[-1]
+    if cancelled:
+        db.hint(CHANGED, {where.user_id})
+    return cancelled
 
 
 async def change(
-    db: Database, user_id: UUID, message_id: UUID, *, due: datetime | None, text: str | None
+    db: Database,
+    user_id: UUID,
+    message_id: UUID,
+    *,
+    pacing: Pacing,
+    due: datetime | None = None,
+    expires_at: datetime | None = None,
+    text: str | None = None,
 ) -> QueuedMessage:
-    """Change when a waiting message goes out, its words, or both. New words vary as the old ones did.
+    """Change when a waiting message goes out or expires, and its words. New words vary as the old ones did.
 
     Raises:
         NotFound: the user has no such message.
         Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
-        Invalid: a placeholder has no value, or the text to go out is too long.
+        Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
     """
-    row, _ = await _row(db, user_id, message_id)
+    async with db.connection() as connection:
+        row = await _row(connection, user_id, message_id)
     variation = None
     if text is not None:
         asked = dict(row.modifications or {})
         seed, fields = asked.pop("seed", message_id.hex), asked.pop("fields", None)
         variation = await _vary(text, Modifications(**asked) if row.modifications else None, seed=seed, fields=fields)
     async with db.connection() as connection:
-        done = await messages.change(
-            connection,
-            user_id,
-            message_id,
-            due=due,
-            text=variation.text if variation else None,
-            original=text,
-            changes=_changes(variation) if variation and row.modifications else None,
-        )
-    row, account = await _row(db, user_id, message_id)
-    if not done:
-        raise _not_waiting(row)
+        try:
+            done = await messages.change(
+                connection,
+                user_id,
+                message_id,
+                due=due,
+                expires_at=expires_at,
+                text=variation.text if variation else None,
+                original=text,
+                changes=_changes(variation) if variation and row.modifications else None,
+            )
+        except messages.EXPIRES_TOO_EARLY:
+            raise expires_too_early() from None
+        row = await _row(connection, user_id, message_id)
+        if not done:
+            raise _not_waiting(row)
+        view = await _shown(connection, row, pacing)
     db.hint(WORK, {row.account_id})
     db.hint(CHANGED, {user_id})
-    return shown(row, account)
+    return view
+
+
+async def retry(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing) -> QueuedMessage:
+    """Let a failed message go out again, under the same WhatsApp id, so that a recipient who has it sees it once.
+
+    Raises:
+        NotFound: the user has no such message.
+        Conflict: it has not failed (`not_failed`).
+    """
+    async with db.connection() as connection:
+        done = await messages.retry(connection, user_id, message_id)
+        row = await _row(connection, user_id, message_id)
+        if not done:
+            raise Conflict(f"The message is {row.status}; only one that failed can be retried.", code="not_failed")
+        view = await _shown(connection, row, pacing)
+    db.hint(WORK, {row.account_id})
+    db.hint(CHANGED, {user_id})
+    return view
 
 
 async def preview(
@@ -266,12 +316,12 @@ class _KeyTakenError(Exception):
 
 async def _take_key(connection: Connection, user_id: UUID, key: str, request_hash: bytes, accepted: Accepted) -> None:
     answer = {**asdict(accepted), "scheduled_for": accepted.scheduled_for.isoformat()}
-    if not await messages.remember_answer(connection, user_id, key, request_hash, answer):
+    if not await idempotency.remember_answer(connection, user_id, key, request_hash, answer):
         raise _KeyTakenError
 
 
 async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes | None) -> Accepted | None:
-    found = await messages.answered(connection, user_id, key)
+    found = await idempotency.answered(connection, user_id, key)
     if found is None:
         return None
     stored_hash, answer = found
@@ -341,18 +391,26 @@ def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[
     return tuple(warnings)
 
 
-async def _row(db: Database, user_id: UUID, message_id: UUID) -> tuple[MessageRow, Account | None]:
-    async with db.connection() as connection:
-        row = await messages.get(connection, user_id, message_id)
-        account = await accounts.first_of_user(connection, user_id) if row else None
+async def _row(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow:
+    row = await messages.get(connection, user_id, message_id)
     if row is None:
         raise NotFound("There is no such message.")
-    return row, account
+    return row
+
+
+async def _shown(connection: Connection, row: MessageRow, pacing: Pacing) -> QueuedMessage:
+    account = await accounts.first_of_user(connection, row.user_id)
+    return shown(row, await queue_times(connection, account, [row], pacing))
 
 
 def _not_waiting(row: MessageRow) -> Conflict:
-    if row.status == Status.SENDING:
+    if row.status == Status.SENDING or (row.status == Status.WAITING and row.unconfirmed):
         return Conflict(
             "The message may be out already, so it can no longer be changed or cancelled.", code=OUTCOME_UNKNOWN
         )
     return Conflict(f"The message is {row.status}; only one that waits can be changed.", code="not_waiting")
+
+
+def expires_too_early() -> Invalid:
+    """The error of a message that would expire before it is due."""
+    return Invalid("expiresAt must be later than the time at which the message is due.", field="expiresAt")

@@ -12,10 +12,11 @@ from typing import Literal
 from uuid import UUID
 
 from chatwren.domain.errors import Conflict, NotFound, Unavailable
-from chatwren.domain.health import Reason, account_reason
+from chatwren.domain.health import Reason, account_reason, new_contacts_reason
+from chatwren.domain.pacing import Pacing
 from chatwren.domain.recipients import country_of
 from chatwren.service.users import User
-from chatwren.store import accounts, pairings
+from chatwren.store import accounts, cold, pairings
 from chatwren.store.accounts import Account
 from chatwren.store.database import CHANGED, WORK, Connection, Database
 from chatwren.store.pairings import Code, Pairing
@@ -56,6 +57,21 @@ class PhoneCode:
 
 
 @dataclass(frozen=True, slots=True)
+class NewContacts:
+    """How many new contacts an account may write to.
+
+    Attributes:
+        cap: within 24 hours; None: as many as it likes.
+        used: to how many it has written in the last 24 hours.
+        reason: why it writes to no more of them now; None: it may.
+    """
+
+    cap: int | None
+    used: int
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """An account as `GET /api/whatsapp/status` tells it."""
 
@@ -67,6 +83,7 @@ class AccountState:
     reason: Reason | None = None
     since: datetime | None = None
     until: datetime | None = None
+    new_contacts: NewContacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +153,12 @@ async def qr_picture(db: Database, token: str) -> Picture:
     return Picture("codes", pairing.codes)
 
 
-async def status(db: Database, user_id: UUID) -> AccountState:
+async def status(db: Database, user_id: UUID, *, pacing: Pacing) -> AccountState:
     """How the user's account is."""
     async with db.connection() as connection:
         account = await accounts.first_of_user(connection, user_id)
         pairing = await pairings.latest_of_account(connection, account.id) if account else None
+        new_contacts = await cold.state(connection, account.id, pacing.cold) if account else None
     if account is None:
         return AccountState(
             "disconnected", None, None, connected=False, health=None, reason=None, since=None, until=None
@@ -158,8 +176,13 @@ async def status(db: Database, user_id: UUID) -> AccountState:
             connected=account.connected,
             health=health,
             reason=reason,
-            since=account.connected_since,
+            since=(reason and reason.since) or account.connected_since,
             until=account.restricted_until if health == "restricted" else None,
+            new_contacts=NewContacts(
+                new_contacts.cap, new_contacts.used, new_contacts_reason(account, new_contacts, account.now)
+            )
+            if new_contacts
+            else None,
         )
     shown, reason, since = _unlinked(account, pairing)
     return AccountState(shown, phone, account.name, reason=reason, since=since)
@@ -228,8 +251,20 @@ async def logout(db: Database, user_id: UUID) -> None:
     db.hint(WORK, {account.id})
 
 
+async def hold(db: Database, user_id: UUID) -> None:
+    """Let nothing go out until `release`; what is being sent ends.
+
+    Raises:
+        Conflict: nothing was ever linked.
+    """
+    async with db.transaction() as connection:
+        account = await _linked_once(connection, user_id)
+        await accounts.hold(connection, account.id)
+    db.hint(CHANGED, {user_id})
+
+
 async def release(db: Database, user_id: UUID) -> None:
-    """Let messages that are held, because another number was linked, go out.
+    """Let messages that are held go out.
 
     Raises:
         Conflict: nothing was ever linked.

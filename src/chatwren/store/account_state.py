@@ -77,6 +77,7 @@ async def restricted(
           connected_since = CASE WHEN a.connected THEN now() ELSE a.connected_since END,
           offline_reason = 'restricted',
           restriction_code = $3,
+          restricted_since = now(),
           restricted_until = coalesce($4, now() + $5::interval)
         WHERE a.id = $2 AND {_OWNED} RETURNING a.user_id
         """,

@@ -22,9 +22,16 @@ class Account:
     name: str | None
     connected: bool
     connected_since: datetime
+    offline_reason: str | None
     restriction_code: int | None
+    restricted_since: datetime | None
     restricted_until: datetime | None
     held_reason: str | None
+    held_since: datetime | None
+    cold_code: int | None  # WhatsApp's number when it last refused a new contact
+    cold_since: datetime | None
+    cold_until: datetime | None
+    in_flight: UUID | None
     next_at: datetime
     groups: list[dict[str, Any]] | None
     groups_at: datetime | None
@@ -33,7 +40,8 @@ class Account:
 
 _COLUMNS = (
     "id, user_id, status::text, status_since, status_reason, phone, name, connected, connected_since, "
-    "restriction_code, restricted_until, held_reason, next_at, groups, groups_at, now()"
+    "offline_reason, restriction_code, restricted_since, restricted_until, held_reason, held_since, cold_code, "
+    "cold_since, cold_until, in_flight, next_at, groups, groups_at, now()"
 )
 
 
@@ -72,6 +80,13 @@ async def want_logout(connection: Connection, account_id: UUID) -> None:
     )
 
 
+async def hold(connection: Connection, account_id: UUID) -> None:
+    """Let nothing go out until `release`. What holds it already goes on to."""
+    await connection.execute(
+        "UPDATE account SET held_reason = 'user', held_since = now() WHERE id = $1 AND held_reason IS NULL", account_id
+    )
+
+
 async def release(connection: Connection, account_id: UUID) -> None:
     """Let what is held go out."""
-    await connection.execute("UPDATE account SET held_reason = NULL WHERE id = $1", account_id)
+    await connection.execute("UPDATE account SET held_reason = NULL, held_since = NULL WHERE id = $1", account_id)

@@ -1,5 +1,6 @@
-"""What WhatsApp says of recipients, as seen from an account, and where its media files lie."""
+"""Contacts as seen from an account: who has been written to, where WhatsApp says they are, where media files lie."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from chatwren.store.database import Connection
@@ -36,3 +37,43 @@ async def remember_upload(connection: Connection, media: UUID, account: UUID, ha
         account,
         handle,
     )
+
+
+def reach(pairs: str) -> str:
+    """SQL that notes contacts as reached which were not, and returns those: account_id, address.
+
+    Args:
+        pairs: a SELECT of (account_id, address, at), each contact once.
+    """
+    return f"""
+          INSERT INTO contact (account_id, address, reached_at, cold_at)
+          SELECT account_id, address, at, at FROM ({pairs}) AS p (account_id, address, at)
+          WHERE NOT EXISTS (
+            SELECT FROM contact c
+            WHERE c.account_id = p.account_id AND c.address = p.address AND c.reached_at IS NOT NULL
+          )
+          ORDER BY account_id, address
+          ON CONFLICT (account_id, address) DO UPDATE SET
+            reached_at = excluded.reached_at,
+            cold_at = CASE WHEN contact.wrote_at IS NULL THEN excluded.cold_at END
+            WHERE contact.reached_at IS NULL
+          RETURNING account_id, address
+    """
+
+
+async def promote(connection: Connection, known: Sequence[tuple[UUID, str]]) -> None:
+    """These contacts are no strangers any more: what waits for them in the cold lane goes on in the normal one.
+
+    To be called after the statement that made them known, in its transaction: it sees what was accepted meanwhile.
+    """
+    if known:
+        await connection.execute(
+            """
+            UPDATE message m SET lane = 'normal'
+            FROM unnest($1::uuid[], $2::text[]) AS k (account_id, address)
+            WHERE m.recipient = k.address AND m.account_id = k.account_id
+              AND m.lane = 'cold' AND m.status <= 'sending' AND m.status = 'waiting'
+            """,
+            [account for account, _ in known],
+            [address for _, address in known],
+        )

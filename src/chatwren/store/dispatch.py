@@ -11,6 +11,8 @@ from uuid import UUID
 import asyncpg
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.domain.pacing import ColdCap, Pacing
+from chatwren.store import cold, contacts
 from chatwren.store.database import Connection
 
 
@@ -37,6 +39,7 @@ class Claimed:
         attempts: this one included.
         unconfirmed: earlier ones whose outcome is unknown. Not 0: it may be out.
         jid: where WhatsApp says that messages to the recipient go; None where it was not asked lately.
+        first: the contact has never been written to.
     """
 
     id: UUID
@@ -50,15 +53,8 @@ class Claimed:
     attempts: int
     unconfirmed: int
     jid: str | None
+    first: bool
     file: ClaimedFile | None
-
-
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """The pause between two messages of one account: `gap`, and a random time up to `jitter`."""
-
-    gap: timedelta
-    jitter: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +69,9 @@ class Outcome:
         account_pause: nothing leaves the account for so long; None: the usual pacing.
         recipient_pause: nothing leaves for this recipient for so long.
         restriction: WhatsApp's code of why the account as a whole may send nothing for `account_pause`.
+        cold_refusal: WhatsApp's code of why no new contact may be written to for `recipient_pause`.
+        cause: code of what kept it from being sent, for the timeline.
+        first: the contact had never been written to.
     """
 
     message: UUID
@@ -86,6 +85,9 @@ class Outcome:
     account_pause: timedelta | None = None
     recipient_pause: timedelta | None = None
     restriction: int | None = None
+    cold_refusal: int | None = None
+    cause: str | None = None
+    first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +119,10 @@ _HEAD = """
      )
    ORDER BY m.due, m.id LIMIT 1)
 """
-_LANES = ("urgent", "normal", "cold", "bulk")
 
 _CLAIM = f"""
 WITH ready AS MATERIALIZED (
-  SELECT a.id, a.in_flight, l.epoch
+  SELECT a.id, a.in_flight, a.cold_until, a.number_since, l.epoch
   FROM account a JOIN lease l ON l.account_id = a.id
   WHERE a.id = ANY($2::uuid[]) AND l.worker_id = $1
     AND a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
@@ -132,7 +133,11 @@ WITH ready AS MATERIALIZED (
 ), head AS MATERIALIZED (
   SELECT r.id AS account_id, r.epoch, coalesce(
     (SELECT m.id FROM message m WHERE m.id = r.in_flight AND m.status = 'sending'),
-    {", ".join(_HEAD.format(lane=lane) for lane in _LANES)}
+    {_HEAD.format(lane="urgent")},
+    {_HEAD.format(lane="normal")},
+    CASE WHEN (r.cold_until IS NULL OR r.cold_until <= now()) AND {cold.has_room("r", "$6", "$7", "$8")}
+      THEN {_HEAD.format(lane="cold")} END,
+    {_HEAD.format(lane="bulk")}
   ) AS message_id
   FROM ready r
 ), claimed AS (
@@ -146,10 +151,11 @@ WITH ready AS MATERIALIZED (
   FROM claimed c WHERE a.id = c.account_id
 )
 SELECT c.id, c.account_id, c.user_id, c.epoch, c.wa_id, c.recipient_kind, c.recipient, c.text, c.attempts,
-       c.unconfirmed, k.jid, f.id AS file_id, f.kind, f.mimetype, f.file_name, f.width, f.height, f.seconds,
-       f.thumbnail, u.handle
+       c.unconfirmed, CASE WHEN k.checked_at > now() - $4::interval THEN k.jid END,
+       c.recipient_kind <> 'group' AND k.reached_at IS NULL,
+       f.id AS file_id, f.kind, f.mimetype, f.file_name, f.width, f.height, f.seconds, f.thumbnail, u.handle
 FROM claimed c
-LEFT JOIN contact k ON k.account_id = c.account_id AND k.address = c.recipient AND k.checked_at > now() - $4::interval
+LEFT JOIN contact k ON k.account_id = c.account_id AND k.address = c.recipient
 LEFT JOIN media f ON f.id = c.media_id
 LEFT JOIN media_upload u ON u.media_id = c.media_id AND u.account_id = c.account_id
   AND u.uploaded_at > now() - $5::interval
@@ -164,10 +170,12 @@ async def claim(
     guard: timedelta,
     contact_age: timedelta,
     upload_age: timedelta,
+    cap: ColdCap,
 ) -> list[Claimed]:
     """Take the next message of each of these accounts that may send one now: at most one for each account.
 
-    What was in flight goes again first; then the lanes in their order, in each by (due, id).
+    What was in flight goes again first; then the lanes in their order, in each by (due, id). The cold lane is passed
+    over while WhatsApp refuses new contacts, and while the cap is reached.
 
     Args:
         connection: one statement is run.
@@ -176,15 +184,22 @@ async def claim(
         guard: until then nothing else leaves the account, should no outcome ever be recorded.
         contact_age: how long WhatsApp's word of where a recipient's messages go is good.
         upload_age: how long an uploaded file is.
+        cap: of new contacts.
     """
-    rows = await connection.fetch(_CLAIM, worker, list(accounts), guard, contact_age, upload_age)
+    rows = await connection.fetch(
+        _CLAIM, worker, list(accounts), guard, contact_age, upload_age, cap.first, cap.growth, cap.most
+    )
     return [_claimed(row) for row in rows]
 
 
 def _claimed(row: asyncpg.Record) -> Claimed:
     values = tuple(row)
-    file = None if values[11] is None else ClaimedFile(*values[11:])
-    return Claimed(*(*values[:11], file))
+    file = None if values[12] is None else ClaimedFile(*values[12:])
+    return Claimed(*(*values[:12], file))
+
+
+_STEPS_KEPT = 100
+"""Attempts of one message that its timeline shows."""
 
 
 async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome], *, pacing: Pacing) -> Recorded:
@@ -192,14 +207,25 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
 
     Takes at most one outcome for each account.
     """
-    rows = await connection.fetch(
+    if not any(one.first for one in outcomes):
+        return _recorded(await _record(connection, worker, outcomes, pacing))
+    async with connection.transaction():
+        rows = await _record(connection, worker, outcomes, pacing)
+        await contacts.promote(connection, [(row[3], row[4]) for row in rows if row[4] is not None])
+    return _recorded(rows)
+
+
+async def _record(
+    connection: Connection, worker: UUID, outcomes: Sequence[Outcome], pacing: Pacing
+) -> Sequence[asyncpg.Record]:
+    rows: Sequence[asyncpg.Record] = await connection.fetch(
         f"""
         WITH outcome AS (
           SELECT * FROM unnest(
             $2::uuid[], $3::uuid[], $4::bigint[], $5::message_status[], $6::boolean[], $7::interval[], $8::text[],
-            $9::text[], $10::boolean[], $11::interval[], $12::interval[], $13::integer[]
+            $9::text[], $10::boolean[], $11::interval[], $12::interval[], $13::integer[], $14::integer[], $15::text[]
           ) AS o (message_id, account_id, epoch, status, fact, age, code, sentence, unconfirmed, account_pause,
-                  recipient_pause, restriction)
+                  recipient_pause, restriction, cold_refusal, cause)
         ), locked AS MATERIALIZED (
           SELECT a.id FROM account a WHERE a.id IN (SELECT account_id FROM outcome)
           ORDER BY a.id FOR NO KEY UPDATE
@@ -214,26 +240,50 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
           FROM outcome o JOIN locked k ON k.id = o.account_id
           WHERE m.id = o.message_id
             AND (m.status = 'sending'
-                 OR (o.status = 'sent' AND m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}'))
+                 OR (o.status = 'sent' AND m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
+                 OR (o.status = 'sent' AND m.status = 'waiting' AND m.unconfirmed > 0))
             AND (o.fact OR EXISTS (
               SELECT FROM lease l WHERE l.account_id = o.account_id AND l.worker_id = $1 AND l.epoch = o.epoch
             ))
-          RETURNING m.id, m.account_id, m.user_id, m.recipient, m.status, m.claimed_at,
-                    o.account_pause, o.recipient_pause, o.restriction
+          RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.status, m.claimed_at, m.attempts,
+                    o.age, o.account_pause, o.recipient_pause, o.restriction, o.cold_refusal, o.cause
+        ), noted AS (
+          INSERT INTO message_step (message_id, at, step, detail)
+          SELECT s.id, v.at, v.step, v.detail FROM settled s CROSS JOIN LATERAL (VALUES
+            (s.claimed_at, 'attempt', s.attempts::text),
+            (now() - s.age, CASE s.status WHEN 'sending' THEN 'unconfirmed' ELSE 'not_sent' END, s.cause)
+          ) AS v (at, step, detail)
+          WHERE s.status <= 'sending' AND s.attempts <= {_STEPS_KEPT}
         ), backing_off AS (
-          INSERT INTO contact (account_id, address, retry_at)
-          SELECT account_id, recipient, now() + recipient_pause FROM settled WHERE recipient_pause IS NOT NULL
-          ON CONFLICT (account_id, address) DO UPDATE SET retry_at = excluded.retry_at
+          INSERT INTO contact (account_id, address, retry_at, retry_code)
+          SELECT account_id, recipient, now() + recipient_pause,
+                 CASE WHEN cold_refusal IS NULL THEN 'recipient_unreachable' ELSE 'cold_refused' END
+          FROM settled WHERE recipient_pause IS NOT NULL ORDER BY account_id, recipient
+          ON CONFLICT (account_id, address) DO UPDATE SET
+            retry_at = excluded.retry_at, retry_code = excluded.retry_code
+        ), reached AS (
+          {
+            contacts.reach(
+                "SELECT account_id, recipient, now() - age FROM settled"
+                " WHERE status = 'sent' AND recipient_kind <> 'group'"
+            )
+        }
         ), paused AS (
           UPDATE account a SET
             in_flight = CASE WHEN s.status = 'sending' THEN a.in_flight END,
-            next_at = coalesce(now() + s.account_pause, {_PACED.format(claimed_at="s.claimed_at", gap=14, jitter=15)}),
+            next_at = coalesce(now() + s.account_pause, {_PACED.format(claimed_at="s.claimed_at", gap=16, jitter=17)}),
             restriction_code = coalesce(s.restriction, a.restriction_code),
-            restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END
+            restricted_since = CASE WHEN s.restriction IS NULL THEN a.restricted_since ELSE now() END,
+            restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END,
+            cold_code = coalesce(s.cold_refusal, a.cold_code),
+            cold_since = CASE WHEN s.cold_refusal IS NULL THEN a.cold_since ELSE now() END,
+            cold_until = CASE WHEN s.cold_refusal IS NULL THEN a.cold_until ELSE now() + s.recipient_pause END
           FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
           RETURNING a.id, a.next_at - now() AS pause
         )
-        SELECT s.user_id, p.id, p.pause FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+        SELECT s.user_id, p.id, p.pause, s.account_id, r.address
+        FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+        LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
         """,
         worker,
         [one.message for one in outcomes],
@@ -248,10 +298,12 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
         [one.account_pause for one in outcomes],
         [one.recipient_pause for one in outcomes],
         [one.restriction for one in outcomes],
+        [one.cold_refusal for one in outcomes],
+        [one.cause for one in outcomes],
         pacing.gap,
         pacing.jitter,
     )
-    return _recorded(rows)
+    return rows
 
 
 async def apply_receipts(connection: Connection, receipts: Sequence[Receipt], *, pacing: Pacing) -> Recorded:
@@ -297,29 +349,34 @@ async def apply_receipts(connection: Connection, receipts: Sequence[Receipt], *,
           FROM fact f
           WHERE m.account_id = f.account_id AND m.wa_id = f.wa_id
             AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
+                 OR (m.status = 'waiting' AND m.unconfirmed > 0)
                  OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
           RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.claimed_at, m.delivered_at
         ), reached AS (
-          INSERT INTO contact (account_id, address, reached_at)
-          SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'
-          GROUP BY account_id, recipient
-          ON CONFLICT (account_id, address) DO UPDATE SET reached_at = excluded.reached_at
-            WHERE contact.reached_at IS NULL
+          {
+            contacts.reach(
+                "SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'"
+                " GROUP BY account_id, recipient"
+            )
+        }
         ), paused AS (
           UPDATE account a SET in_flight = NULL, next_at = {_PACED.format(claimed_at="s.claimed_at", gap=5, jitter=6)}
           FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
           RETURNING a.id, a.next_at - now() AS pause
         )
-        SELECT s.user_id, p.id, p.pause FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+        SELECT s.user_id, p.id, p.pause, s.account_id, r.address
+        FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+        LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
         """,
         *facts,
         pacing.gap,
         pacing.jitter,
     )
+    await contacts.promote(connection, [(row[3], row[4]) for row in rows if row[4] is not None])
     return _recorded(rows)
 
 
-def _recorded(rows: Sequence[tuple[UUID, UUID | None, timedelta]]) -> Recorded:
+def _recorded(rows: Sequence[asyncpg.Record]) -> Recorded:
     return Recorded(
         users=frozenset(row[0] for row in rows), pauses={row[1]: row[2] for row in rows if row[1] is not None}
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chatwren.store import contacts
 from chatwren.store.database import Connection
 
 
@@ -30,7 +31,7 @@ class Inbound:
 async def store(connection: Connection, messages: Sequence[Inbound]) -> set[UUID]:
     """Store messages; those that are stored already, and those of accounts that are gone, are passed over.
 
-    A contact that writes is known by that. Returns the users whose messages are new.
+    A contact that writes is known by that. Returns the users whose messages are new. To be called in a transaction.
     """
     rows = await connection.fetch(
         """
@@ -56,9 +57,13 @@ async def store(connection: Connection, messages: Sequence[Inbound]) -> set[UUID
           GROUP BY account_id, address ORDER BY account_id, address
           ON CONFLICT (account_id, address) DO UPDATE SET
             name = coalesce(excluded.name, contact.name),
-            wrote_at = greatest(excluded.wrote_at, contact.wrote_at)
+            wrote_at = greatest(excluded.wrote_at, contact.wrote_at),
+            -- Who writes may be answered, whatever WhatsApp said of new contacts.
+            retry_at = CASE WHEN contact.retry_code = 'cold_refused' THEN NULL ELSE contact.retry_at END
+          RETURNING account_id, address
         )
-        SELECT DISTINCT a.user_id FROM stored s JOIN account a ON a.id = s.account_id
+        SELECT a.user_id, s.account_id, w.address FROM stored s JOIN account a ON a.id = s.account_id
+        LEFT JOIN wrote w ON w.account_id = s.account_id AND w.address = coalesce(s.chat_phone, s.chat)
         """,
         [one.account for one in messages],
         [one.chat for one in messages],
@@ -74,6 +79,7 @@ async def store(connection: Connection, messages: Sequence[Inbound]) -> set[UUID
         [one.media for one in messages],
         [one.raw for one in messages],
     )
+    await contacts.promote(connection, list({(row[1], row[2]) for row in rows if row[2] is not None}))
     return {row[0] for row in rows}
 
 

@@ -114,8 +114,15 @@ async def claim(connection: Connection, worker: UUID, *, limit: int) -> int:
         )
         await connection.execute(
             """
-            UPDATE message m SET unconfirmed = unconfirmed + 1
-            FROM account a WHERE a.id = ANY($1) AND m.id = a.in_flight AND m.status = 'sending'
+            WITH doubtful AS (
+              UPDATE message m SET unconfirmed = unconfirmed + 1
+              FROM account a WHERE a.id = ANY($1) AND m.id = a.in_flight AND m.status = 'sending'
+              RETURNING m.id, m.claimed_at, m.attempts
+            )
+            INSERT INTO message_step (message_id, at, step, detail)
+            SELECT id, v.at, v.step, v.detail FROM doubtful CROSS JOIN LATERAL (VALUES
+              (claimed_at, 'attempt', attempts::text), (now(), 'unconfirmed', 'worker_ended')
+            ) AS v (at, step, detail)
             """,
             claimed,
         )

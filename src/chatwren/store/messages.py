@@ -1,16 +1,16 @@
-"""Messages as the API sees them: accepted, listed, changed while they wait. How they go out: dispatch.py."""
+"""Messages as the API sees them: accepted, read, changed. Lists: listing.py. How they go out: dispatch.py."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chatwren.domain.messages import Shown
-from chatwren.store.database import Connection
+import asyncpg
 
-COUNTED = 10_000
-"""How far a list with further filters is counted exactly."""
+from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.store.database import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,10 @@ class NewRow:
     modifications: dict[str, Any] | None
     changes: list[dict[str, Any]] | None
     media_id: UUID | None
+    lane: str  # urgent, normal or bulk; whether it is cold is found when it is stored
     accepted_at: datetime
     due: datetime
+    expires_at: datetime | None
     wa_id: str
 
 
@@ -38,6 +40,7 @@ class MessageRow:
     """A message with what is needed to say why it waits."""
 
     id: UUID
+    user_id: UUID
     account_id: UUID
     prefix: str
     recipient_kind: str
@@ -46,10 +49,13 @@ class MessageRow:
     original: str
     modifications: dict[str, Any] | None
     changes: list[dict[str, Any]] | None
+    lane: str
     accepted_at: datetime
     due: datetime
+    expires_at: datetime | None
     status: str
     attempts: int
+    unconfirmed: int
     claimed_at: datetime | None
     sent_at: datetime | None
     ended_at: datetime | None
@@ -62,149 +68,111 @@ class MessageRow:
     media_mimetype: str | None
     media_file_name: str | None
     media_size: int | None
-    head: bool  # the next of its account, when it waits and is due
     recipient_retry_at: datetime | None  # nothing goes to its recipient before
+    recipient_retry_code: str | None
     now: datetime
 
 
-_COLUMNS = """
-  m.id, m.account_id, m.prefix, m.recipient_kind, m.recipient, m.text, m.original, m.modifications, m.changes,
-  m.accepted_at, m.due, m.status::text, m.attempts, m.claimed_at, m.sent_at, m.ended_at, m.delivered_at, m.read_at,
-  m.error_code, m.error_message, m.media_id, f.kind, f.mimetype, f.file_name, f.size,
-  m.status = 'waiting' AND m.due <= now() AND a.in_flight IS NULL AND NOT EXISTS (
-    SELECT FROM message e
-    WHERE e.account_id = m.account_id AND e.status <= 'sending' AND e.lane <= m.lane AND e.due <= now()
-      AND (e.lane, e.due, e.id) < (m.lane, m.due, m.id)
-  ),
-  c.retry_at,
-  now()
+_NEW = tuple(field.name for field in fields(NewRow))
+COLUMNS = """
+  m.id, m.user_id, m.account_id, m.prefix, m.recipient_kind, m.recipient, m.text, m.original, m.modifications,
+  m.changes, m.lane::text, m.accepted_at, m.due, m.expires_at, m.status::text, m.attempts, m.unconfirmed, m.claimed_at,
+  m.sent_at, m.ended_at, m.delivered_at, m.read_at, m.error_code, m.error_message, m.media_id, f.kind, f.mimetype,
+  f.file_name, f.size, c.retry_at, c.retry_code, now()
 """
-_FROM = """
-  FROM message m JOIN account a ON a.id = m.account_id LEFT JOIN media f ON f.id = m.media_id
+FROM = """
+  FROM message m LEFT JOIN media f ON f.id = m.media_id
   LEFT JOIN contact c ON c.account_id = m.account_id AND c.address = m.recipient
 """
 
-_SHOWN: dict[Shown, str] = {
-    Shown.SCHEDULED: "m.status = 'waiting' AND m.due > now()",
-    Shown.QUEUED: "m.status = 'waiting' AND m.due <= now()",
-    Shown.SENDING: "m.status = 'sending'",
-    Shown.SENT: "m.status = 'sent'",
-    Shown.FAILED: "m.status = 'failed'",
-    Shown.CANCELLED: "m.status = 'cancelled'",
-    Shown.EXPIRED: "m.status = 'expired'",
-}
 
+async def insert(connection: Connection, rows: Sequence[NewRow]) -> None:
+    """Store accepted messages. One to a contact that has neither written nor been written to goes into the cold lane.
 
-async def insert(connection: Connection, row: NewRow) -> None:
-    """Store an accepted message."""
+    Such a contact is locked until the commit: were it reached meanwhile, the message would stay behind in that lane.
+    """
     await connection.execute(
         """
-        INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, modifications,
-                             changes, media_id, accepted_at, due, wa_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-        """,
-        row.id,
-        row.user_id,
-        row.account_id,
-        row.prefix,
-        row.recipient_kind,
-        row.recipient,
-        row.text,
-        row.original,
-        row.modifications,
-        row.changes,
-        row.media_id,
-        row.accepted_at,
-        row.due,
-        row.wa_id,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which messages of a user are listed. None: no condition."""
-
-    user_id: UUID
-    status: Shown | None = None
-    recipient: str | None = None
-    text: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the total is exact at any size."""
-        return self.recipient is None and self.text is None and self.since is None and self.until is None
-
-    def sql(self) -> tuple[str, list[Any]]:
-        """The conditions, and their values for the parameters from $1 on."""
-        conditions: list[str] = ["m.user_id = $1"]
-        values: list[Any] = [self.user_id]
-        if self.status is not None:
-            conditions.append(_SHOWN[self.status])
-        for condition, value in (
-            ("m.recipient = ${}", self.recipient),
-            ("strpos(lower(m.text), lower(${})) > 0", self.text),
-            ("m.due >= ${}", self.since),
-            ("m.due < ${}", self.until),
-        ):
-            if value is not None:
-                values.append(value)
-                conditions.append(condition.format(len(values)))
-        return " AND ".join(conditions), values
-
-
-async def count(connection: Connection, where: Filter) -> tuple[int, bool]:
-    """How many messages the filter matches, and whether there may be more than that."""
-    conditions, values = where.sql()
-    if where.is_plain:
-        return await connection.fetchval(f"SELECT count(*) FROM message m WHERE {conditions}", *values), False
-    found = await connection.fetchval(
-        f"SELECT count(*) FROM (SELECT FROM message m WHERE {conditions} LIMIT {COUNTED + 1}) AS found", *values
-    )
-    return min(found, COUNTED), found > COUNTED
-
-
-async def page(
-    connection: Connection, where: Filter, *, limit: int, offset: int, before: UUID | None
-) -> Sequence[MessageRow]:
-    """Messages that match, newest first: `offset` on, or those accepted before the message `before`."""
-    conditions, values = where.sql()
-    if before is not None:
-        values.append(before)
-        conditions += f" AND m.id < ${len(values)}"
-    rows = await connection.fetch(
-        f"""
-        WITH wanted AS MATERIALIZED (
-          SELECT m.id FROM message m WHERE {conditions} ORDER BY m.id DESC LIMIT {limit:d} OFFSET {offset:d}
+        WITH given AS MATERIALIZED (
+          SELECT * FROM unnest(
+            $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+            $9::text[], $10::text[], $11::uuid[], $12::message_lane[], $13::timestamptz[], $14::timestamptz[],
+            $15::timestamptz[], $16::text[]
+          ) AS g (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, modifications, changes,
+                  media_id, lane, accepted_at, due, expires_at, wa_id)
+        ), stranger AS (
+          INSERT INTO contact (account_id, address)
+          SELECT DISTINCT g.account_id, g.recipient FROM given g
+          WHERE g.lane <> 'urgent' AND g.recipient_kind <> 'group' AND NOT EXISTS (
+            SELECT FROM contact c WHERE c.account_id = g.account_id AND c.address = g.recipient
+              AND (c.wrote_at IS NOT NULL OR c.reached_at IS NOT NULL)
+          )
+          ORDER BY g.account_id, g.recipient
+          ON CONFLICT (account_id, address) DO UPDATE SET address = excluded.address
+          RETURNING account_id, address, wrote_at IS NULL AND reached_at IS NULL AS is_cold
         )
-        SELECT {_COLUMNS} {_FROM} WHERE m.id IN (SELECT id FROM wanted) ORDER BY m.id DESC
+        INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, modifications,
+                             changes, media_id, lane, accepted_at, due, expires_at, wa_id)
+        SELECT g.id, g.user_id, g.account_id, g.prefix, g.recipient_kind, g.recipient, g.text, g.original,
+               g.modifications::jsonb, g.changes::jsonb, g.media_id,
+               CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END,
+               g.accepted_at, g.due, g.expires_at, g.wa_id
+        FROM given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient
         """,
-        *values,
+        *([getattr(row, name) for row in rows] for name in _NEW[:8]),
+        [None if row.modifications is None else json.dumps(row.modifications) for row in rows],
+        [None if row.changes is None else json.dumps(row.changes) for row in rows],
+        *([getattr(row, name) for row in rows] for name in _NEW[10:]),
     )
-    return [MessageRow(*row) for row in rows]
 
 
 async def get(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow | None:
     """One message of the user."""
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} {_FROM} WHERE m.user_id = $1 AND m.id = $2", user_id, message_id
-    )
+    row = await connection.fetchrow(f"SELECT {COLUMNS} {FROM} WHERE m.user_id = $1 AND m.id = $2", user_id, message_id)
     return MessageRow(*row) if row else None
 
 
+async def steps(connection: Connection, message_id: UUID) -> Sequence[tuple[datetime, str, str | None]]:
+    """What happened to a message besides what its row says, oldest first: when, what, and a detail."""
+    rows = await connection.fetch(
+        "SELECT at, step, detail FROM message_step WHERE message_id = $1 ORDER BY at", message_id
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+EXPIRES_TOO_EARLY = asyncpg.CheckViolationError
+"""Raised by `change` for a message that would expire before it is due."""
+
+_MAY_CHANGE = "status = 'waiting' AND unconfirmed = 0"
+"""A message that certainly is not out. One that is retried after an unknown outcome waits, but may be."""
+
+
 async def cancel(connection: Connection, user_id: UUID, message_id: UUID) -> bool:
-    """Cancel a message that waits. False: it does not exist, is another user's, or no longer waits."""
+    """Cancel a message that waits. False: it does not exist, is another user's, or may be out."""
     return bool(
         await connection.fetchval(
-            """
+            f"""
             UPDATE message SET status = 'cancelled', ended_at = now()
-            WHERE user_id = $1 AND id = $2 AND status = 'waiting' RETURNING true
+            WHERE user_id = $1 AND id = $2 AND {_MAY_CHANGE} RETURNING true
             """,
             user_id,
             message_id,
         )
     )
+
+
+async def cancel_all(connection: Connection, ids: Sequence[UUID]) -> int:
+    """Cancel those of these messages that wait. Returns how many."""
+    result = await connection.execute(
+        f"""
+        WITH chosen AS MATERIALIZED (
+          SELECT id FROM message WHERE id = ANY($1) AND {_MAY_CHANGE} ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE message m SET status = 'cancelled', ended_at = now() FROM chosen WHERE m.id = chosen.id
+        """,
+        ids,
+    )
+    return int(result.removeprefix("UPDATE "))
 
 
 async def change(
@@ -212,25 +180,43 @@ async def change(
     user_id: UUID,
     message_id: UUID,
     *,
-    due: datetime | None,
-    text: str | None,
-    original: str | None,
-    changes: list[dict[str, Any]] | None,
+    due: datetime | None = None,
+    expires_at: datetime | None = None,
+    text: str | None = None,
+    original: str | None = None,
+    changes: list[dict[str, Any]] | None = None,
 ) -> bool:
-    """Change when a waiting message goes out, or (with `text`) its words. False: as for `cancel`."""
+    """Change when a waiting message goes out, until when it is worth sending, or (with `text`) its words.
+
+    False: as for `cancel`.
+
+    Raises:
+        EXPIRES_TOO_EARLY: it would expire before it is due.
+    """
     return bool(
         await connection.fetchval(
-            """
-            UPDATE message SET
-              due = coalesce($3, due),
-              text = coalesce($4, text),
-              original = CASE WHEN $4::text IS NULL THEN original ELSE $5 END,
-              changes = CASE WHEN $4::text IS NULL THEN changes ELSE $6 END
-            WHERE user_id = $1 AND id = $2 AND status = 'waiting' RETURNING true
+            f"""
+            WITH changed AS (
+              UPDATE message SET
+                due = coalesce($3, due),
+                expires_at = coalesce($4, expires_at),
+                text = coalesce($5, text),
+                original = CASE WHEN $5::text IS NULL THEN original ELSE $6 END,
+                changes = CASE WHEN $5::text IS NULL THEN changes ELSE $7 END
+              WHERE user_id = $1 AND id = $2 AND {_MAY_CHANGE} RETURNING id
+            ), noted AS (
+              INSERT INTO message_step (message_id, step)
+              SELECT id, step FROM changed
+              CROSS JOIN LATERAL (VALUES ('rescheduled', $3::timestamptz IS NOT NULL OR $4::timestamptz IS NOT NULL),
+                                         ('rewritten', $5::text IS NOT NULL)) AS given (step, so)
+              WHERE so
+            )
+            SELECT true FROM changed
             """,
             user_id,
             message_id,
             due,
+            expires_at,
             text,
             original,
             changes,
@@ -238,35 +224,25 @@ async def change(
     )
 
 
-async def answered(connection: Connection, user_id: UUID, key: str) -> tuple[bytes, dict[str, Any]] | None:
-    """The request hash and the answer stored under an idempotency key in the last 24 hours."""
-    row = await connection.fetchrow(
-        """
-        SELECT request_hash, answer FROM idempotency
-        WHERE user_id = $1 AND key = $2 AND created_at > now() - interval '24 hours'
-        """,
-        user_id,
-        key,
-    )
-    return (row[0], row[1]) if row else None
+async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool:
+    """Let a failed message go out again under its WhatsApp id. False: it does not exist, is another's, or did not fail.
 
-
-async def remember_answer(
-    connection: Connection, user_id: UUID, key: str, request_hash: bytes, answer: dict[str, Any]
-) -> bool:
-    """Store the answer of a request under its key. False: another request took the key."""
+    One whose outcome is unknown keeps that: it has one more attempt, and may be neither cancelled nor changed.
+    """
     return bool(
         await connection.fetchval(
-            """
-            INSERT INTO idempotency (user_id, key, request_hash, answer) VALUES ($1, $2, $3, $4)
-            ON CONFLICT (user_id, key) DO UPDATE
-              SET request_hash = excluded.request_hash, answer = excluded.answer, created_at = now()
-              WHERE idempotency.created_at <= now() - interval '24 hours'
-            RETURNING true
+            f"""
+            WITH retried AS (
+              UPDATE message SET
+                status = 'waiting', ended_at = NULL, error_code = NULL, error_message = NULL, expires_at = NULL,
+                attempts = 0, unconfirmed = (error_code = '{OUTCOME_UNKNOWN}')::integer
+              WHERE user_id = $1 AND id = $2 AND status = 'failed' RETURNING id
+            ), noted AS (
+              INSERT INTO message_step (message_id, step) SELECT id, 'retried' FROM retried
+            )
+            SELECT true FROM retried
             """,
             user_id,
-            key,
-            request_hash,
-            answer,
+            message_id,
         )
     )

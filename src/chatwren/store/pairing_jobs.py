@@ -134,14 +134,19 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
                 UPDATE account a SET
                   status = 'linked', status_since = now(), status_reason = NULL, logout_wanted_at = NULL,
                   jid = $3, lid = $4, phone = $5,
+                  number_since = CASE WHEN a.phone = $5 THEN a.number_since ELSE now() END,
                   in_flight = CASE WHEN a.phone <> $5 THEN NULL ELSE a.in_flight END,
-                  held_reason = CASE WHEN a.phone <> $5 AND EXISTS (
-                    SELECT FROM message m WHERE m.account_id = a.id AND m.status <= 'sending' AND m.status = 'waiting'
-                  ) THEN 'relinked_other_number' ELSE a.held_reason END,
+                  held_reason = CASE WHEN waits.so THEN 'relinked_other_number' ELSE a.held_reason END,
+                  held_since = CASE WHEN waits.so THEN now() ELSE a.held_since END,
                   name = CASE WHEN a.phone <> $5 AND NOT a.connected THEN NULL ELSE a.name END,
                   groups = CASE WHEN a.phone <> $5 THEN NULL ELSE a.groups END,
                   groups_at = CASE WHEN a.phone <> $5 THEN NULL ELSE a.groups_at END
-                FROM done WHERE a.id = done.account_id RETURNING false
+                FROM done JOIN account before ON before.id = done.account_id
+                CROSS JOIN LATERAL (SELECT before.phone <> $5 AND EXISTS (
+                  SELECT FROM message m
+                  WHERE m.account_id = before.id AND m.status <= 'sending' AND m.status = 'waiting'
+                ) AS so) AS waits
+                WHERE a.id = done.account_id RETURNING false
                 """,
                 worker,
                 pairing,

@@ -61,12 +61,22 @@ def test_an_unknown_outcome_is_tried_again_ever_more_slowly_and_then_given_up() 
     assert not last.fact
 
 
-@pytest.mark.parametrize("code", [429, 463, 475])
-def test_a_refusal_of_the_account_holds_it_and_keeps_the_message(code: int) -> None:
-    decision = decide(Rejected(code), attempts=1, unconfirmed=0, max_resends=5)
-    assert (decision.status, decision.restriction) == (Status.WAITING, code)
+def test_a_refusal_of_the_account_holds_it_and_keeps_the_message() -> None:
+    decision = decide(Rejected(429), attempts=1, unconfirmed=0, max_resends=5)
+    assert (decision.status, decision.restriction) == (Status.WAITING, 429)
     assert decision.account_pause
     assert decision.account_pause >= 300
+
+
+@pytest.mark.parametrize("code", [463, 475])
+def test_a_refusal_of_new_contacts_holds_them_alone(code: int) -> None:
+    decision = decide(Rejected(code), attempts=1, unconfirmed=0, max_resends=5)
+    assert (decision.status, decision.cold_refusal, decision.account_pause) == (Status.WAITING, code, None)
+    assert decision.recipient_pause
+    assert decision.recipient_pause >= 3600
+    # Of which an earlier attempt may be out, that does not return to those that wait: it is tried on.
+    doubtful = decide(Rejected(code), attempts=2, unconfirmed=1, max_resends=5)
+    assert (doubtful.status, doubtful.unconfirmed, doubtful.cold_refusal) == (Status.SENDING, True, None)
 
 
 def test_a_recipient_that_cannot_be_reached_delays_only_itself() -> None:

@@ -6,15 +6,16 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.domain.pacing import Pacing
 from chatwren.store import dispatch
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed, Outcome, Pacing, Receipt, Recorded
+from chatwren.store.dispatch import Claimed, Outcome, Receipt, Recorded
 from tests.unit.delivery.conftest import Rows
-from tests.unit.delivery.test_claim import claim
+from tests.unit.delivery.test_claim import NO_CAP, claim
 
 pytestmark = pytest.mark.anyio
 
-PACING = Pacing(timedelta(seconds=10), timedelta(seconds=5))
+PACING = Pacing(timedelta(seconds=10), timedelta(seconds=5), NO_CAP)
 SECOND = timedelta(seconds=1)
 
 

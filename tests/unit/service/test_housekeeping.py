@@ -7,12 +7,48 @@ from uuid import UUID, uuid4
 import pytest
 
 from chatwren.domain import clock
+from chatwren.domain.ids import uuid7
 from chatwren.service import housekeeping
+from chatwren.settings import Settings
 from chatwren.store import files
 from chatwren.store.database import Database
 from chatwren.store.media import media_store
 
 pytestmark = pytest.mark.anyio
+
+SETTINGS = Settings(_env_file=None, keep_messages_days=30)
+
+
+async def _message(db: Database, user: UUID, *, days_ago: int, status: str, ended_days_ago: int = 0) -> UUID:
+    """A message with a file, accepted and ended so many days ago."""
+    moment = clock.now() - timedelta(days=days_ago)
+    ids = [UUID(int=(int(moment.timestamp() * 1000) << 80) | (uuid7().int & ((1 << 80) - 1))) for _ in range(2)]
+    async with db.connection() as connection:
+        await connection.execute(
+            "INSERT INTO account (id, user_id) SELECT $1, $1 WHERE NOT EXISTS (SELECT FROM account)", user
+        )
+        await connection.execute(
+            "INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256)"
+            " VALUES ($1, $2, 'document', 'text/plain', 'a.txt', 5, '')",
+            ids[1],
+            user,
+        )
+        await connection.execute(
+            """
+            INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, media_id,
+                                 accepted_at, due, status, wa_id, claimed_at, sent_at, ended_at)
+            VALUES ($1::uuid, $2, $2, 'msg', 'phone', '1', '', '', $3, $4, $4, $5::message_status, $1::uuid::text, $4,
+                    CASE WHEN $5::message_status = 'sent' THEN now() - $6::interval END,
+                    CASE WHEN $5::message_status = 'cancelled' THEN now() - $6::interval END)
+            """,
+            ids[0],
+            user,
+            ids[1],
+            moment,
+            status,
+            timedelta(days=ended_days_ago),
+        )
+    return ids[0]
 
 
 async def _alice(db: Database) -> UUID:
@@ -45,7 +81,7 @@ async def test_old_rows_go_and_young_ones_stay(db: Database, tmp_path: Path) -> 
             "INSERT INTO idempotency (user_id, key, request_hash, answer) VALUES ($1, 'young', '', '{}')", alice
         )
         await connection.execute("INSERT INTO throttle VALUES ('a', now(), 1), ('b', now() - interval '2 days', 1)")
-    await housekeeping.sweep(db, media_store(str(tmp_path / "media")))
+    await housekeeping.sweep(db, media_store(str(tmp_path / "media")), SETTINGS)
     async with db.connection() as connection:
         assert [row[0] for row in await connection.fetch("SELECT sid_hash FROM session")] == [b"young"]
         assert [row[0] for row in await connection.fetch("SELECT key FROM idempotency")] == ["young"]
@@ -64,10 +100,41 @@ async def test_a_file_whose_row_was_never_written_goes(
         await store.put(key, upload)
     async with db.connection() as connection:
         await files.insert(connection, kept)
-    await housekeeping.sweep(db, store)
+    await housekeeping.sweep(db, store, SETTINGS)
     assert await store.head(orphan) == 5, "a request may be about to write its row"
     shifted = clock.now() + files.ORPHAN_AGE + timedelta(minutes=1)
     monkeypatch.setattr(clock, "now", lambda: shifted)
-    await housekeeping.sweep(db, store)
+    await housekeeping.sweep(db, store, SETTINGS)
     assert await store.head(orphan) is None
     assert await store.head(kept.key) == 5
+
+
+async def test_messages_go_so_long_after_their_end_with_their_files(db: Database, tmp_path: Path) -> None:
+    alice, store = await _alice(db), media_store(str(tmp_path / "media"))
+    for ended in (31, 32):
+        await _message(db, alice, days_ago=40, status="sent", ended_days_ago=ended)
+    kept = [
+        await _message(db, alice, days_ago=40, status="sent", ended_days_ago=29),
+        await _message(db, alice, days_ago=40, status="waiting"),
+        await _message(db, alice, days_ago=29, status="cancelled", ended_days_ago=29),
+    ]
+    await housekeeping.sweep(db, store, SETTINGS.model_copy(update={"keep_messages_days": 0}))
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM message") == 5
+    await housekeeping.sweep(db, store, SETTINGS)
+    async with db.connection() as connection:
+        assert {row[0] for row in await connection.fetch("SELECT id FROM message")} == set(kept)
+        assert await connection.fetchval("SELECT count(*) FROM media") == 3
+        assert await connection.fetchval("SELECT sum(pending + sent + cancelled) FROM message_total") == 3
+
+
+async def test_messages_of_an_account_that_cannot_send_expire_meanwhile(db: Database) -> None:
+    alice = await _alice(db)
+    message = await _message(db, alice, days_ago=3, status="waiting")
+    async with db.connection() as connection:
+        await connection.execute(
+            "INSERT INTO outage (account_id, began_at) VALUES ($1, now() - interval '2 days')", alice
+        )
+    await housekeeping.often(db, SETTINGS)
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT status::text FROM message WHERE id = $1", message) == "expired"

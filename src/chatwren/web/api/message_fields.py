@@ -17,6 +17,9 @@ from chatwren.web.context import HttpRequest
 MAX_PAGE = 10**9
 """Further on every list has ended."""
 
+LANES = ("urgent", "normal", "bulk")
+"""The lanes that a caller may choose."""
+
 _MAX_SHORT = 200
 _MAX_FIELDS = 100
 
@@ -58,6 +61,17 @@ def parse_status(value: object, *, field: str) -> Shown | None:
         return Shown(str(value))
     except ValueError:
         raise Invalid(f"{field} must be one of {', '.join(Shown)}.", field=field) from None
+
+
+def parse_lane(value: object, *, field: str) -> str:
+    """The lane that the caller chooses; `normal` when absent."""
+    if absent(value):
+        return "normal"
+    if value not in LANES:
+        raise Invalid(
+            f"{field} must be one of {', '.join(LANES)} (Chatwren finds by itself who is a new contact).", field=field
+        )
+    return str(value)
 
 
 def parse_short(value: object, *, field: str) -> str | None:

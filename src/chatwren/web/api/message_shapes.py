@@ -47,6 +47,24 @@ Modifications = Annotated[
 ]
 
 
+Lane = Annotated[
+    Literal["urgent", "normal", "bulk"],
+    Meta(
+        description="urgent (codes that somebody waits for) goes first, bulk last. Messages to contacts who have "
+        "neither written nor been reached go in a lane of their own, `cold`, with a daily cap; urgent ones excepted.",
+        examples=["normal"],
+    ),
+]
+ExpiresAt = Annotated[
+    str | None,
+    Meta(
+        description="ISO 8601. The message expires when the account could not send (offline, logged out, restricted) "
+        "for as long as from its due time to this. Pauses that Chatwren makes do not count. Left out: 24 hours.",
+        examples=[None],
+    ),
+]
+
+
 class SendBody(Struct, rename="camel"):
     """A message to go out now, or at `scheduledTime`."""
 
@@ -61,6 +79,8 @@ class SendBody(Struct, rename="camel"):
     scheduled_time: Annotated[str | None, Meta(description="ISO 8601. Left out: now.", examples=[None])] = None
     ai_modifications: Modifications = None
     fields: Fields = None
+    lane: Lane = "normal"
+    expires_at: ExpiresAt = None
 
 
 class ScheduleBody(Struct, rename="camel"):
@@ -82,6 +102,8 @@ class ScheduleBody(Struct, rename="camel"):
     ] = UNSET
     ai_modifications: Modifications = None
     fields: Fields = None
+    lane: Lane = "normal"
+    expires_at: ExpiresAt = None
 
 
 class Change(Struct):
@@ -133,11 +155,17 @@ class Message(Struct, rename="camel"):
     sent_at: Annotated[Time | None, Meta(description="Null until WhatsApp has it.")]
     original: Annotated[str, Meta(description="What was asked for.", examples=["Hello!"])]
     accepted_at: Time
+    lane: Annotated[Literal["urgent", "normal", "cold", "bulk"], Meta(examples=["normal"])]
+    expires_at: Annotated[Time | None, Meta(description="As it was given.", examples=[None])]
     receipt: Annotated[Literal["delivered", "read"] | None, Meta(examples=["read"])]
     delivered_at: Time | None
     read_at: Time | None
     reason: Annotated[WhyNot | None, Meta(description="Why it waits, or failed.", examples=[None])]
-    next_attempt_at: Annotated[Time | None, Meta(examples=[None])]
+    next_attempt_at: Annotated[Time | None, Meta(description="When it is tried next.", examples=[None])]
+    next_attempt_is_estimate: Annotated[
+        bool,
+        Meta(description="Others go before it: by the usual pace, if nothing comes between.", examples=[False]),
+    ]
     attempts: Annotated[int, Meta(examples=[1])]
     media: Annotated[MediaFile | None, Meta(examples=[None])]
     changes: Annotated[list[Change] | None, Meta(examples=[None])]
@@ -198,6 +226,27 @@ class ChangeBody(Struct, rename="camel"):
 
     message: Annotated[str | None, Meta(examples=["Hello again!"])] = None
     scheduled_time: Annotated[str | None, Meta(examples=[TOMORROW])] = None
+    expires_at: ExpiresAt = None
+
+
+class CancelBody(Struct, rename={"since": "from"}):
+    """Which messages to cancel: those that match all that is given."""
+
+    status: Annotated[Literal["scheduled", "queued"] | None, Meta(description="Only these.", examples=["queued"])] = (
+        None
+    )
+    to: Annotated[str | None, Meta(description="Only to this recipient.")] = None
+    q: Annotated[str | None, Meta(description="Only those whose text contains this.")] = None
+    since: Annotated[str | None, Meta(description="Only those due from here on.")] = None
+    until: Annotated[str | None, Meta(description="Only those due before.")] = None
+    all: Annotated[bool, Meta(description="True where nothing else is given: everything that waits.")] = False
+
+
+class Cancelled(Struct):
+    """They will not go out."""
+
+    success: Annotated[bool, Meta(examples=[True])]
+    cancelled: Annotated[int, Meta(description="How many.", examples=[3])]
 
 
 def change_list(changes: list[dict[str, Any]]) -> list[Change]:
@@ -216,11 +265,14 @@ def message_shape(one: QueuedMessage) -> Message:
         sent_at=to_wire(one.sent_at) if one.sent_at else None,
         original=one.original,
         accepted_at=to_wire(one.accepted_at),
+        lane=one.lane,  # type: ignore[arg-type]
+        expires_at=to_wire(one.expires_at) if one.expires_at else None,
         receipt=one.receipt,
         delivered_at=to_wire(one.delivered_at) if one.delivered_at else None,
         read_at=to_wire(one.read_at) if one.read_at else None,
         reason=why_not(one.reason),
-        next_attempt_at=to_wire(one.next_attempt_at) if one.next_attempt_at else None,
+        next_attempt_at=to_wire(one.next_attempt.at) if one.next_attempt else None,
+        next_attempt_is_estimate=one.next_attempt is not None and one.next_attempt.estimated,
         attempts=one.attempts,
         media=msgspec.convert(one.media, MediaFile) if one.media else None,
         changes=change_list(one.changes) if one.changes is not None else None,

@@ -12,11 +12,12 @@ from chatwren.domain.clock import now, to_wire
 from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_message_id
 from chatwren.domain.recipients import parse_recipient
-from chatwren.domain.text import absent, parse_message
+from chatwren.domain.text import absent, parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_time, zone_of_country
 from chatwren.service import media_files, messages, whatsapp
 from chatwren.service.messages import NewMessage
 from chatwren.service.users import User
+from chatwren.store.listing import Filter
 from chatwren.web.api.message_fields import (
     MAX_PAGE,
     fingerprint,
@@ -24,6 +25,7 @@ from chatwren.web.api.message_fields import (
     parse_count,
     parse_cursor,
     parse_fields,
+    parse_lane,
     parse_modifications,
     parse_moment,
     parse_short,
@@ -32,6 +34,8 @@ from chatwren.web.api.message_fields import (
 from chatwren.web.api.message_shapes import (
     DEFAULT_LIMIT,
     AcceptedMessage,
+    CancelBody,
+    Cancelled,
     ChangeBody,
     FollowedMessage,
     Message,
@@ -45,7 +49,7 @@ from chatwren.web.api.message_shapes import (
     message_shape,
 )
 from chatwren.web.context import HttpRequest, context, signed_in
-from chatwren.web.forms import read_form, read_query
+from chatwren.web.forms import Form, read_form, read_query
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 
 _FILE = "mediaFile"
@@ -96,28 +100,18 @@ async def queue(request: HttpRequest) -> Queue:
     """A page of the user's messages."""
     user = await signed_in(request)
     query = read_query(request)
-    timed = not (absent(query.peek("from")) and absent(query.peek("until")))
-    zone = await _zone(request, user, country=None) if timed else None
     page = query.read("page", partial(parse_count, default=1))
     limit = query.read("limit", partial(parse_count, default=DEFAULT_LIMIT))
-    status = query.read("status", parse_status)
-    to = None if absent(query.peek("to")) else query.read("to", parse_recipient)
-    text = query.read("q", parse_short)
-    since = query.read("from", partial(parse_moment, zone=zone))
-    until = query.read("until", partial(parse_moment, zone=zone))
+    where = await _filter(request, user, query)
     cursor = query.read("cursor", parse_cursor)
     query.check()
     limit = min(limit, _MAX_LIMIT)
     found = await messages.page(
         context(request).db,
-        user.id,
+        where,
+        pacing=context(request).settings.pacing,
         page=min(page, MAX_PAGE),
         limit=limit,
-        status=status,
-        to=to.value if to else None,
-        q=text,
-        since=since.at if since else None,
-        until=until.at if until else None,
         cursor=cursor,
     )
     return Queue(
@@ -140,7 +134,9 @@ async def queue(request: HttpRequest) -> Queue:
 async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMessage:
     """One message with its timeline."""
     user = await signed_in(request)
-    found, timeline = await messages.get(context(request).db, user.id, parse_message_id(message_id))
+    found, timeline = await messages.get(
+        context(request).db, user.id, parse_message_id(message_id), pacing=context(request).settings.pacing
+    )
     return FollowedMessage(
         **msgspec.structs.asdict(message_shape(found)),
         timeline=[TimelineStep(to_wire(one.at), one.step, one.detail) for one in timeline],
@@ -152,7 +148,7 @@ async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMes
     operation=Operation(
         "Change a message that waits",
         Message,
-        description="409 once it may be out.",
+        description="`expiresAt` alone moves its end. 409 once it may be out.",
         body=ChangeBody,
         path=_BY_ID,
         errors=(404, 409),
@@ -163,14 +159,24 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     user = await signed_in(request)
     row_id = parse_message_id(message_id)
     async with read_form(request) as form:
-        zone = await _zone(request, user, country=None) if not absent(form.peek("scheduledTime")) else None
+        timed = not (absent(form.peek("scheduledTime")) and absent(form.peek("expiresAt")))
+        zone = await _zone(request, user, country=None) if timed else None
         text = form.read("message", parse_message) if form.given("message") else None
         when = form.read("scheduledTime", partial(parse_moment, zone=zone))
+        expires = form.read("expiresAt", partial(parse_moment, zone=zone))
         form.check()
-    due = due_time(when.at, now()) if when else None
-    if due is None and text is None:
-        raise Invalid("Give message, scheduledTime or both.", code="nothing_to_change")
-    return message_shape(await messages.change(context(request).db, user.id, row_id, due=due, text=text))
+    if when is None and expires is None and text is None:
+        raise Invalid("Give message, scheduledTime or expiresAt.", code="nothing_to_change")
+    changed = await messages.change(
+        context(request).db,
+        user.id,
+        row_id,
+        pacing=context(request).settings.pacing,
+        due=due_time(when.at, now()) if when else None,
+        expires_at=expires.at if expires else None,
+        text=text,
+    )
+    return message_shape(changed)
 
 
 @delete(
@@ -183,7 +189,72 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
 async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Cancel a message that waits."""
     user = await signed_in(request)
-    return message_shape(await messages.cancel(context(request).db, user.id, parse_message_id(message_id)))
+    cancelled = await messages.cancel(
+        context(request).db, user.id, parse_message_id(message_id), pacing=context(request).settings.pacing
+    )
+    return message_shape(cancelled)
+
+
+@post(
+    "/api/messages/cancel",
+    status_code=200,
+    operation=Operation(
+        "Cancel many messages that wait",
+        Cancelled,
+        description="Every one that matches all that is given. What may be out is passed over. With nothing given but "
+        "`all: true`, everything that waits.",
+        body=CancelBody,
+    ),
+)
+async def cancel_many(request: HttpRequest) -> Cancelled:
+    """Cancel the messages of a filter."""
+    user = await signed_in(request)
+    async with read_form(request) as form:
+        where = await _filter(request, user, form)
+        everything = form.read("all", parse_boolean)
+        form.check()
+    if where == Filter(user.id) and not everything:
+        raise Invalid("Say which messages: status, to, q, from, until; or all: true.", code="nothing_chosen")
+    return Cancelled(success=True, cancelled=await messages.cancel_all(context(request).db, where))
+
+
+@post(
+    "/api/messages/{message_id:str}/retry",
+    status_code=200,
+    operation=Operation(
+        "Retry a message that failed",
+        Message,
+        description="It goes again under the same WhatsApp id, so that a recipient who has it sees it once.",
+        path=_BY_ID,
+        errors=(404, 409),
+    ),
+)
+async def retry(request: HttpRequest, message_id: FromPath[str]) -> Message:
+    """Let a failed message go out again."""
+    user = await signed_in(request)
+    retried = await messages.retry(
+        context(request).db, user.id, parse_message_id(message_id), pacing=context(request).settings.pacing
+    )
+    return message_shape(retried)
+
+
+async def _filter(request: HttpRequest, user: User, given: Form) -> Filter:
+    """Which messages a query, or a body of the same members, asks for."""
+    timed = not (absent(given.peek("from")) and absent(given.peek("until")))
+    zone = await _zone(request, user, country=None) if timed else None
+    status = given.read("status", parse_status)
+    to = None if absent(given.peek("to")) else given.read("to", parse_recipient)
+    text = given.read("q", parse_short)
+    since = given.read("from", partial(parse_moment, zone=zone))
+    until = given.read("until", partial(parse_moment, zone=zone))
+    return Filter(
+        user.id,
+        status=status,
+        recipient=to.value if to else None,
+        text=text,
+        since=since.at if since else None,
+        until=until.at if until else None,
+    )
 
 
 async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> AcceptedMessage:
@@ -192,13 +263,16 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
     async with read_form(request, files=(_FILE,)) as form:
         country = None if _is_international(form.peek("phoneId")) else await _country(request, user)
         timed = prefix == "sched" or not absent(form.peek("scheduledTime"))
-        zone = await _zone(request, user, country=country) if timed else None
+        limited = not absent(form.peek("expiresAt"))
+        zone = await _zone(request, user, country=country) if timed or limited else None
         upload = form.file(_FILE)
         recipient = form.read("phoneId", partial(parse_recipient, country=country))
         text = form.read("message", partial(parse_message, may_be_empty=upload is not None))
         when = form.read("scheduledTime", partial(parse_time, zone=zone)) if timed else None
         modifications, seed = form.read("aiModifications", parse_modifications) or (None, None)
         fields = form.read("fields", parse_fields)
+        lane = form.read("lane", parse_lane)
+        expires = form.read("expiresAt", partial(parse_moment, zone=zone))
         form.check()
         due = due_time(when.at, now()) if when else None
         file = (
@@ -210,7 +284,18 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
             context(request).db,
             context(request).media,
             user,
-            NewMessage(recipient, text, due, prefix, modifications, seed, fields, file),
+            NewMessage(
+                recipient,
+                text,
+                due,
+                prefix,
+                modifications,
+                seed,
+                fields,
+                file,
+                lane=lane,
+                expires_at=expires.at if expires else None,
+            ),
             idempotency_key=key,
             request_hash=fingerprint(
                 prefix,
@@ -221,6 +306,8 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
                 seed,
                 fields,
                 file.received_sha256 if file else None,
+                lane,
+                to_wire(expires.at) if expires else None,
             ),
         )
     warnings = list(accepted.warnings)

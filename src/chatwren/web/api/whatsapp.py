@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 from urllib.parse import quote
 
 from litestar import get, post
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatwren.domain.clock import to_wire
 from chatwren.domain.health import Reason
@@ -38,11 +38,22 @@ class QrCode(Struct, rename="camel"):
     status: Annotated[Literal["qr", "authenticated"], Meta(examples=["qr"])]
 
 
-class WhyNot(Struct):
+class WhyNot(Struct, rename="camel"):
     """Why something waits or ended."""
 
     code: Annotated[str, Meta(description="Stable: programs may depend on it.", examples=["offline"])]
     message: Annotated[str, Meta(examples=["The connection to WhatsApp is down; it is being opened again."])]
+    since: Annotated[Time | UnsetType, Meta(description="Since when, where that is known.")] = UNSET
+    until: Annotated[Time | UnsetType, Meta(description="Until when, where that is known.")] = UNSET
+    next_step: Annotated[str | UnsetType, Meta(description="What a person can do about it.")] = UNSET
+
+
+class NewContacts(Struct):
+    """Contacts who have neither written nor been reached: how many of them may be written to."""
+
+    cap: Annotated[int | None, Meta(description="Within 24 hours; null: no cap.", examples=[20])]
+    used: Annotated[int, Meta(description="In the last 24 hours.", examples=[3])]
+    reason: Annotated[WhyNot | None, Meta(description="Why no more of them now.", examples=[None])]
 
 
 class AccountStatus(Struct, rename="camel"):
@@ -62,6 +73,7 @@ class AccountStatus(Struct, rename="camel"):
     reason: Annotated[WhyNot | None, Meta(description="What is wrong, if anything is.", examples=[None])]
     since: Annotated[Time | None, Meta(description="Since when it is so.")]
     until: Annotated[Time | None, Meta(description="When a restriction ends.", examples=[None])]
+    new_contacts: Annotated[NewContacts | UnsetType, Meta(description="While it is linked.")] = UNSET
 
 
 class Group(Struct):
@@ -130,7 +142,7 @@ async def create_qr(request: HttpRequest) -> QrCode:
 async def status(request: HttpRequest) -> AccountStatus:
     """How the user's account is."""
     user = await signed_in(request)
-    state = await whatsapp.status(context(request).db, user.id)
+    state = await whatsapp.status(context(request).db, user.id, pacing=context(request).settings.pacing)
     return AccountStatus(
         status=state.status,
         phone_number=state.phone,
@@ -140,6 +152,9 @@ async def status(request: HttpRequest) -> AccountStatus:
         reason=why_not(state.reason),
         since=to_wire(state.since) if state.since else None,
         until=to_wire(state.until) if state.until else None,
+        new_contacts=NewContacts(state.new_contacts.cap, state.new_contacts.used, why_not(state.new_contacts.reason))
+        if state.new_contacts
+        else UNSET,
     )
 
 
@@ -197,12 +212,29 @@ async def unlink(request: HttpRequest) -> Done:
 
 
 @post(
+    "/api/whatsapp/hold",
+    status_code=200,
+    operation=Operation(
+        "Hold messages",
+        Done,
+        description="Nothing goes out until they are released. What is being sent ends; new messages are accepted.",
+        errors=(409,),
+    ),
+)
+async def hold(request: HttpRequest) -> Done:
+    """Let nothing go out until it is released."""
+    user = await signed_in(request)
+    await whatsapp.hold(context(request).db, user.id)
+    return Done(success=True, message="Nothing goes out until you release it.")
+
+
+@post(
     "/api/whatsapp/release",
     status_code=200,
     operation=Operation(
         "Release messages that are held",
         Done,
-        description="After another number was linked, messages that had waited are held until somebody has looked.",
+        description="Those that you hold, or that wait since another number was linked, until somebody has looked.",
         errors=(409,),
     ),
 )
@@ -215,4 +247,12 @@ async def release(request: HttpRequest) -> Done:
 
 def why_not(reason: Reason | None) -> WhyNot | None:
     """A reason as answers write it."""
-    return WhyNot(reason.code, reason.message) if reason else None
+    if reason is None:
+        return None
+    return WhyNot(
+        reason.code,
+        reason.message,
+        since=to_wire(reason.since) if reason.since else UNSET,
+        until=to_wire(reason.until) if reason.until else UNSET,
+        next_step=reason.next_step or UNSET,
+    )

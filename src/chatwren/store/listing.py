@@ -1,0 +1,156 @@
+"""Lists of a user's messages, at any size: pages, totals, and how many are before one in its queue."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chatwren.domain.messages import Shown
+from chatwren.store import totals
+from chatwren.store.database import Connection
+from chatwren.store.messages import COLUMNS, FROM, MessageRow
+
+COUNTED = 10_000
+"""How far a list with further filters is counted exactly, and how far a place in the queue is."""
+
+_RARE = 10
+"""A list of which less than one in so many waiting messages is part is found by its due times, not by walking all."""
+
+_SHOWN: dict[Shown, str] = {
+    Shown.SCHEDULED: "m.status = 'waiting' AND m.due > now()",
+    Shown.QUEUED: "m.status = 'waiting' AND m.due <= now()",
+    Shown.SENDING: "m.status = 'sending'",
+    Shown.SENT: "m.status = 'sent'",
+    Shown.FAILED: "m.status = 'failed'",
+    Shown.CANCELLED: "m.status = 'cancelled'",
+    Shown.EXPIRED: "m.status = 'expired'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages of a user are listed. None: no condition."""
+
+    user_id: UUID
+    status: Shown | None = None
+    recipient: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the total is exact at any size."""
+        return self.recipient is None and self.text is None and self.since is None and self.until is None
+
+    def sql(self) -> tuple[str, list[Any]]:
+        """The conditions, and their values for the parameters from $1 on."""
+        conditions: list[str] = ["m.user_id = $1"]
+        values: list[Any] = [self.user_id]
+        if self.status is not None:
+            conditions.append(_SHOWN[self.status])
+        for condition, value in (
+            ("m.recipient = ${}", self.recipient),
+            ("strpos(lower(m.text), lower(${})) > 0", self.text),
+            ("m.due >= ${}", self.since),
+            ("m.due < ${}", self.until),
+        ):
+            if value is not None:
+                values.append(value)
+                conditions.append(condition.format(len(values)))
+        return " AND ".join(conditions), values
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many messages a filter matches; more than that when `at_least`. `rare`: few of all that wait."""
+
+    total: int
+    at_least: bool = False
+    rare: bool = False
+
+
+async def count(connection: Connection, where: Filter) -> Count:
+    """How many messages the filter matches."""
+    if where.is_plain:
+        all_of_user = await totals.of_user(connection, where.user_id)
+        total = all_of_user.all if where.status is None else all_of_user.by_status[where.status]
+        waiting = all_of_user.by_status[Shown.SCHEDULED] + all_of_user.by_status[Shown.QUEUED]
+        return Count(total, rare=where.status in (Shown.SCHEDULED, Shown.QUEUED) and total * _RARE < waiting)
+    conditions, values = where.sql()
+    found = await connection.fetchval(
+        f"SELECT count(*) FROM (SELECT FROM message m WHERE {conditions} LIMIT {COUNTED + 1}) AS found", *values
+    )
+    return Count(min(found, COUNTED), at_least=found > COUNTED)
+
+
+async def page(
+    connection: Connection, where: Filter, *, limit: int, offset: int, before: UUID | None, rare: bool = False
+) -> Sequence[MessageRow]:
+    """Messages that match, newest first: `offset` on, or those accepted before the message `before`.
+
+    Args:
+        connection: one statement is run.
+        where: which.
+        limit: most that are returned.
+        offset: how many are passed over.
+        before: only those accepted before this one.
+        rare: as `count` found: few of the user's waiting messages match.
+    """
+    conditions, values = where.sql()
+    if before is not None:
+        values.append(before)
+        conditions += f" AND m.id < ${len(values)}"
+    if rare:
+        due = ">" if where.status is Shown.SCHEDULED else "<="
+        conditions += f" AND m.id IN (SELECT d.id FROM {totals.pending_of('$1')} AS d WHERE d.due {due} now())"
+    rows = await connection.fetch(
+        f"""
+        WITH wanted AS MATERIALIZED (
+          SELECT m.id FROM message m WHERE {conditions} ORDER BY m.id DESC LIMIT {limit:d} OFFSET {offset:d}
+        )
+        SELECT {COLUMNS} {FROM} WHERE m.id IN (SELECT id FROM wanted) ORDER BY m.id DESC
+        """,
+        *values,
+    )
+    return [MessageRow(*row) for row in rows]
+
+
+async def next_ids(connection: Connection, where: Filter, *, limit: int, after: UUID | None) -> list[UUID]:
+    """Ids of messages that match, oldest first, of those accepted after `after`."""
+    conditions, values = where.sql()
+    if after is not None:
+        values.append(after)
+        conditions += f" AND m.id > ${len(values)}"
+    rows = await connection.fetch(
+        f"SELECT m.id FROM message m WHERE {conditions} ORDER BY m.id LIMIT {limit:d}", *values
+    )
+    return [row[0] for row in rows]
+
+
+async def places(
+    connection: Connection, account: UUID, ids: Collection[UUID], lanes: Collection[str]
+) -> dict[UUID, int]:
+    """How many messages of the account go before each of these, of those in these lanes that may go now.
+
+    Left out are those that are not due, whose recipient backs off, and those with more than COUNTED before them.
+    """
+    rows = await connection.fetch(
+        f"""
+        SELECT id, before FROM (
+          SELECT m.id, row_number() OVER (ORDER BY m.lane, m.due, m.id) - 1 AS before
+          FROM message m
+          WHERE m.account_id = $1 AND m.status <= 'sending' AND m.status = 'waiting' AND m.due <= now()
+            AND m.lane = ANY($3::message_lane[]) AND NOT EXISTS (
+              SELECT FROM contact c WHERE c.account_id = $1 AND c.address = m.recipient AND c.retry_at > now()
+            )
+          ORDER BY m.lane, m.due, m.id LIMIT {COUNTED}
+        ) AS queue
+        WHERE id = ANY($2)
+        """,
+        account,
+        list(ids),
+        list(lanes),
+    )
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,220 @@
+"""What a user can do with messages that wait or failed, and what the queue says of them."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from chatwren.domain import clock
+from tests.api.conftest import Person, ahead
+from tests.api.test_messages import TEXT, _queue
+
+
+@pytest.fixture
+def shop(alice: Person) -> httpx.Client:
+    """Alice's client, with an account linked."""
+    alice.link("919876543210")
+    return alice.http
+
+
+def send(client: httpx.Client, **more: Any) -> str:
+    answer = client.post("/api/messages/send", json={**TEXT, **more})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["messageId"])
+
+
+def message(client: httpx.Client, message_id: str) -> Any:
+    answer = client.get(f"/api/messages/{message_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def fail(person: Person, message_id: str, code: str) -> None:
+    person.server.sql(
+        "UPDATE message SET status = 'failed', claimed_at = now(), ended_at = now(), attempts = 3, error_code = $2,"
+        " error_message = 'It failed.' WHERE id = $1",
+        _row_id(message_id),
+        code,
+    )
+
+
+def _row_id(message_id: str) -> str:
+    return message_id.partition("_")[2]
+
+
+# --- lanes and expiry -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", ["send", "schedule"])
+def test_the_caller_chooses_the_lane(alice: Person, shop: httpx.Client, route: str) -> None:
+    alice.server.sql("UPDATE contact SET wrote_at = now()")
+    for lane in ("urgent", "normal", "bulk"):
+        body = {**TEXT, "phoneId": "1203@g.us", "lane": lane, "scheduledTime": ahead(hours=1)}
+        answer = shop.post(f"/api/messages/{route}", json=body)
+        assert message(shop, answer.json()["messageId"])["lane"] == lane
+
+
+@pytest.mark.parametrize("lane", ["cold", "URGENT", "fast", 1, ["urgent"]])
+def test_an_unknown_lane_names_its_field(shop: httpx.Client, lane: object) -> None:
+    answer = shop.post("/api/messages/send", json={**TEXT, "lane": lane})
+    assert answer.status_code == 400
+    assert [one["field"] for one in answer.json()["errors"]] == ["lane"]
+
+
+def test_a_limit_is_kept_and_can_be_moved(shop: httpx.Client) -> None:
+    until = ahead(hours=2)
+    sent = send(shop, scheduledTime=ahead(hours=1), expiresAt=until)
+    assert message(shop, sent)["expiresAt"] == until
+    later = ahead(hours=3)
+    changed = shop.patch(f"/api/messages/{sent}", json={"expiresAt": later})
+    assert changed.json()["expiresAt"] == later
+    refused = shop.patch(f"/api/messages/{sent}", json={"scheduledTime": ahead(hours=4)})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "expiresAt")
+    assert message(shop, sent)["status"] == "scheduled"
+
+
+@pytest.mark.parametrize(
+    "more", [{"expiresAt": ahead(minutes=-1)}, {"scheduledTime": ahead(hours=2), "expiresAt": ahead(hours=1)}]
+)
+def test_a_limit_before_the_due_time_is_refused(shop: httpx.Client, more: dict[str, str]) -> None:
+    answer = shop.post("/api/messages/send", json={**TEXT, **more})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "expiresAt")
+    assert _queue(shop)["messages"] == []
+
+
+def test_what_has_expired_says_why(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop)
+    alice.server.sql(
+        "UPDATE message SET status = 'expired', ended_at = now(), error_code = 'too_late', error_message = 'Too late.'"
+    )
+    shown = message(shop, sent)
+    assert (shown["status"], shown["reason"]["code"]) == ("expired", "too_late")
+    assert shown["timeline"][-1]["step"] == "expired"
+
+
+# --- retry ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_failed_can_be_retried(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop)
+    before = alice.server.sql("SELECT wa_id FROM message")
+    fail(alice, sent, "not_on_whatsapp")
+    retried = shop.post(f"/api/messages/{sent}/retry")
+    assert (retried.status_code, retried.json()["status"]) == (200, "queued")
+    assert alice.server.sql("SELECT wa_id FROM message") == before
+    assert "retried" in [one["step"] for one in message(shop, sent)["timeline"]]
+    assert shop.post(f"/api/messages/{sent}/retry").json()["code"] == "not_failed"
+    assert shop.delete(f"/api/messages/{sent}").status_code == 200
+
+
+def test_what_may_be_out_can_be_retried_but_not_cancelled(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop)
+    fail(alice, sent, "outcome_unknown")
+    assert shop.post(f"/api/messages/{sent}/retry").status_code == 200
+    for refused in (shop.delete(f"/api/messages/{sent}"), shop.patch(f"/api/messages/{sent}", json={"message": "x"})):
+        assert (refused.status_code, refused.json()["code"]) == (409, "outcome_unknown")
+    assert shop.post("/api/messages/cancel", json={"all": True}).json()["cancelled"] == 0
+
+
+def test_charlie_retries_nothing_of_alices(alice: Person, charlie: Person, shop: httpx.Client) -> None:
+    sent = send(shop)
+    fail(alice, sent, "not_on_whatsapp")
+    assert charlie.http.post(f"/api/messages/{sent}/retry").status_code == 404
+    assert message(shop, sent)["status"] == "failed"
+
+
+# --- cancel many ------------------------------------------------------------------------------------------------------
+
+
+def test_many_are_cancelled_by_a_filter(alice: Person, charlie: Person, shop: httpx.Client) -> None:
+    charlie.link("919876543211")
+    others = send(charlie.http, message="summer sale")
+    wanted = [send(shop, message="Summer sale!"), send(shop, message="summer sale", scheduledTime=ahead(hours=1))]
+    kept, out = send(shop, message="your order"), send(shop, message="summer sale")
+    alice.server.sql("UPDATE message SET status = 'sending', claimed_at = now() WHERE id = $1", _row_id(out))
+    answer = shop.post("/api/messages/cancel", json={"q": "summer SALE"})
+    assert answer.json() == {"success": True, "cancelled": 2}
+    assert {message(shop, one)["status"] for one in wanted} == {"cancelled"}
+    assert [message(shop, one)["status"] for one in (kept, out)] == ["queued", "sending"]
+    assert message(charlie.http, others)["status"] == "queued"
+
+
+def test_nothing_is_cancelled_by_an_empty_request(shop: httpx.Client) -> None:
+    send(shop)
+    for body in ({}, {"all": False}, {"status": ""}):
+        answer = shop.post("/api/messages/cancel", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, "nothing_chosen")
+    bad = shop.post("/api/messages/cancel", json={"status": "later"})
+    assert (bad.status_code, bad.json()["errors"][0]["field"]) == (400, "status")
+    assert shop.post("/api/messages/cancel", json={"all": True}).json()["cancelled"] == 1
+
+
+# --- hold, and why messages wait --------------------------------------------------------------------------------------
+
+
+def test_all_is_held_until_it_is_released(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop)
+    assert shop.post("/api/whatsapp/hold").status_code == 200
+    reason = message(shop, sent)["reason"]
+    assert reason["code"] == "held"
+    assert reason.keys() >= {"since", "nextStep"}
+    assert shop.get("/api/whatsapp/status").json()["reason"]["code"] == "held"
+    assert shop.post("/api/whatsapp/release").status_code == 200
+    assert message(shop, sent)["reason"]["code"] == "pacing"
+    assert alice.server.sql("SELECT held_since FROM account") == [(None,)]
+
+
+def test_the_next_one_knows_its_time_and_those_behind_it_have_an_estimate(alice: Person, shop: httpx.Client) -> None:
+    alice.server.sql("UPDATE account SET next_at = now() + interval '1 minute'")
+    ids = [send(shop, phoneId="1203@g.us", lane=lane) for lane in ("bulk", "normal", "normal", "urgent")]
+    order = [message(shop, ids[place]) for place in (3, 1, 2, 0)]
+    assert [one["nextAttemptIsEstimate"] for one in order] == [False, True, True, True]
+    times = [one["nextAttemptAt"] for one in order]
+    assert times == sorted(times)
+    (next_at,) = alice.server.sql("SELECT next_at FROM account")[0]
+    assert times[0] == clock.to_wire(next_at)
+    assert _queue(shop)["messages"][0] | {"timeline": None} == order[0] | {"timeline": None}
+
+
+def test_new_contacts_wait_for_the_cap_and_say_so(alice: Person, shop: httpx.Client) -> None:
+    alice.server.sql(
+        "INSERT INTO contact (account_id, address, reached_at, cold_at) SELECT id, n::text, now(), now()"
+        " FROM account, generate_series(1, 20) n"
+    )
+    first, second = send(shop, phoneId="+919811111111"), send(shop, phoneId="+919811111112")
+    shown = message(shop, first)
+    assert (shown["lane"], shown["reason"]["code"], shown["nextAttemptIsEstimate"]) == ("cold", "daily_cap", False)
+    assert shown["nextAttemptAt"] == shown["reason"]["until"]
+    assert message(shop, second)["nextAttemptIsEstimate"] is True
+    contacts = shop.get("/api/whatsapp/status").json()["newContacts"]
+    assert (contacts["cap"], contacts["used"], contacts["reason"]["code"]) == (20, 20, "daily_cap")
+
+
+def test_what_whatsapp_refuses_to_new_contacts_is_told_until_when(alice: Person, shop: httpx.Client) -> None:
+    until = clock.now() + timedelta(minutes=30)
+    alice.server.sql("UPDATE account SET cold_code = 463, cold_since = now(), cold_until = $1", until)
+    sent = send(shop)
+    shown = message(shop, sent)
+    assert shown["reason"]["code"] == "new_contacts_refused"
+    assert shown["nextAttemptAt"] == clock.to_wire(until)
+    reply = send(shop, phoneId="1203@g.us")
+    assert message(shop, reply)["reason"]["code"] == "pacing"
+    assert shop.get("/api/whatsapp/status").json()["health"] == "ok"
+
+
+def test_the_timeline_shows_attempts_and_causes(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop, scheduledTime=ahead(hours=1))
+    shop.patch(f"/api/messages/{sent}", json={"message": "Hello again!"})
+    alice.server.sql(
+        "INSERT INTO message_step (message_id, at, step, detail) VALUES"
+        " ($1, now(), 'attempt', '1'), ($1, now() + interval '1 ms', 'not_sent', 'refused_463')",
+        _row_id(sent),
+    )
+    steps = [(one["step"], one["detail"]) for one in message(shop, sent)["timeline"]]
+    assert steps == [
+        ("accepted", None),
+        ("rewritten", None),
+        ("attempt", "number 1"),
+        ("not_sent", "WhatsApp refused it (its code 463)"),
+    ]

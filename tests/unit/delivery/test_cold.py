@@ -1,0 +1,203 @@
+"""The cold lane: who is in it, its cap, what WhatsApp refuses, and how one leaves it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from chatwren.domain.ids import uuid7, whatsapp_message_id
+from chatwren.domain.pacing import ColdCap
+from chatwren.store import cold, dispatch, inbound, messages
+from chatwren.store.database import Database
+from chatwren.store.dispatch import Claimed, Outcome
+from chatwren.store.inbound import Inbound
+from tests.unit.delivery.conftest import Rows
+from tests.unit.delivery.test_claim import claim
+from tests.unit.delivery.test_record import PACING
+
+pytestmark = pytest.mark.anyio
+
+HOUR = timedelta(hours=1)
+TWO = ColdCap(first=2, growth=1, most=10)
+
+
+def row(rows: Rows, account: UUID, to: str, *, lane: str = "normal", kind: str = "phone") -> messages.NewRow:
+    moment = datetime.now(UTC) - timedelta(seconds=1)
+    return messages.NewRow(
+        id=uuid7(),
+        user_id=rows.users["alice"],
+        account_id=account,
+        prefix="msg",
+        recipient_kind=kind,
+        recipient=to,
+        text=f"to {to}",
+        original=f"to {to}",
+        modifications=None,
+        changes=None,
+        media_id=None,
+        lane=lane,
+        accepted_at=moment,
+        due=moment,
+        expires_at=None,
+        wa_id=whatsapp_message_id(),
+    )
+
+
+async def accept(rows: Rows, account: UUID, to: str, *, lane: str = "normal", kind: str = "phone") -> UUID:
+    new = row(rows, account, to, lane=lane, kind=kind)
+    async with rows.db.connection() as connection:
+        await messages.insert(connection, [new])
+    return new.id
+
+
+async def lane(rows: Rows, message: UUID) -> str:
+    return str((await rows.get(message))["lane"])
+
+
+async def settle(rows: Rows, worker: UUID, claimed: Claimed, status: str = "sent", **more: Any) -> None:
+    """Record what became of an attempt; the account may go on at once."""
+    outcome = Outcome(
+        claimed.id, claimed.account, claimed.epoch, status, status == "sent", timedelta(), first=claimed.first, **more
+    )
+    async with rows.db.connection() as connection:
+        await dispatch.record(connection, worker, [outcome], pacing=PACING)
+    await rows.one("UPDATE account SET next_at = now()")
+
+
+async def writes(rows: Rows, account: UUID, phone: str) -> None:
+    message = Inbound(
+        account, f"{phone}@s.whatsapp.net", f"{phone}@s.whatsapp.net", whatsapp_message_id(), phone, phone, None,
+        from_me=False, is_group=False, at=datetime.now(UTC), text="hello", media=None, raw=b"",
+    )  # fmt: skip
+    async with rows.db.transaction() as connection:
+        await inbound.store(connection, [message])
+
+
+@pytest.fixture
+async def account(rows: Rows) -> UUID:
+    account = await rows.account("alice")
+    await rows.one("UPDATE account SET number_since = now()")
+    return account
+
+
+@pytest.fixture
+async def worker(rows: Rows, account: UUID) -> UUID:
+    worker = await rows.worker()
+    await rows.own(worker)
+    assert await rows.epoch(account) == 1
+    return worker
+
+
+async def test_who_has_neither_written_nor_been_reached_is_cold(rows: Rows, account: UUID) -> None:
+    await writes(rows, account, "4915200001")
+    assert await lane(rows, await accept(rows, account, "4915200001")) == "normal"
+    for asked in ("normal", "bulk"):
+        assert await lane(rows, await accept(rows, account, "4915200002", lane=asked)) == "cold"
+    assert await lane(rows, await accept(rows, account, "4915200002", lane="urgent")) == "urgent"
+    assert await lane(rows, await accept(rows, account, "1203@g.us", kind="group")) == "normal"
+
+
+async def test_one_who_is_reached_is_cold_no_more(rows: Rows, account: UUID, worker: UUID) -> None:
+    first, second = [await accept(rows, account, "4915200002") for _ in range(2)]
+    other = await accept(rows, account, "4915200003")
+    (claimed,) = await claim(rows.db, worker, account)
+    assert (claimed.id, claimed.first) == (first, True)
+    await settle(rows, worker, claimed)
+    assert [await lane(rows, one) for one in (second, other)] == ["normal", "cold"]
+    assert await lane(rows, await accept(rows, account, "4915200002")) == "normal"
+    (again,) = await claim(rows.db, worker, account)
+    assert (again.id, again.first) == (second, False)
+
+
+async def test_one_who_writes_is_cold_no_more(rows: Rows, account: UUID) -> None:
+    message = await accept(rows, account, "4915200002")
+    await writes(rows, account, "4915200002")
+    assert await lane(rows, message) == "normal"
+
+
+async def test_who_is_reached_while_a_message_is_accepted_leaves_none_behind(
+    rows: Rows, account: UUID, worker: UUID
+) -> None:
+    await accept(rows, account, "4915200002")
+    (claimed,) = await claim(rows.db, worker, account)
+    new = row(rows, account, "4915200002")
+    async with rows.db.transaction() as connection:
+        await messages.insert(connection, [new])
+        settling = asyncio.create_task(settle(rows, worker, claimed))
+        while not await rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            assert not settling.done()
+    await settling
+    assert await lane(rows, new.id) == "normal"
+
+
+async def test_the_cap_counts_contacts_and_holds_nobody_else_up(rows: Rows, account: UUID, worker: UUID) -> None:
+    for number in range(3):
+        for _ in range(2):
+            await accept(rows, account, f"491520000{number}")
+    await accept(rows, account, "4915200009", lane="bulk")
+    sent = []
+    while claimed := await claim(rows.db, worker, account, cap=TWO):
+        sent.append(claimed[0].recipient)
+        await settle(rows, worker, claimed[0])
+    assert sorted(sent) == ["4915200000", "4915200000", "4915200001", "4915200001"]
+    known = await accept(rows, account, "4915200000")
+    assert [one.id for one in await claim(rows.db, worker, account, cap=TWO)] == [known]
+
+
+async def test_the_cap_frees_a_place_24_hours_later_and_grows(rows: Rows, account: UUID, worker: UUID) -> None:
+    for number in range(3):
+        await accept(rows, account, f"491520000{number}")
+    for _ in range(2):
+        (claimed,) = await claim(rows.db, worker, account, cap=TWO)
+        await settle(rows, worker, claimed)
+    assert await claim(rows.db, worker, account, cap=TWO) == []
+    await rows.one("UPDATE contact SET cold_at = cold_at - interval '23 hours' WHERE address = '4915200000'")
+    async with rows.db.connection() as connection:
+        state = await cold.state(connection, account, TWO)
+        now = await connection.fetchval("SELECT now()")
+    assert (state.cap, state.used) == (2, 2)
+    assert state.free_at is not None
+    assert timedelta(minutes=59) < state.free_at - now < timedelta(minutes=61)
+    await rows.one("UPDATE account SET number_since = now() - interval '25 hours'")
+    assert [one.recipient for one in await claim(rows.db, worker, account, cap=TWO)] == ["4915200002"]
+
+
+@pytest.mark.parametrize("code", [463, 475])
+async def test_what_whatsapp_refuses_holds_new_contacts_alone(
+    rows: Rows, account: UUID, worker: UUID, code: int
+) -> None:
+    await writes(rows, account, "4915200001")
+    refused = await accept(rows, account, "4915200002")
+    (claimed,) = await claim(rows.db, worker, account)
+    await settle(rows, worker, claimed, "waiting", recipient_pause=HOUR, cold_refusal=code, cause=f"refused_{code}")
+    await accept(rows, account, "4915200003")
+    assert await rows.one(f"SELECT cold_code = {code} AND cold_until > now() + interval '59 min' FROM account")
+    assert await rows.one("SELECT restricted_until IS NULL FROM account")
+    assert await claim(rows.db, worker, account) == []
+    reply = await accept(rows, account, "4915200001")
+    (claimed,) = await claim(rows.db, worker, account)
+    assert claimed.id == reply
+    await settle(rows, worker, claimed)
+    # Who was refused and now writes is answered at once.
+    await writes(rows, account, "4915200002")
+    assert [one.id for one in await claim(rows.db, worker, account)] == [refused]
+
+
+async def test_an_urgent_message_that_is_refused_waits_for_its_recipient(
+    rows: Rows, account: UUID, worker: UUID
+) -> None:
+    await accept(rows, account, "4915200002", lane="urgent")
+    (claimed,) = await claim(rows.db, worker, account)
+    await settle(rows, worker, claimed, "waiting", recipient_pause=HOUR, cold_refusal=463)
+    assert await claim(rows.db, worker, account) == []
+    assert await rows.one("SELECT retry_code FROM contact") == "cold_refused"
+
+
+async def test_charlies_contacts_are_not_alices(db: Database, rows: Rows, account: UUID) -> None:
+    charlies = await rows.account("charlie")
+    await writes(rows, charlies, "4915200002")
+    assert await lane(rows, await accept(rows, account, "4915200002")) == "cold"
+    async with db.connection() as connection:
+        assert (await cold.state(connection, charlies, TWO)).used == 0

@@ -1,0 +1,141 @@
+"""Messages expire by the time in which their account could not send, and by no other."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from chatwren.store import account_state, lateness, workers
+from chatwren.store.database import Database
+from tests.unit.delivery.conftest import Rows
+
+pytestmark = pytest.mark.anyio
+
+DAY = timedelta(days=1)
+
+
+async def account(rows: Rows) -> UUID:
+    account = await rows.account("alice")
+    await rows.one("DELETE FROM outage")
+    return account
+
+
+async def outage(rows: Rows, account: UUID, hours_ago: float, until: float | None = None) -> None:
+    """The account could not send from so many hours ago until so many, or until now."""
+    await rows.one(
+        "INSERT INTO outage (account_id, began_at, ended_at)"
+        " VALUES ($1, now() - $2 * interval '1 hour', now() - $3::float * interval '1 hour')",
+        account,
+        hours_ago,
+        until,
+    )
+
+
+async def expire(rows: Rows, account: UUID) -> None:
+    async with rows.db.connection() as connection:
+        await lateness.expire(connection, account, DAY)
+
+
+async def test_only_time_in_which_it_could_not_send_counts(rows: Rows) -> None:
+    mine = await account(rows)
+    await outage(rows, mine, 50, 38)  # 12 hours
+    await outage(rows, mine, 20, 8.1)  # 11.9 hours
+    old = await rows.message(mine, due_in=-60 * 3600)
+    await expire(rows, mine)
+    assert await rows.status(old) == "waiting"
+    await outage(rows, mine, 1)
+    later = await rows.message(mine, due_in=-49 * 3600)  # one hour less of the first outage: 24 minutes short
+    await rows.one("UPDATE outage SET began_at = began_at + interval '25 minutes' WHERE ended_at IS NULL")
+    await expire(rows, mine)
+    assert [await rows.status(one) for one in (old, later)] == ["expired", "waiting"]
+    assert (await rows.get(old))["error_code"] == "too_late"
+
+
+async def test_what_chatwren_makes_it_wait_never_counts(rows: Rows) -> None:
+    mine = await account(rows)
+    message = await rows.message(mine, due_in=-300 * 24 * 3600)
+    await rows.one("UPDATE message SET expires_at = due + interval '1 second'")
+    await rows.one("UPDATE account SET next_at = now() + interval '1 day', held_reason = 'user'")
+    await expire(rows, mine)
+    assert await rows.status(message) == "waiting"
+
+
+async def test_a_limit_of_its_own(rows: Rows) -> None:
+    mine = await account(rows)
+    await outage(rows, mine, 2)
+    strict, lax = [await rows.message(mine, due_in=-3 * 3600) for _ in range(2)]
+    for message, limit in ((strict, 1), (lax, 48)):
+        await rows.one("UPDATE message SET expires_at = due + $2 * interval '1 hour' WHERE id = $1", message, limit)
+    await rows.one("UPDATE outage SET began_at = began_at - interval '3 days'")
+    await expire(rows, mine)
+    assert [await rows.status(one) for one in (strict, lax)] == ["expired", "waiting"]
+
+
+async def test_nothing_that_may_be_out_expires(rows: Rows) -> None:
+    mine = await account(rows)
+    await outage(rows, mine, 100)
+    sending, retried = [await rows.message(mine, due_in=-99 * 3600) for _ in range(2)]
+    await rows.one("UPDATE message SET status = 'sending', claimed_at = now() WHERE id = $1", sending)
+    await rows.one("UPDATE message SET unconfirmed = 1 WHERE id = $1", retried)
+    await expire(rows, mine)
+    assert [await rows.status(one) for one in (sending, retried)] == ["sending", "waiting"]
+
+
+async def open_since(rows: Rows, account: UUID) -> timedelta | None:
+    since: timedelta | None = await rows.one(
+        "SELECT now() - began_at FROM outage WHERE account_id = $1 AND ended_at IS NULL", account
+    )
+    return since
+
+
+async def test_every_way_to_lose_the_connection_begins_an_outage_and_connecting_ends_it(
+    db: Database, rows: Rows
+) -> None:
+    mine, worker = await account(rows), await rows.worker()
+    await rows.own(worker)
+
+    async def connect() -> None:
+        async with db.connection() as connection:
+            await connection.execute("UPDATE account SET status = 'linked'")
+            await account_state.connected(connection, worker, mine, None)
+
+    await connect()
+    for lose in (
+        lambda connection: account_state.disconnected(connection, worker, mine, "connection_lost"),
+        lambda connection: account_state.all_disconnected(connection, worker, "engine_restarts"),
+        lambda connection: account_state.restricted(connection, worker, mine, 101, None, otherwise=DAY),
+        lambda connection: account_state.unlinked(connection, worker, mine, "logged_out", "unlinked_on_phone"),
+    ):
+        assert await open_since(rows, mine) is None
+        async with db.connection() as connection:
+            await lose(connection)
+        assert await open_since(rows, mine) is not None
+        await connect()
+
+
+async def test_a_worker_that_died_had_cut_its_accounts_off_since_its_last_sign_of_life(
+    db: Database, rows: Rows
+) -> None:
+    mine, worker, heir = await account(rows), await rows.worker(), await rows.worker()
+    await rows.own(worker)
+    await rows.one(
+        "UPDATE worker SET heartbeat_at = now() - interval '3 days', healthy_since = now() - interval '4 days'"
+        " WHERE id = $1",
+        worker,
+    )
+    await rows.one("DELETE FROM outage")
+    await rows.one("UPDATE worker SET healthy_since = now() - interval '1 hour' WHERE id = $1", heir)
+    async with db.connection() as connection:
+        assert await workers.reap(connection, heir, lease=timedelta(seconds=6)) == [worker]
+    since = await open_since(rows, mine)
+    assert since is not None
+    assert since > timedelta(days=2.9)
+
+
+async def test_a_worker_that_ends_in_order_cuts_its_accounts_off_at_once(db: Database, rows: Rows) -> None:
+    mine, worker = await account(rows), await rows.worker()
+    await rows.own(worker)
+    async with db.connection() as connection:
+        await workers.remove(connection, worker)
+    assert await open_since(rows, mine) is not None
+    assert not await rows.one("SELECT connected FROM account")
