@@ -18,7 +18,7 @@ from chatwren.delivery.inbox import Inbox
 from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.delivery.sender import WhatsAppSender
 from chatwren.domain.ids import uuid7
-from chatwren.service import housekeeping
+from chatwren.service import bulk, housekeeping
 from chatwren.settings import CannotStart, Settings
 from chatwren.store import pairing_jobs, workers
 from chatwren.store.database import UNREACHABLE, WORK, Database
@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 _DRAIN_MARGIN_SECONDS = 2
 _PAUSE_SECONDS = 1
 _OFTEN_SECONDS = 5
+_BULK_POLL_SECONDS = 0.5
 _SWEEP_SECONDS = 600
 
 
@@ -138,7 +139,7 @@ class _Worker:
         try:
             async with self._engines.running(on_up=self._engine_up, on_down=self._engine_down):
                 working, sending = (
-                    _Loops(self._accounts.run(), self._listen(), self._keep_house()),
+                    _Loops(self._accounts.run(), self._listen(), self._keep_house(), self._accept_bulks()),
                     _Loops(self._dispatcher.run()),
                 )
                 try:
@@ -193,6 +194,19 @@ class _Worker:
                 await asyncio.sleep(pause)
 
         await asyncio.gather(repeat(often, _OFTEN_SECONDS), repeat(sweep, _SWEEP_SECONDS))
+
+    async def _accept_bulks(self) -> None:
+        while True:
+            try:
+                busy = await bulk.accept_some(self._db, default_zone=self._settings.timezone)
+            except UNREACHABLE as error:
+                log.warning("worker.database_unreachable", error=repr(error))
+                busy = False
+            except Exception:
+                log.exception("worker.bulk_failed")
+                busy = False
+            if not busy:
+                await asyncio.sleep(_BULK_POLL_SECONDS)
 
     def _engine_up(self, engine: Engine) -> None:
         self._following = asyncio.create_task(self._follow(engine))

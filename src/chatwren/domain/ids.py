@@ -10,6 +10,7 @@ from uuid import UUID
 from chatwren.domain.errors import NotFound
 
 _PUBLIC = re.compile(r"^(?:(?:msg|sched)_)?([0-9a-f]{32})$")
+_PUBLIC_BULK = re.compile(r"^bulk_([0-9a-f]{32})$")
 _lock = threading.Lock()
 _last = 0
 
@@ -39,6 +40,23 @@ def parse_message_id(text: str) -> UUID:
     match = _PUBLIC.match(text)
     if match is None:
         raise NotFound("There is no such message.")
+    return UUID(hex=match[1])
+
+
+def bulk_public_id(row_id: UUID) -> str:
+    """`bulk_…`: many messages that were handed over together, as the API names them."""
+    return f"bulk_{row_id.hex}"
+
+
+def parse_bulk_id(text: str) -> UUID:
+    """The row id behind a bulk's public id.
+
+    Raises:
+        NotFound: the text is no such id.
+    """
+    match = _PUBLIC_BULK.match(text)
+    if match is None:
+        raise NotFound("There is no such bulk.")
     return UUID(hex=match[1])
 
 

@@ -1,60 +1,37 @@
 """Accepting, listing, cancelling and changing messages. 200 means that it is on disk, not that it is sent."""
 
-import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 from chatwren.domain.clock import now
-from chatwren.domain.errors import Conflict, Invalid, NotFound, Unavailable
+from chatwren.domain.errors import Conflict, NotFound, Unavailable
 from chatwren.domain.health import account_reason
-from chatwren.domain.ids import message_public_id, uuid7, whatsapp_message_id
+from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
 from chatwren.domain.pacing import Pacing
-from chatwren.domain.recipients import Recipient
-from chatwren.domain.text import check_wire_length
+from chatwren.service import drafts
+from chatwren.service.drafts import NewMessage
 from chatwren.service.media_files import PreparedFile
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, timeline
 from chatwren.service.queue_times import queue_times
 from chatwren.service.users import User
 from chatwren.service.whatsapp import never_linked
-from chatwren.store import accounts, files, idempotency, listing, messages
+from chatwren.store import accounts, bulks, files, idempotency, listing, messages
 from chatwren.store.accounts import Account
 from chatwren.store.database import CHANGED, WORK, Connection, Database
 from chatwren.store.listing import Filter
 from chatwren.store.media import MediaStore
 from chatwren.store.messages import MessageRow
-from chatwren.variation import Modifications, Variation, explain, vary
+from chatwren.variation import Modifications, Variation, explain
 
 _CANCELLED_AT_ONCE = 1000
+_STOPPED = json.dumps([{"field": "", "message": "The bulk was cancelled before this row was accepted."}])
 _PREVIEW_TRIES = 5
 """Seeds tried for each wording that is wanted: two seeds may give the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """What a caller wants sent.
-
-    Attributes:
-        due: when; None is now.
-        lane: urgent, normal or bulk; whether it is cold is found when it is stored.
-        expires_at: until when it is worth sending, counting only time in which the account cannot send.
-        seed: picks a previewed wording.
-        fields: what fills `{{placeholders}}`.
-    """
-
-    recipient: Recipient
-    text: str
-    due: datetime | None
-    prefix: Literal["msg", "sched"]
-    modifications: Modifications | None = None
-    seed: str | None = None
-    fields: Mapping[str, str] | None = None
-    media: PreparedFile | None = None
-    lane: str = "normal"
-    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +84,8 @@ async def accept(
         if earlier is not None:
             return earlier
     message_id, accepted_at = uuid7(), now()
-    if new.expires_at is not None and new.expires_at <= (new.due or accepted_at):
-        raise expires_too_early()
-    variation = await _vary(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+    drafts.check_expiry(new, accepted_at)
+    variation = await drafts.word(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
     async with db.connection() as connection:
         account = await accounts.first_of_user(connection, user.id)
     if account is None or account.status == "new":
@@ -120,25 +96,16 @@ async def accept(
         scheduled_for=new.due or accepted_at,
         warnings=_warnings(account, new, variation),
         preview=variation.text if new.modifications else None,
-        changes=_changes(variation) if new.modifications else None,
+        changes=drafts.changes_of(variation) if new.modifications else None,
     )
-    row = messages.NewRow(
-        id=message_id,
+    row = drafts.row_of(
+        new,
+        variation,
+        message_id=message_id,
         user_id=user.id,
         account_id=account.id,
-        prefix=new.prefix,
-        recipient_kind=new.recipient.kind,
-        recipient=new.recipient.value,
-        text=variation.text,
-        original=new.text,
-        modifications=_modifications(new, variation),
-        changes=accepted.changes,
         media_id=file.id if file else None,
-        lane=new.lane,
         accepted_at=accepted_at,
-        due=accepted.scheduled_for,
-        expires_at=new.expires_at,
-        wa_id=whatsapp_message_id(),
     )
     try:
         async with db.transaction() as connection:
@@ -216,6 +183,9 @@ async def cancel(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacin
 async def cancel_all(db: Database, where: Filter) -> int:
     """Cancel every message of the filter that waits. Returns how many. What may be out is passed over."""
     cancelled, after = 0, None
+    if where.bulk is not None:
+        async with db.transaction() as connection:
+            await bulks.stop(connection, where.user_id, where.bulk, _STOPPED)
     while True:
         async with db.connection() as connection:
             ids = await listing.next_ids(connection, where, limit=_CANCELLED_AT_ONCE, after=after)
@@ -251,7 +221,9 @@ async def change(
     if text is not None:
         asked = dict(row.modifications or {})
         seed, fields = asked.pop("seed", message_id.hex), asked.pop("fields", None)
-        variation = await _vary(text, Modifications(**asked) if row.modifications else None, seed=seed, fields=fields)
+        variation = await drafts.word(
+            text, Modifications(**asked) if row.modifications else None, seed=seed, fields=fields
+        )
     async with db.connection() as connection:
         try:
             done = await messages.change(
@@ -262,10 +234,10 @@ async def change(
                 expires_at=expires_at,
                 text=variation.text if variation else None,
                 original=text,
-                changes=_changes(variation) if variation and row.modifications else None,
+                changes=drafts.changes_of(variation) if variation and row.modifications else None,
             )
         except messages.EXPIRES_TOO_EARLY:
-            raise expires_too_early() from None
+            raise drafts.expires_too_early() from None
         row = await _row(connection, user_id, message_id)
         if not done:
             raise _not_waiting(row)
@@ -303,7 +275,7 @@ async def preview(
     """
     found: dict[str, Variation] = {}
     for seed in range(1, variants * _PREVIEW_TRIES + 1):
-        variation = await _vary(text, modifications, seed=str(seed), fields=fields)
+        variation = await drafts.word(text, modifications, seed=str(seed), fields=fields)
         found.setdefault(variation.text, variation)
         if len(found) >= min(variants, variation.variants_possible):
             break
@@ -321,15 +293,9 @@ async def _take_key(connection: Connection, user_id: UUID, key: str, request_has
 
 
 async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes | None) -> Accepted | None:
-    found = await idempotency.answered(connection, user_id, key)
-    if found is None:
+    answer = await answer_earlier(connection, user_id, key, request_hash or b"")
+    if answer is None:
         return None
-    stored_hash, answer = found
-    if stored_hash != (request_hash or b""):
-        raise Conflict(
-            "This Idempotency-Key was used for another request in the last 24 hours. Use a new key.",
-            code="idempotency_mismatch",
-        )
     return Accepted(
         id=answer["id"],
         scheduled_for=datetime.fromisoformat(answer["scheduled_for"]),
@@ -339,28 +305,22 @@ async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash
     )
 
 
-async def _vary(
-    text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None
-) -> Variation:
-    if modifications is None and fields is None:
-        # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
-        variation = Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
-    else:
-        # In a thread: the first text of a language reads its tables, and long spintax takes its time.
-        variation = await asyncio.to_thread(vary, text, modifications or Modifications(), seed=seed, fields=fields)
-    check_wire_length(variation.text)
-    return variation
+async def answer_earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes) -> dict[str, Any] | None:
+    """What the same request was answered under this Idempotency-Key; None if the key is new.
 
-
-def _modifications(new: NewMessage, variation: Variation) -> dict[str, Any] | None:
-    if new.modifications is None and new.fields is None:
+    Raises:
+        Conflict: the key was used for another request (`idempotency_mismatch`).
+    """
+    found = await idempotency.answered(connection, user_id, key)
+    if found is None:
         return None
-    asked = asdict(new.modifications or Modifications())
-    return {**asked, "seed": variation.seed, "fields": dict(new.fields) if new.fields is not None else None}
-
-
-def _changes(variation: Variation) -> list[dict[str, Any]]:
-    return [asdict(one) for one in variation.changes]
+    stored_hash, answer = found
+    if stored_hash != request_hash:
+        raise Conflict(
+            "This Idempotency-Key was used for another request in the last 24 hours. Use a new key.",
+            code="idempotency_mismatch",
+        )
+    return answer
 
 
 async def _store_file(media_store: MediaStore, user_id: UUID, prepared: PreparedFile) -> files.File:
@@ -409,8 +369,3 @@ def _not_waiting(row: MessageRow) -> Conflict:
             "The message may be out already, so it can no longer be changed or cancelled.", code=OUTCOME_UNKNOWN
         )
     return Conflict(f"The message is {row.status}; only one that waits can be changed.", code="not_waiting")
-
-
-def expires_too_early() -> Invalid:
-    """The error of a message that would expire before it is due."""
-    return Invalid("expiresAt must be later than the time at which the message is due.", field="expiresAt")

@@ -53,6 +53,12 @@ async def first_of_user(connection: Connection, user_id: UUID) -> Account | None
     return Account(*row) if row else None
 
 
+async def get(connection: Connection, account_id: UUID) -> Account:
+    """An account that is known to exist."""
+    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM account WHERE id = $1", account_id)
+    return Account(*row)
+
+
 async def create_first(connection: Connection, user_id: UUID) -> Account:
     """The user's first account, made now if there is none. Two callers at once get the same one."""
     await connection.execute("SELECT FROM app_user WHERE id = $1 FOR UPDATE", user_id)

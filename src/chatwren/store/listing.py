@@ -38,11 +38,18 @@ class Filter:
     text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    bulk: UUID | None = None
 
     @property
     def is_plain(self) -> bool:
         """Whether the total is exact at any size."""
-        return self.recipient is None and self.text is None and self.since is None and self.until is None
+        return (
+            self.recipient is None
+            and self.text is None
+            and self.since is None
+            and self.until is None
+            and self.bulk is None
+        )
 
     def sql(self) -> tuple[str, list[Any]]:
         """The conditions, and their values for the parameters from $1 on."""
@@ -55,6 +62,7 @@ class Filter:
             ("strpos(lower(m.text), lower(${})) > 0", self.text),
             ("m.due >= ${}", self.since),
             ("m.due < ${}", self.until),
+            ("m.id IN (SELECT r.message_id FROM bulk_row r WHERE r.bulk_id = ${})", self.bulk),
         ):
             if value is not None:
                 values.append(value)

@@ -21,6 +21,7 @@ _OLD_MESSAGES = {
     "message": "id < uuid_at(now() - $1::interval) AND status > 'sending'"
     " AND coalesce(sent_at, ended_at) < now() - $1::interval",
     "media": "id < uuid_at(now() - $1::interval) AND NOT EXISTS (SELECT FROM message m WHERE m.media_id = media.id)",
+    "bulk": "id < uuid_at(now() - $1::interval) AND ended_at < now() - $1::interval",
     "inbound": "received_at < now() - $1::interval",
 }
 

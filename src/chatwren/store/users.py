@@ -77,6 +77,12 @@ async def credentials(connection: Connection, key: str) -> Credentials | None:
     return Credentials(User(*row[2:]), row[0], row[1]) if row else None
 
 
+async def get(connection: Connection, user_id: UUID) -> User:
+    """A user who is known to exist."""
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM app_user WHERE id = $1", user_id)
+    return User(*row)
+
+
 async def set_time_zone(connection: Connection, user_id: UUID, time_zone: str | None) -> None:
     """Set the time zone of times that the user gives without one."""
     await connection.execute("UPDATE app_user SET time_zone = $2 WHERE id = $1", user_id, time_zone)
@@ -122,6 +128,7 @@ _EXPORTED = {
         " ORDER BY one.account_id, one.address"
     ),
     "file": "to_jsonb(one) - '{thumbnail}'::text[] FROM media one WHERE user_id = $1 ORDER BY id",
+    "bulk": "to_jsonb(one) FROM bulk one WHERE user_id = $1 ORDER BY id",
     "message": "to_jsonb(one) FROM message one WHERE user_id = $1 ORDER BY id",
     "inbound": (
         "to_jsonb(one) - '{raw, media}'::text[] FROM inbound one JOIN account ON account.id = one.account_id"

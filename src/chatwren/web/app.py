@@ -24,7 +24,7 @@ from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store
 from chatwren.web import qr
-from chatwren.web.api import auth, events, health, media, messages, preview, users, whatsapp
+from chatwren.web.api import auth, bulk, events, health, media, messages, preview, users, whatsapp
 from chatwren.web.asgi import HttpApp
 from chatwren.web.context import Context
 from chatwren.web.errors import respond
@@ -71,6 +71,8 @@ _HANDLERS: Sequence[ControllerRouterHandler] = (
     messages.cancel,
     messages.cancel_many,
     messages.retry,
+    bulk.submit_bulk,
+    bulk.follow_bulk,
     media.media_file,
     events.listen,
     qr.linked_picture,

@@ -11,6 +11,7 @@ from chatwren.web.api.whatsapp import WhyNot, why_not
 from chatwren.web.openapi import TOMORROW, Time
 
 DEFAULT_LIMIT = 10
+MAX_LIMIT = 100
 
 
 class AiModifications(Struct, rename="camel"):
@@ -205,7 +206,7 @@ class Queue(Struct):
     pagination: Pagination
 
 
-class QueueQuery(Struct, rename={"since": "from"}):
+class QueueQuery(Struct, rename={"since": "from", "bulk_id": "bulkId"}):
     """Which messages to list."""
 
     page: Annotated[int, Meta(description="From 1.", ge=1)] = 1
@@ -218,6 +219,7 @@ class QueueQuery(Struct, rename={"since": "from"}):
     q: Annotated[str | None, Meta(description="Only those whose text contains this.")] = None
     since: Annotated[str | None, Meta(description="Only those due from here on.")] = None
     until: Annotated[str | None, Meta(description="Only those due before.")] = None
+    bulk_id: Annotated[str | None, Meta(description="Only those of this bulk.")] = None
     cursor: Annotated[str | None, Meta(description="`nextCursor` of the page before; `page` counts from there.")] = None
 
 
@@ -229,7 +231,7 @@ class ChangeBody(Struct, rename="camel"):
     expires_at: ExpiresAt = None
 
 
-class CancelBody(Struct, rename={"since": "from"}):
+class CancelBody(Struct, rename={"since": "from", "bulk_id": "bulkId"}):
     """Which messages to cancel: those that match all that is given."""
 
     status: Annotated[Literal["scheduled", "queued"] | None, Meta(description="Only these.", examples=["queued"])] = (
@@ -239,6 +241,9 @@ class CancelBody(Struct, rename={"since": "from"}):
     q: Annotated[str | None, Meta(description="Only those whose text contains this.")] = None
     since: Annotated[str | None, Meta(description="Only those due from here on.")] = None
     until: Annotated[str | None, Meta(description="Only those due before.")] = None
+    bulk_id: Annotated[
+        str | None, Meta(description="Only those of this bulk; what it has not accepted yet ends too.")
+    ] = None
     all: Annotated[bool, Meta(description="True where nothing else is given: everything that waits.")] = False
 
 

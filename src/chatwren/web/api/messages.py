@@ -15,24 +15,28 @@ from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import absent, parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_time, zone_of_country
 from chatwren.service import media_files, messages, whatsapp
-from chatwren.service.messages import NewMessage
+from chatwren.service.drafts import NewMessage
+from chatwren.service.message_fields import (
+    parse_fields,
+    parse_lane,
+    parse_modifications,
+    parse_moment,
+    parse_short,
+)
 from chatwren.service.users import User
 from chatwren.store.listing import Filter
 from chatwren.web.api.message_fields import (
     MAX_PAGE,
     fingerprint,
     idempotency_key,
+    parse_bulk,
     parse_count,
     parse_cursor,
-    parse_fields,
-    parse_lane,
-    parse_modifications,
-    parse_moment,
-    parse_short,
     parse_status,
 )
 from chatwren.web.api.message_shapes import (
     DEFAULT_LIMIT,
+    MAX_LIMIT,
     AcceptedMessage,
     CancelBody,
     Cancelled,
@@ -53,7 +57,6 @@ from chatwren.web.forms import Form, read_form, read_query
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 
 _FILE = "mediaFile"
-_MAX_LIMIT = 100
 _BY_ID = {"message_id": "`messageId` of the answer that accepted it."}
 
 
@@ -105,7 +108,7 @@ async def queue(request: HttpRequest) -> Queue:
     where = await _filter(request, user, query)
     cursor = query.read("cursor", parse_cursor)
     query.check()
-    limit = min(limit, _MAX_LIMIT)
+    limit = min(limit, MAX_LIMIT)
     found = await messages.page(
         context(request).db,
         where,
@@ -214,7 +217,7 @@ async def cancel_many(request: HttpRequest) -> Cancelled:
         everything = form.read("all", parse_boolean)
         form.check()
     if where == Filter(user.id) and not everything:
-        raise Invalid("Say which messages: status, to, q, from, until; or all: true.", code="nothing_chosen")
+        raise Invalid("Say which messages: status, to, q, from, until, bulkId; or all: true.", code="nothing_chosen")
     return Cancelled(success=True, cancelled=await messages.cancel_all(context(request).db, where))
 
 
@@ -247,6 +250,7 @@ async def _filter(request: HttpRequest, user: User, given: Form) -> Filter:
     text = given.read("q", parse_short)
     since = given.read("from", partial(parse_moment, zone=zone))
     until = given.read("until", partial(parse_moment, zone=zone))
+    bulk = given.read("bulkId", parse_bulk)
     return Filter(
         user.id,
         status=status,
@@ -254,6 +258,7 @@ async def _filter(request: HttpRequest, user: User, given: Form) -> Filter:
         text=text,
         since=since.at if since else None,
         until=until.at if until else None,
+        bulk=bulk,
     )
 
 

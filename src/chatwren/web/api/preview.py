@@ -9,8 +9,9 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.health import Reason
 from chatwren.domain.text import parse_message
 from chatwren.service import messages
+from chatwren.service.message_fields import parse_fields, parse_modifications
 from chatwren.variation import Modifications, explain
-from chatwren.web.api.message_fields import parse_count, parse_fields, parse_modifications
+from chatwren.web.api.message_fields import parse_count
 from chatwren.web.api.message_shapes import Change, Fields
 from chatwren.web.api.message_shapes import Modifications as Allowed
 from chatwren.web.api.whatsapp import WhyNot, why_not

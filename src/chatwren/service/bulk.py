@@ -1,0 +1,271 @@
+"""Bulk: many messages handed over together.
+
+All rows are on disk before the request is answered. Then, a step at a time, each is accepted or refused by whichever
+worker has a moment, and whatever dies meanwhile.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from chatwren.domain.clock import to_wire
+from chatwren.domain.errors import FieldError, Invalid, NotFound, Unavailable
+from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
+from chatwren.domain.messages import Status
+from chatwren.domain.pacing import DAY, Pacing
+from chatwren.domain.recipients import country_of
+from chatwren.domain.times import zone_of_country
+from chatwren.service import bulk_rows, drafts
+from chatwren.service.bulk_rows import Form
+from chatwren.service.messages import answer_earlier
+from chatwren.service.users import User
+from chatwren.service.whatsapp import never_linked
+from chatwren.store import accounts, bulks, cold, idempotency, messages, users
+from chatwren.store.accounts import Account
+from chatwren.store.bulks import Bulk, GivenRow, Progress, Result
+from chatwren.store.database import CHANGED, WORK, Connection, Database
+from chatwren.store.messages import NewRow
+
+log = structlog.get_logger(__name__)
+
+_STORED_AT_ONCE = 500
+_ACCEPTED_AT_ONCE = 200
+"""Rows of one transaction: few enough that it never holds anything up, enough that its commit costs little."""
+_NOTICEABLE = 10
+"""Messages behind which waiting is worth a warning."""
+
+
+async def submit(
+    db: Database,
+    user: User,
+    path: Path,
+    form: Form,
+    *,
+    idempotency_key: str | None = None,
+    request_hash: bytes = b"",
+) -> tuple[str, int]:
+    """Store the rows of a file, durably. Returns the bulk's id and how many rows it has.
+
+    Args:
+        db: where to.
+        user: whose messages they are.
+        path: the file.
+        form: what it is.
+        idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
+        request_hash: of the file.
+
+    Raises:
+        Invalid: the file as a whole cannot be read, has no rows, or too many.
+        Conflict: nothing was ever linked (`never_linked`), or the key was used for another request.
+    """
+    async with db.connection() as connection:
+        account = await accounts.first_of_user(connection, user.id)
+        earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash) if idempotency_key else None
+    if earlier is not None:
+        return earlier["id"], earlier["rows"]
+    if account is None or account.status == "new":
+        raise never_linked()
+    bulk = uuid7()
+    async with db.transaction() as connection:
+        rows = await bulks.insert(connection, bulk, user.id, account.id, _in_thread(bulk_rows.read(path, form)))
+        answer = {"id": bulk_public_id(bulk), "rows": rows}
+        if idempotency_key is not None and not await idempotency.remember_answer(
+            connection, user.id, idempotency_key, request_hash, answer
+        ):
+            raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1)
+    return bulk_public_id(bulk), rows
+
+
+async def _in_thread(rows: Iterator[GivenRow]) -> AsyncIterator[GivenRow]:
+    """The rows, read some at a time in a thread, so that other requests keep their pace."""
+    while some := await asyncio.to_thread(lambda: list(islice(rows, _STORED_AT_ONCE))):
+        for row in some:
+            yield row
+
+
+async def accept_some(db: Database, *, default_zone: str | None) -> bool:
+    """Accept or refuse the next rows of one bulk, in one transaction. Returns whether there were any.
+
+    Safe to run anywhere, by many at once, and to be killed at any moment.
+
+    Args:
+        db: where they are.
+        default_zone: time zone of users who have not set theirs.
+    """
+    async with db.transaction() as connection:
+        bulk = await bulks.next_open(connection)
+        if bulk is None:
+            return False
+        user = await users.get(connection, bulk.user_id)
+        account = await accounts.get(connection, bulk.account_id)
+        given = await bulks.next_rows(connection, bulk.id, limit=_ACCEPTED_AT_ONCE)
+        drafted = await asyncio.to_thread(_draft_all, bulk, given, _reader(bulk, user, account, default_zone))
+        await bulks.finish(connection, bulk.id, await _store(connection, drafted))
+    db.hint(WORK, {bulk.account_id})
+    db.hint(CHANGED, {bulk.user_id})
+    return True
+
+
+def _reader(bulk: Bulk, user: User, account: Account, default_zone: str | None) -> Callable[[str], drafts.NewMessage]:
+    country = country_of(account.phone) if account.phone else None
+
+    def zone() -> str | None:
+        return user.time_zone or default_zone or zone_of_country(country)
+
+    return lambda given: bulk_rows.message_of(given, now=bulk.created_at, country=country, zone=zone)
+
+
+_Drafted = list[tuple[int, NewRow | None, str | None]]
+"""Rows of a bulk by their line: what is to be stored, or why they are refused."""
+
+
+def _draft_all(bulk: Bulk, given: list[tuple[int, str]], read: Callable[[str], drafts.NewMessage]) -> _Drafted:
+    drafted: _Drafted = []
+    for line, text in given:
+        try:
+            drafted.append((line, _draft(bulk, read(text)), None))
+        except Invalid as error:
+            fields = list(error.fields) or [FieldError("", error.message)]
+            drafted.append((line, None, bulk_rows.errors_text(fields)))
+    return drafted
+
+
+def _draft(bulk: Bulk, new: drafts.NewMessage) -> NewRow:
+    message_id = uuid7()
+    drafts.check_expiry(new, bulk.created_at)
+    variation = drafts.word_now(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+    return drafts.row_of(
+        new,
+        variation,
+        message_id=message_id,
+        user_id=bulk.user_id,
+        account_id=bulk.account_id,
+        accepted_at=bulk.created_at,
+    )
+
+
+async def _store(connection: Connection, drafted: _Drafted) -> list[Result]:
+    """Store what was drafted. A row that cannot be stored, whatever is wrong with it, costs its neighbours nothing."""
+    rows = [row for _, row, _ in drafted if row is not None]
+    try:
+        async with connection.transaction():
+            await messages.insert(connection, rows)
+    except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+        if len(drafted) > 1:
+            return [result for one in drafted for result in await _store(connection, [one])]
+        log.warning("bulk.row_refused", line=drafted[0][0], error=repr(error))
+        return [Result(drafted[0][0], None, bulk_rows.errors_text([FieldError("", "The row cannot be stored.")]))]
+    return [Result(line, row.id if row else None, errors) for line, row, errors in drafted]
+
+
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """What became of a row. Neither `message_id` nor `errors`: it is not its turn yet."""
+
+    line: int
+    message_id: str | None
+    errors: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkState:
+    """How far a bulk is.
+
+    Attributes:
+        by_status: its messages, by what is stored of them.
+        estimated_last_at: when the last of those that wait goes out, by the usual pace; None when none waits.
+        warnings: what stretches that.
+        rows: a page of its rows.
+        matching: how many rows there are to page through.
+    """
+
+    id: str
+    created_at: datetime
+    ended_at: datetime | None
+    total: int
+    accepted: int
+    refused: int
+    by_status: dict[str, int]
+    estimated_last_at: datetime | None
+    warnings: tuple[str, ...]
+    rows: list[RowResult]
+    matching: int
+
+
+async def state(
+    db: Database, user_id: UUID, bulk_id: UUID, *, pacing: Pacing, refused: bool, page: int, limit: int
+) -> BulkState:
+    """How far a bulk is, with a page of its rows.
+
+    Args:
+        db: where it is.
+        user_id: whose.
+        bulk_id: which.
+        pacing: of accounts, for the estimate.
+        refused: only the rows that were refused.
+        page: from 1.
+        limit: rows a page.
+
+    Raises:
+        NotFound: the user has no such bulk.
+    """
+    async with db.transaction() as connection:
+        bulk = await bulks.get(connection, user_id, bulk_id)
+        if bulk is None:
+            raise NotFound("There is no such bulk.")
+        account = await accounts.get(connection, bulk.account_id)
+        found = await bulks.progress(connection, bulk)
+        new_contacts = await cold.state(connection, account.id, pacing.cold)
+        rows = await bulks.results(connection, bulk.id, refused=refused, limit=limit, offset=(page - 1) * limit)
+    last_at, warnings = _outlook(account, found, new_contacts, pacing)
+    return BulkState(
+        id=bulk_public_id(bulk.id),
+        created_at=bulk.created_at,
+        ended_at=bulk.ended_at,
+        total=bulk.total,
+        accepted=found.accepted,
+        refused=found.refused,
+        by_status=found.by_status,
+        estimated_last_at=last_at,
+        warnings=warnings,
+        rows=[
+            RowResult(line, message_public_id("msg", message) if message else None, json.loads(errors or "[]"))
+            for line, message, errors in rows
+        ],
+        matching=found.refused if refused else bulk.total,
+    )
+
+
+def _outlook(
+    account: Account, found: Progress, new_contacts: cold.ColdState, pacing: Pacing
+) -> tuple[datetime | None, tuple[str, ...]]:
+    """When the last waiting message goes out if nothing comes between, and what makes that late."""
+    if found.last_due is None or not found.by_status.get(Status.WAITING):
+        return None, ()
+    warnings = []
+    last_at = found.last_due
+    paced = max(account.next_at, account.now) + pacing.mean * found.before_last
+    if paced > last_at:
+        last_at = paced
+        if paced - max(found.last_due, account.now) > pacing.mean * _NOTICEABLE:
+            warnings.append(
+                f"{found.before_last} messages of this account wait; at one in {pacing.mean.total_seconds():g} s on "
+                f"average the last goes out about {to_wire(paced)}."
+            )
+    if new_contacts.cap is not None and found.new_contacts > (room := max(0, new_contacts.cap - new_contacts.used)):
+        days = -(-(found.new_contacts - room) // max(1, new_contacts.cap))
+        last_at = max(last_at, account.now + DAY * days)
+        warnings.append(
+            f"{found.new_contacts} of the recipients have neither written nor been reached, and the account writes to "
+            f"at most {new_contacts.cap} such contacts in 24 hours: that takes about {days} days."
+        )
+    return last_at, tuple(warnings)

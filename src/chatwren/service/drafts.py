@@ -1,0 +1,125 @@
+"""A message that is not stored yet: what a caller wants sent, worded, and as the row that it becomes."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from chatwren.domain.errors import Invalid
+from chatwren.domain.ids import whatsapp_message_id
+from chatwren.domain.recipients import Recipient
+from chatwren.domain.text import check_wire_length
+from chatwren.service.media_files import PreparedFile
+from chatwren.store.messages import NewRow
+from chatwren.variation import Modifications, Variation, vary
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What a caller wants sent.
+
+    Attributes:
+        due: when; None is now.
+        lane: urgent, normal or bulk; whether it is cold is found when it is stored.
+        expires_at: until when it is worth sending, counting only time in which the account cannot send.
+        seed: picks a previewed wording.
+        fields: what fills `{{placeholders}}`.
+    """
+
+    recipient: Recipient
+    text: str
+    due: datetime | None
+    prefix: Literal["msg", "sched"]
+    modifications: Modifications | None = None
+    seed: str | None = None
+    fields: Mapping[str, str] | None = None
+    media: PreparedFile | None = None
+    lane: str = "normal"
+    expires_at: datetime | None = None
+
+
+async def word(
+    text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None
+) -> Variation:
+    """The words that go out, varied as asked.
+
+    Raises:
+        Invalid: a placeholder has no value, or the text is too long.
+    """
+    if modifications is None and fields is None:
+        return word_now(text, None, seed=seed, fields=None)
+    # In a thread: the first text of a language reads its tables, and long spintax takes its time.
+    return await asyncio.to_thread(word_now, text, modifications, seed=seed, fields=fields)
+
+
+def word_now(
+    text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None
+) -> Variation:
+    """As `word`, in the calling thread."""
+    if modifications is None and fields is None:
+        # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
+        variation = Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
+    else:
+        variation = vary(text, modifications or Modifications(), seed=seed, fields=fields)
+    check_wire_length(variation.text)
+    return variation
+
+
+def row_of(
+    new: NewMessage,
+    variation: Variation,
+    *,
+    message_id: UUID,
+    user_id: UUID,
+    account_id: UUID,
+    accepted_at: datetime,
+    media_id: UUID | None = None,
+) -> NewRow:
+    """The row that the message becomes, under a WhatsApp id of its own."""
+    return NewRow(
+        id=message_id,
+        user_id=user_id,
+        account_id=account_id,
+        prefix=new.prefix,
+        recipient_kind=new.recipient.kind,
+        recipient=new.recipient.value,
+        text=variation.text,
+        original=new.text,
+        modifications=_modifications(new, variation),
+        changes=changes_of(variation) if new.modifications else None,
+        media_id=media_id,
+        lane=new.lane,
+        accepted_at=accepted_at,
+        due=new.due or accepted_at,
+        expires_at=new.expires_at,
+        wa_id=whatsapp_message_id(),
+    )
+
+
+def check_expiry(new: NewMessage, accepted_at: datetime) -> None:
+    """Refuse a message that would expire before it is due.
+
+    Raises:
+        Invalid: it would.
+    """
+    if new.expires_at is not None and new.expires_at <= (new.due or accepted_at):
+        raise expires_too_early()
+
+
+def expires_too_early() -> Invalid:
+    """The error of a message that would expire before it is due."""
+    return Invalid("expiresAt must be later than the time at which the message is due.", field="expiresAt")
+
+
+def changes_of(variation: Variation) -> list[dict[str, Any]]:
+    """What was worded otherwise, as it is stored."""
+    return [asdict(one) for one in variation.changes]
+
+
+def _modifications(new: NewMessage, variation: Variation) -> dict[str, Any] | None:
+    if new.modifications is None and new.fields is None:
+        return None
+    asked = asdict(new.modifications or Modifications())
+    return {**asked, "seed": variation.seed, "fields": dict(new.fields) if new.fields is not None else None}

@@ -1,0 +1,82 @@
+"""Reading the fields of a message, from a form or from a row of many."""
+
+from typing import Any
+
+import msgspec
+
+from chatwren.domain.errors import Invalid
+from chatwren.domain.text import absent, parse_boolean, required_text
+from chatwren.domain.times import ParsedTime, parse_time
+from chatwren.variation import Modifications
+
+LANES = ("urgent", "normal", "bulk")
+"""The lanes that a caller may choose."""
+
+MAX_SHORT = 200
+_MAX_FIELDS = 100
+
+
+def parse_lane(value: object, *, field: str) -> str:
+    """The lane that the caller chooses; `normal` when absent."""
+    if absent(value):
+        return "normal"
+    if value not in LANES:
+        raise Invalid(
+            f"{field} must be one of {', '.join(LANES)} (Chatwren finds by itself who is a new contact).", field=field
+        )
+    return str(value)
+
+
+def parse_short(value: object, *, field: str) -> str | None:
+    """A text of at most 200 characters; None when absent."""
+    if absent(value):
+        return None
+    text = required_text(value, field=field)
+    if len(text) > MAX_SHORT:
+        raise Invalid(f"{field} is longer than {MAX_SHORT} characters.", field=field)
+    return text
+
+
+def _object(value: object, field: str) -> dict[str, Any]:
+    """A JSON object, or the JSON text of one, as a form sends it."""
+    if isinstance(value, str):
+        try:
+            value = msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            value = None
+    if not isinstance(value, dict):
+        raise Invalid(f"{field} must be a JSON object.", field=field)
+    return value
+
+
+def parse_modifications(value: object, *, field: str) -> tuple[Modifications, str | None] | None:
+    """What aiModifications allow, and their seed; None when absent."""
+    if absent(value):
+        return None
+    members = _object(value, field)
+    return (
+        Modifications(
+            use_synonyms=parse_boolean(members.get("useSynonyms"), field=f"{field}.useSynonyms"),
+            add_emojis=parse_boolean(members.get("addEmojis"), field=f"{field}.addEmojis"),
+            shuffle_sentences=parse_boolean(members.get("shuffleSentences"), field=f"{field}.shuffleSentences"),
+        ),
+        parse_short(members.get("seed"), field=f"{field}.seed"),
+    )
+
+
+def parse_fields(value: object, *, field: str) -> dict[str, str] | None:
+    """What fills placeholders; None when absent."""
+    if absent(value):
+        return None
+    members = _object(value, field)
+    if len(members) > _MAX_FIELDS:
+        raise Invalid(f"{field} has more than {_MAX_FIELDS} members.", field=field)
+    return {
+        required_text(name, field=field): "" if absent(one) else required_text(one, field=f"{field}.{name}")
+        for name, one in members.items()
+    }
+
+
+def parse_moment(value: object, *, field: str, zone: str | None) -> ParsedTime | None:
+    """A time; None when absent."""
+    return None if absent(value) else parse_time(value, zone=zone, field=field)

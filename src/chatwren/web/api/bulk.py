@@ -1,0 +1,202 @@
+"""Handing over many messages at once."""
+
+import hashlib
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import FromPath
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from chatwren.domain.clock import to_wire
+from chatwren.domain.errors import Invalid
+from chatwren.domain.ids import parse_bulk_id
+from chatwren.domain.messages import Status
+from chatwren.domain.text import parse_boolean
+from chatwren.service import bulk
+from chatwren.service.bulk_rows import Form
+from chatwren.service.users import User
+from chatwren.web.api.message_fields import MAX_PAGE, idempotency_key, parse_count
+from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
+from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.forms import read_form, read_query
+from chatwren.web.limits import MAX_FILE_BYTES, body_chunks
+from chatwren.web.openapi import MULTIPART, Operation, Time
+
+_FILE = "file"
+_FORMS: dict[str, Form] = {
+    "application/x-ndjson": "jsonl",
+    "application/ndjson": "jsonl",
+    "application/jsonl": "jsonl",
+    "application/x-jsonlines": "jsonl",
+    "text/csv": "csv",
+}
+_SUFFIXES: dict[str, Form] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "csv"}
+
+
+class BulkBody(Struct):
+    """A file of JSON lines or CSV, told apart by its Content-Type or its name."""
+
+    file: Annotated[
+        str,
+        Meta(
+            description="Each line a JSON object with the fields of a message (phoneId, message, scheduledTime, "
+            "expiresAt, lane, aiModifications, fields); or CSV whose first line names such columns: useSynonyms, "
+            "addEmojis and shuffleSentences count as aiModifications, all others fill {{placeholders}}. "
+            "The lane is bulk unless a row names another.",
+            examples=['{"phoneId": "+919812345678", "message": "Hello!"}'],
+            extra_json_schema={"format": "binary"},
+        ),
+    ]
+
+
+class AcceptedBulk(Struct, rename="camel"):
+    """The rows are stored, durably. Each is accepted or refused in the seconds that follow."""
+
+    success: Annotated[bool, Meta(examples=[True])]
+    bulk_id: Annotated[str, Meta(examples=["bulk_0197a3f2c9e07c3b9d5f8e6a41b2c3d4"])]
+    rows: Annotated[int, Meta(examples=[1])]
+
+
+class RowProblem(Struct):
+    """What is wrong with one field of a row."""
+
+    field: str
+    message: str
+
+
+class BulkRow(Struct, rename="camel"):
+    """A row. Neither messageId nor errors: it is not its turn yet."""
+
+    line: Annotated[int, Meta(description="Of the file, from 1.", examples=[1])]
+    message_id: str | None
+    errors: list[RowProblem]
+
+
+class MessageCounts(Struct):
+    """The bulk's messages, by their status."""
+
+    waiting: int
+    sending: int
+    sent: int
+    failed: int
+    cancelled: int
+    expired: int
+
+
+class BulkState(Struct, rename="camel"):
+    """How far a bulk is."""
+
+    id: str
+    status: Annotated[str, Meta(description="accepting, or accepted: each row is accepted or refused.")]
+    created_at: Time
+    accepted_at: Annotated[Time | None, Meta(description="When the last row was accepted or refused.")]
+    total: int
+    accepted: int
+    refused: int
+    messages: MessageCounts
+    estimated_last_at: Annotated[
+        Time | None, Meta(description="When the last waiting message goes out, by the usual pace: an estimate.")
+    ]
+    rows: list[BulkRow]
+    pagination: Pagination
+    warnings: Annotated[list[str] | UnsetType, Meta(description="What stretches that.")] = UNSET
+
+
+class BulkQuery(Struct):
+    """Which rows to show."""
+
+    refused: Annotated[bool, Meta(description="Only those that were refused.")] = False
+    page: Annotated[int, Meta(description="From 1.", ge=1)] = 1
+    limit: Annotated[int, Meta(description="Rows a page; more than 100 counts as 100.", ge=1)] = DEFAULT_LIMIT
+
+
+@post(
+    "/api/messages/bulk",
+    status_code=200,
+    operation=Operation(
+        "Send many messages",
+        AcceptedBulk,
+        description="Up to 10,000 rows, as a form's file or as the body itself (application/x-ndjson, text/csv). "
+        "With the header Idempotency-Key, repeating the same request within 24 hours sends nothing twice.",
+        body=BulkBody,
+        body_types=(MULTIPART,),
+        errors=(409,),
+    ),
+)
+async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
+    """Store many messages."""
+    user = await signed_in(request)
+    key = idempotency_key(request)
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    form = _FORMS.get(content_type)
+    if form is not None:
+        with tempfile.NamedTemporaryFile(prefix="chatwren-bulk-") as file:
+            async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES):
+                file.write(chunk)
+            file.flush()
+            return await _submit(request, user, Path(file.name), form, key)
+    async with read_form(request, files=(_FILE,)) as given:
+        upload = given.file(_FILE)
+        given.check()
+        if upload is None:
+            raise Invalid("file is required: JSON lines or CSV.", field=_FILE)
+        form = _FORMS.get(upload.content_type) or _SUFFIXES.get(Path(upload.file_name).suffix.lower())
+        if form is None:
+            raise Invalid("file must be JSON lines (.jsonl) or CSV (.csv).", field=_FILE)
+        return await _submit(request, user, upload.path, form, key)
+
+
+async def _submit(request: HttpRequest, user: User, path: Path, form: Form, key: str | None) -> AcceptedBulk:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest() if key else b""
+    bulk_id, rows = await bulk.submit(context(request).db, user, path, form, idempotency_key=key, request_hash=digest)
+    return AcceptedBulk(success=True, bulk_id=bulk_id, rows=rows)
+
+
+@get(
+    "/api/messages/bulk/{bulk_id:str}",
+    operation=Operation(
+        "Follow a bulk",
+        BulkState,
+        query=BulkQuery,
+        path={"bulk_id": "`bulkId` of the answer that accepted it."},
+        errors=(404,),
+    ),
+)
+async def follow_bulk(request: HttpRequest, bulk_id: FromPath[str]) -> BulkState:
+    """How far a bulk is."""
+    user = await signed_in(request)
+    query = read_query(request)
+    refused = query.read("refused", parse_boolean)
+    page = query.read("page", partial(parse_count, default=1))
+    limit = query.read("limit", partial(parse_count, default=DEFAULT_LIMIT))
+    query.check()
+    limit = min(limit, MAX_LIMIT)
+    found = await bulk.state(
+        context(request).db,
+        user.id,
+        parse_bulk_id(bulk_id),
+        pacing=context(request).settings.pacing,
+        refused=refused,
+        page=min(page, MAX_PAGE),
+        limit=limit,
+    )
+    return BulkState(
+        id=found.id,
+        status="accepted" if found.ended_at else "accepting",
+        created_at=to_wire(found.created_at),
+        accepted_at=to_wire(found.ended_at) if found.ended_at else None,
+        total=found.total,
+        accepted=found.accepted,
+        refused=found.refused,
+        messages=MessageCounts(**{status.value: found.by_status.get(status.value, 0) for status in Status}),
+        estimated_last_at=to_wire(found.estimated_last_at) if found.estimated_last_at else None,
+        rows=[
+            BulkRow(one.line, one.message_id, [RowProblem(**problem) for problem in one.errors]) for one in found.rows
+        ],
+        pagination=Pagination(page=page, limit=limit, total=found.matching, pages=-(-found.matching // limit)),
+        warnings=list(found.warnings) or UNSET,
+    )

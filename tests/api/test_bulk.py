@@ -1,0 +1,220 @@
+"""Many messages handed over at once: each row accepted or refused, whatever dies."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from chatwren.service import bulk
+from chatwren.store.database import Database
+from tests.api.conftest import Person, ahead
+from tests.api.server import WebServer
+
+JSONL = {"content-type": "application/x-ndjson"}
+CSV = {"content-type": "text/csv; charset=utf-8"}
+
+
+@pytest.fixture
+def shop(alice: Person) -> httpx.Client:
+    """Alice's client, with an account linked."""
+    alice.link("919876543210")
+    return alice.http
+
+
+def lines(*rows: Any) -> str:
+    return "".join(row if isinstance(row, str) else json.dumps(row) + "\n" for row in rows)
+
+
+def submit(client: httpx.Client, body: str | bytes, headers: dict[str, str]) -> str:
+    answer = client.post("/api/messages/bulk", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["bulkId"])
+
+
+async def _all(db: Database) -> None:
+    while await bulk.accept_some(db, default_zone=None):
+        pass
+
+
+def accept(server: WebServer) -> None:
+    """What a worker does with open bulks."""
+    server.run(_all)
+
+
+def follow(client: httpx.Client, bulk_id: str, **query: Any) -> Any:
+    answer = client.get(f"/api/messages/bulk/{bulk_id}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def texts(client: httpx.Client, **query: Any) -> list[str]:
+    found = client.get("/api/messages/queue", params={"limit": 100, **query}).json()["messages"]
+    return [one["message"] for one in reversed(found)]
+
+
+def test_json_lines_become_messages_and_the_rest_says_why_not(shop: httpx.Client, server: WebServer) -> None:
+    when = ahead(hours=1)
+    body = lines(
+        {"phoneId": "+919811111111", "message": "one"},
+        "\n",
+        {"phoneId": "98111 11112", "message": "two", "scheduledTime": when, "lane": "urgent"},
+        {"phoneId": "12", "message": ""},
+        "no JSON\n",
+        {"phoneId": "+919811111113", "message": "Dear {{name}}", "fields": {"name": "Bob"}, "unknown": 1},
+        {"phoneId": "+919811111113", "message": "x", "scheduledTime": "2020-01-01T00:00Z"},
+        {"phoneId": "+919811111113", "message": "\ud83d"},
+        {"phoneId": "+919811111113", "message": "a\0b"},
+    )
+    bulk_id = submit(shop, body, JSONL)
+    begun = follow(shop, bulk_id)
+    assert (begun["status"], begun["total"], begun["accepted"]) == ("accepting", 8, 0)
+    accept(server)
+    done = follow(shop, bulk_id)
+    assert (done["status"], done["total"], done["accepted"], done["refused"]) == ("accepted", 8, 2, 6)
+    errors = {row["line"]: [one["field"] for one in row["errors"]] for row in done["rows"]}
+    assert errors == {
+        1: [],
+        3: ["phoneId"],  # without a country code it may be one of the account's country: the error suggests it
+        4: ["phoneId", "message"],
+        5: [""],
+        6: [],
+        7: ["scheduledTime"],
+        8: ["message"],
+        9: ["message"],
+    }
+    assert texts(shop, bulkId=bulk_id) == ["one", "Dear Bob"]
+    assert done["messages"]["waiting"] == 2
+    assert done["estimatedLastAt"]
+    refused = follow(shop, bulk_id, refused="true", limit=2, page=2)
+    assert [row["line"] for row in refused["rows"]] == [5, 7]
+    assert (refused["pagination"]["total"], refused["pagination"]["pages"]) == (6, 3)
+
+
+def test_a_spreadsheets_csv_fills_placeholders(shop: httpx.Client, server: WebServer) -> None:
+    body = (
+        "\ufeffphoneId;message;name;useSynonyms\r\n"
+        '+919811111111;"Dear {{name}},\r\nyour order; it waits.";Bob;\r\n'
+        "+919811111112;Dear {{name}};Charlie;\r\n"
+        "+919811111113;Thank you for shopping with us!;;true\r\n"
+        "+919811111114;too;many;;values\r\n"
+    )
+    bulk_id = submit(shop, body.encode(), CSV)
+    accept(server)
+    shown = texts(shop)
+    assert shown[:2] == ["Dear Bob,\nyour order; it waits.", "Dear Charlie"]
+    assert len(shown) == 3
+    found = follow(shop, bulk_id, refused="true")
+    assert [row["line"] for row in found["rows"]] == [6]
+
+
+def test_a_browsers_form_sends_the_file(shop: httpx.Client, server: WebServer) -> None:
+    files = {"file": ("people.csv", b"phoneId,message\n+919811111111,hello\n", "application/vnd.ms-excel")}
+    answer = shop.post("/api/messages/bulk", files=files)
+    assert (answer.status_code, answer.json()["rows"]) == (200, 1)
+    accept(server)
+    assert texts(shop) == ["hello"]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "code"),
+    [
+        (b"", JSONL, "no_rows"),
+        (b"\n\n", JSONL, "no_rows"),
+        (b"message\nhello\n", CSV, "no_columns"),
+        (b'phoneId,message\n"+91,hello\n', CSV, "malformed_body"),
+        (b"phoneId,message\n+919811111111,\xff\n", CSV, "malformed_body"),
+        (b'{"phoneId": "+919811111111", "message": "x"}\n' * 10_001, JSONL, "too_many_rows"),
+        (b"{}", {"content-type": "application/pdf"}, "unsupported_media_type"),
+        (b"", {}, "invalid"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_whole(
+    shop: httpx.Client, server: WebServer, body: bytes, headers: dict[str, str], code: str
+) -> None:
+    answer = shop.post("/api/messages/bulk", content=body, headers=headers)
+    assert 400 <= answer.status_code < 500
+    assert answer.json()["code"] == code
+    assert server.sql("SELECT count(*) FROM bulk_row") == [(0,)]
+
+
+def test_the_same_key_sends_nothing_twice(shop: httpx.Client, server: WebServer) -> None:
+    body, key = lines({"phoneId": "+919811111111", "message": "once"}), {"idempotency-key": "campaign 1"}
+    first = submit(shop, body, JSONL | key)
+    assert submit(shop, body, JSONL | key) == first
+    other = shop.post("/api/messages/bulk", content=body * 2, headers=JSONL | key)
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")
+    accept(server)
+    assert texts(shop) == ["once"]
+
+
+def test_what_is_under_way_is_never_done_twice(shop: httpx.Client, server: WebServer) -> None:
+    """Many workers at once, each of which may be killed between any two steps."""
+    body = lines(*({"phoneId": f"+9198111{number:05}", "message": f"number {number}"} for number in range(1000)))
+    bulk_id = submit(shop, body, JSONL)
+
+    async def many(db: Database) -> None:
+        killed = asyncio.create_task(bulk.accept_some(db, default_zone=None))
+        await asyncio.sleep(0)
+        killed.cancel()
+        await asyncio.gather(killed, *(_all(db) for _ in range(4)), return_exceptions=True)
+
+    server.run(many)
+    done = follow(shop, bulk_id)
+    assert (done["status"], done["accepted"], done["refused"]) == ("accepted", 1000, 0)
+    assert server.sql("SELECT count(*), count(DISTINCT text) FROM message") == [(1000, 1000)]
+
+
+def test_a_row_that_the_database_refuses_costs_its_neighbours_nothing(shop: httpx.Client, server: WebServer) -> None:
+    server.sql("ALTER TABLE message ADD CONSTRAINT poison CHECK (text <> 'poison')")
+    try:
+        rows = ({"phoneId": "+919811111111", "message": text} for text in ("one", "poison", "two"))
+        bulk_id = submit(shop, lines(*rows), JSONL)
+        accept(server)
+    finally:
+        server.sql("ALTER TABLE message DROP CONSTRAINT poison")
+    assert texts(shop) == ["one", "two"]
+    assert [row["line"] for row in follow(shop, bulk_id, refused="true")["rows"]] == [2]
+
+
+def test_a_cancelled_bulk_goes_no_further(shop: httpx.Client, server: WebServer) -> None:
+    body = lines(*({"phoneId": f"+9198111{number:05}", "message": "sale"} for number in range(300)))
+    bulk_id = submit(shop, body, JSONL)
+    server.run(lambda db: bulk.accept_some(db, default_zone=None))
+    assert follow(shop, bulk_id)["accepted"] == 200
+    assert shop.post("/api/messages/cancel", json={"bulkId": bulk_id}).json()["cancelled"] == 200
+    accept(server)
+    done = follow(shop, bulk_id)
+    assert (done["status"], done["refused"], done["messages"]["cancelled"]) == ("accepted", 100, 200)
+
+
+def test_pace_and_caps_that_stretch_it_are_told(shop: httpx.Client, server: WebServer, alice: Person) -> None:
+    body = lines(*({"phoneId": f"+9198111{number:05}", "message": "sale"} for number in range(50)))
+    bulk_id = submit(shop, body, JSONL)
+    accept(server)
+    found = follow(shop, bulk_id)
+    assert "20 such contacts in 24 hours" in " ".join(found["warnings"])
+    assert found["estimatedLastAt"] > ahead(hours=25)
+    alice.server.sql("UPDATE message SET lane = 'bulk'")
+    assert follow(shop, bulk_id)["estimatedLastAt"] < ahead(hours=1)
+
+
+def test_charlie_sees_nothing_of_alices_bulk(
+    shop: httpx.Client, server: WebServer, charlie: Person, alice: Person
+) -> None:
+    charlie.link("919876543211")
+    bulk_id = submit(shop, lines({"phoneId": "+919811111111", "message": "mine"}), JSONL)
+    assert charlie.http.get(f"/api/messages/bulk/{bulk_id}").status_code == 404
+    assert charlie.http.post("/api/messages/cancel", json={"bulkId": bulk_id}).json()["cancelled"] == 0
+    accept(server)
+    assert texts(charlie.http, bulkId=bulk_id) == []
+    assert texts(alice.http, bulkId=bulk_id) == ["mine"]
+
+
+def test_without_an_account_there_is_nothing_to_send_from(alice: Person) -> None:
+    body = lines({"phoneId": "+919811111111", "message": "x"})
+    answer = alice.http.post("/api/messages/bulk", content=body, headers=JSONL)
+    assert (answer.status_code, answer.json()["code"]) == (409, "never_linked")
+    assert alice.http.get("/api/messages/bulk/bulk_1").status_code == 404
+    assert alice.http.get("/api/messages/queue", params={"bulkId": "x"}).status_code == 400
