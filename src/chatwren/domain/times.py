@@ -29,10 +29,12 @@ class ParsedTime:
     Attributes:
         at: aware, UTC, in whole milliseconds (what answers show is what is stored).
         assumed_zone: name of the time zone by which it was read, when the text had none.
+        warning: what a person should know of how it was read.
     """
 
     at: datetime
     assumed_zone: str | None
+    warning: str | None = None
 
 
 def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime") -> ParsedTime:
@@ -68,7 +70,7 @@ def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime")
                 "or set timeZone in your profile.",
                 field=field,
             )
-        return ParsedTime(local.replace(tzinfo=ZoneInfo(known)).astimezone(UTC), known)
+        return _in_zone(local, known, field)
     except (ValueError, OverflowError) as error:
         raise Invalid(f"{field} is no date and time that exists.", field=field) from error
 
@@ -117,6 +119,18 @@ def zone_of_country(country: str | None) -> str | None:
     days = [clock.now() + timedelta(days=day) for day in range(_FURTHEST.days + 1)]
     courses = {tuple(day.astimezone(ZoneInfo(zone)).utcoffset() for day in days) for zone in zones}
     return zones[0] if len(courses) == 1 else None
+
+
+def _in_zone(local: datetime, zone: str, field: str) -> ParsedTime:
+    there = local.replace(tzinfo=ZoneInfo(zone))
+    at = there.astimezone(UTC)
+    warning = f"{field} has no time zone and was read in {zone}."
+    if at.astimezone(there.tzinfo).replace(tzinfo=None) != local:
+        meant = at.astimezone(there.tzinfo).isoformat(timespec="minutes")
+        warning += f" On that day clocks there skip this time; it was read as {meant}."
+    elif there.utcoffset() != there.replace(fold=1).utcoffset():
+        warning += " On that day clocks there show this time twice; the first was meant."
+    return ParsedTime(at, zone, warning)
 
 
 def _offset(found: re.Match[str]) -> tzinfo | None:

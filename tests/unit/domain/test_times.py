@@ -182,4 +182,20 @@ def test_a_moment_is_the_same_in_every_zone(moment: datetime) -> None:
     moment = moment.astimezone(UTC).replace(microsecond=0)
     local = moment.astimezone(ZoneInfo("Asia/Kolkata"))
     assert parse_time(local.isoformat(), zone=None) == ParsedTime(moment, None)
-    assert parse_time(local.replace(tzinfo=None).isoformat(), zone="Asia/Kolkata") == ParsedTime(moment, "Asia/Kolkata")
+    there = parse_time(local.replace(tzinfo=None).isoformat(), zone="Asia/Kolkata")
+    assert (there.at, there.assumed_zone) == (moment, "Asia/Kolkata")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2027-03-28T02:30", "skip this time; it was read as 2027-03-28T03:30+02:00."),
+        ("2027-10-31T02:30", "show this time twice; the first was meant."),
+        ("2027-06-01T02:30", "was read in Europe/Berlin."),
+    ],
+)
+def test_what_was_assumed_of_a_time_is_said(text: str, said: str) -> None:
+    warning = parse_time(text, zone="Europe/Berlin").warning
+    assert warning is not None
+    assert warning.endswith(said)
+    assert parse_time(f"{text}Z", zone="Europe/Berlin").warning is None

@@ -316,8 +316,7 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
             ),
         )
     warnings = list(accepted.warnings)
-    if when and when.assumed_zone:
-        warnings.append(f"scheduledTime has no time zone and was read in {when.assumed_zone}.")
+    warnings += [one.warning for one in (when, expires) if one and one.warning]
     return AcceptedMessage(
         success=True,
         message_id=accepted.id,
