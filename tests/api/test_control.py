@@ -218,3 +218,25 @@ def test_the_timeline_shows_attempts_and_causes(alice: Person, shop: httpx.Clien
         ("attempt", "number 1"),
         ("not_sent", "WhatsApp refused it (its code 463)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "code", "words"),
+    [
+        ({"connected": False, "offline_reason": "outdated"}, "offline", "405"),
+        ({"connected": False, "offline_reason": "replaced"}, "offline", "Another program"),
+        ({"connected": False, "offline_reason": "connection_lost"}, "offline", "being opened again"),
+        ({"status": "logged_out", "status_reason": "unlinked_on_phone"}, "logged_out", "unlinked on the phone"),
+        ({"status": "logged_out", "status_reason": "locked"}, "logged_out", "locked"),
+        ({"status": "banned", "status_reason": "banned"}, "banned", "banned"),
+        ({"restriction_code": 104, "restricted_until": clock.now() + timedelta(hours=1)}, "restricted", "same message"),
+    ],
+)
+def test_what_is_wrong_with_the_account_is_told_with_its_cause(
+    alice: Person, shop: httpx.Client, columns: dict[str, object], code: str, words: str
+) -> None:
+    for name, value in columns.items():
+        alice.server.sql(f"UPDATE account SET {name} = $1", value)
+    waiting = message(shop, send(shop, phoneId="1203@g.us"))["reason"]
+    assert (waiting["code"], words in waiting["message"]) == (code, True)
+    assert shop.get("/api/whatsapp/status").json()["reason"]["code"] == code

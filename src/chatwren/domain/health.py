@@ -37,6 +37,10 @@ class Health(Protocol):
     @property
     def connected_since(self) -> datetime: ...  # noqa: D102
     @property
+    def status_reason(self) -> str | None: ...  # noqa: D102
+    @property
+    def offline_reason(self) -> str | None: ...  # noqa: D102
+    @property
     def restriction_code(self) -> int | None: ...  # noqa: D102
     @property
     def restricted_since(self) -> datetime | None: ...  # noqa: D102
@@ -66,6 +70,22 @@ class NewContacts(Protocol):
 _LINK = "Link it: GET /api/whatsapp/createqr, and scan the code with the phone."
 _RELEASE = "POST /api/whatsapp/release lets them go; DELETE /api/messages/{id} cancels one."
 
+_LOGGED_OUT = {
+    "unlinked_on_phone": ": the device was unlinked on the phone",
+    "locked": ": WhatsApp has locked it",
+}
+_OFFLINE: dict[str, tuple[str, str | None]] = {
+    "connection_lost": ("The connection to WhatsApp is down; it is being opened again.", None),
+    "replaced": (
+        "Another program uses this linked device and took the connection; it is being opened again.",
+        "If it goes on, end the other program, or link the account again.",
+    ),
+    "outdated": (
+        "WhatsApp wants a newer version of its protocol (its code 405); it is tried again.",
+        "If it lasts for more than an hour, the operator has to update Chatwren (make update-whatsmeow).",
+    ),
+}
+
 # What WhatsApp's codes of a temporary ban mean, as whatsmeow names them (types/events, TempBanReason).
 _RESTRICTIONS = {
     101: "messages went to too many people who do not have this number in their contacts",
@@ -89,7 +109,8 @@ def account_reason(account: Health, now: datetime) -> Reason | None:
     if account.status == "logged_out":
         return Reason(
             "logged_out",
-            "The WhatsApp account is logged out. Link it again by its QR code.",
+            f"The WhatsApp account is logged out{_LOGGED_OUT.get(account.status_reason or '', '')}. "
+            "Link it again by its QR code.",
             since=account.status_since,
             next_step=_LINK,
         )
@@ -108,11 +129,8 @@ def account_reason(account: Health, now: datetime) -> Reason | None:
     if account.restricted_until is not None and account.restricted_until > now:
         return _restricted(account, account.restricted_until)
     if not account.connected:
-        return Reason(
-            "offline",
-            "The connection to WhatsApp is down; it is being opened again.",
-            since=account.connected_since,
-        )
+        message, next_step = _OFFLINE.get(account.offline_reason or "", _OFFLINE["connection_lost"])
+        return Reason("offline", message, since=account.connected_since, next_step=next_step)
     return None
 
 
