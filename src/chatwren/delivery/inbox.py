@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from chatwren.settings import Settings
 from chatwren.store import account_state, dispatch, inbound, lateness
-from chatwren.store.database import CHANGED, UNREACHABLE, Connection, Database
+from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, Connection, Database
 from chatwren.store.dispatch import Receipt, Recorded
 from chatwren.store.inbound import Inbound
 from chatwren.whatsapp import model
@@ -28,8 +27,6 @@ UNTOLD_BAN = timedelta(hours=1)
 # WhatsApp's reasons at login, as whatsmeow names them: 401 logged out, 403 account locked, 406 banned.
 _UNLINKED = {403: ("logged_out", "locked"), 406: ("banned", "banned")}
 _UNLINKED_ON_THE_PHONE = ("logged_out", "unlinked_on_phone")
-
-_CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class Inbox:
@@ -105,7 +102,7 @@ class Inbox:
             except UNREACHABLE as error:
                 log.warning("inbox.database_unreachable", waiting=len(batch), error=repr(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
-            except _CLASHES:
+            except CLASHES:
                 continue
             except Exception:
                 if len(batch) > 1:  # one that cannot be stored must not cost the others

@@ -8,19 +8,17 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from chatwren.domain.pacing import Pacing
 from chatwren.store import dispatch
-from chatwren.store.database import CHANGED, UNREACHABLE, Database
+from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, Database
 from chatwren.store.dispatch import Outcome, Recorded
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 500
 _PAUSE_SECONDS = 0.5
-_CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 
 class Recorder:
@@ -68,7 +66,7 @@ class Recorder:
             except UNREACHABLE as error:
                 log.warning("recorder.database_unreachable", waiting=len(batch), error=repr(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
-            except _CLASHES:
+            except CLASHES:
                 continue
             except Exception:
                 if len(batch) > 1:  # one that cannot be written must not cost the others theirs

@@ -21,7 +21,7 @@ from chatwren.domain.ids import uuid7
 from chatwren.service import bulk, housekeeping
 from chatwren.settings import CannotStart, Settings
 from chatwren.store import pairing_jobs, workers
-from chatwren.store.database import UNREACHABLE, WORK, Database
+from chatwren.store.database import CLASHES, UNREACHABLE, WORK, Database
 from chatwren.store.media import media_store
 from chatwren.whatsapp.client import Engine
 from chatwren.whatsapp.process import EngineProcess
@@ -199,6 +199,8 @@ class _Worker:
         while True:
             try:
                 busy = await bulk.accept_some(self._db, default_zone=self._settings.timezone)
+            except CLASHES:
+                continue
             except UNREACHABLE as error:
                 log.warning("worker.database_unreachable", error=repr(error))
                 busy = False

@@ -22,7 +22,7 @@ from chatwren.service.users import User
 from chatwren.service.whatsapp import never_linked
 from chatwren.store import accounts, bulks, files, idempotency, listing, messages
 from chatwren.store.accounts import Account
-from chatwren.store.database import CHANGED, WORK, Connection, Database
+from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
 from chatwren.store.listing import Filter
 from chatwren.store.media import MediaStore
 from chatwren.store.messages import MessageRow
@@ -191,7 +191,10 @@ async def cancel_all(db: Database, where: Filter) -> int:
             ids = await listing.next_ids(connection, where, limit=_CANCELLED_AT_ONCE, after=after)
             if not ids:
                 break
-            cancelled += await messages.cancel_all(connection, ids)
+            try:
+                cancelled += await messages.cancel_all(connection, ids)
+            except CLASHES:
+                continue
         after = ids[-1]
     if cancelled:
         db.hint(CHANGED, {where.user_id})

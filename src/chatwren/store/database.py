@@ -27,6 +27,9 @@ UNREACHABLE = (
 )
 """What asyncpg raises while the database is away. The work may be repeated when it is back."""
 
+CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+"""What asyncpg raises when two transactions stood in each other's way, and this one was ended. It may be repeated."""
+
 WORK = "chatwren_work"
 """Channel of hints to workers: account ids with something to do."""
 CHANGED = "chatwren_changed"

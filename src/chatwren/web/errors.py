@@ -29,7 +29,7 @@ from chatwren.domain.errors import (
     Unavailable,
     UnsupportedType,
 )
-from chatwren.store.database import UNREACHABLE
+from chatwren.store.database import CLASHES, UNREACHABLE
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +70,7 @@ STATUS: dict[type[ChatwrenError], HTTPStatus] = {
 # Like UNREACHABLE: not the request's fault, and over when somebody has looked after the database.
 _DATABASE_AWAY = (
     *UNREACHABLE,
+    *CLASHES,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.ReadOnlySQLTransactionError,
