@@ -30,6 +30,7 @@ type account struct {
 	engine *Engine
 	client *whatsmeow.Client
 	guard  *guard
+	memory *memory
 	log    *slog.Logger
 	ctx    context.Context // ends with the account
 	cancel context.CancelFunc
@@ -61,6 +62,7 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 		id:     id,
 		engine: e,
 		guard:  newGuard(),
+		memory: newMemory(),
 		log:    e.log.With("account", id),
 		ctx:    ctx,
 		cancel: cancel,
@@ -70,10 +72,11 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 		jid:    device.GetJID(),
 		lease:  held,
 	}
-	keeper := &keeper{database: e.database, guard: a.guard, lease: a.leased, log: a.log}
+	keeper := &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, log: a.log}
 	keeper.adopt(device)
 	a.client = e.newClient(wire, device, a.log)
 	a.client.GetClientPayload = func() *waWa6.ClientPayload {
+		a.memory.discard() // whoever else wrote for the account was connected for it, between two logins of this client
 		payload, version := e.version.payload(device)
 		a.named.Store(&version)
 		return payload

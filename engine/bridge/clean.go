@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -56,4 +57,81 @@ func (d *database) clean(ctx context.Context, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// plaintexts are the inbound messages that the worker has stored, whose text can go from the buffer. They are cleared for
+// all accounts at once. Should the engine die before, the job that cleans takes them, and one that WhatsApp delivers
+// again goes to the worker again.
+type plaintexts struct {
+	mu     sync.Mutex
+	stored map[bufferedKey]struct{}
+}
+
+type bufferedKey struct {
+	jid  string
+	hash [32]byte
+}
+
+const clearPause = time.Second
+
+func (p *plaintexts) add(jid string, hash [32]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stored[bufferedKey{jid, hash}] = struct{}{}
+}
+
+// done says whether a message is stored by the worker, though its text is there still.
+func (p *plaintexts) done(jid string, hash [32]byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, done := p.stored[bufferedKey{jid, hash}]
+	return done
+}
+
+func (p *plaintexts) take() (jids []string, hashes [][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key := range p.stored {
+		jids, hashes = append(jids, key.jid), append(hashes, key.hash[:])
+	}
+	return jids, hashes
+}
+
+func (p *plaintexts) cleared(jids []string, hashes [][]byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range jids {
+		delete(p.stored, bufferedKey{jids[i], [32]byte(hashes[i])})
+	}
+}
+
+// clearPlaintexts runs until the engine stops. What is left then, Close clears.
+func (e *Engine) clearPlaintexts() {
+	ticker := time.NewTicker(clearPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := e.database.clearPlaintexts(e.ctx); err != nil && e.ctx.Err() == nil {
+			e.log.Warn("stored messages are not cleared yet", "error", err.Error())
+		}
+	}
+}
+
+func (d *database) clearPlaintexts(ctx context.Context) error {
+	jids, hashes := d.plaintexts.take()
+	if len(jids) == 0 {
+		return nil
+	}
+	_, err := d.sql.ExecContext(ctx, `
+		UPDATE whatsmeow_event_buffer AS b SET plaintext = NULL
+		FROM unnest($1::text[], $2::bytea[]) AS stored (jid, hash)
+		WHERE b.our_jid = stored.jid AND b.ciphertext_hash = stored.hash`, jids, hashes)
+	if err == nil {
+		d.plaintexts.cleared(jids, hashes)
+	}
+	return err
 }

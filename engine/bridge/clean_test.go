@@ -21,13 +21,8 @@ func TestOldRowsAreCleanedByAJobAlone(t *testing.T) {
 	defer db.close()
 	const rows = 100_000
 	old, fresh := time.Now().Add(-outgoingKept-time.Hour), time.Now()
-	if _, err := db.sql.Exec(`
-		INSERT INTO whatsmeow_device (jid, registration_id, noise_key, identity_key, signed_pre_key, signed_pre_key_id,
-			signed_pre_key_sig, adv_key, adv_details, adv_account_sig, adv_account_sig_key, adv_device_sig)
-		SELECT '4915100000001:1@s.whatsapp.net', 1, b, b, b, 1, b || b, b, b, b || b, b, b || b
-		FROM (SELECT decode(repeat('00', 32), 'hex') AS b) AS bytes`); err != nil {
-		t.Fatal(err)
-	}
+	jid := types.NewADJID("4915100000001", 0, 1)
+	insertDevice(t, db, jid)
 	insert := `INSERT INTO whatsmeow_retry_buffer (our_jid, chat_jid, message_id, format, plaintext, timestamp)
 		SELECT '4915100000001:1@s.whatsapp.net', 'chat', 'id' || i, 'wa', '', $1 FROM generate_series($2::int, $3::int) AS i`
 	for _, part := range []struct {
@@ -45,15 +40,11 @@ func TestOldRowsAreCleanedByAJobAlone(t *testing.T) {
 		}
 		return left
 	}
-	jid, err := types.ParseJID("4915100000001:1@s.whatsapp.net")
-	if err != nil {
-		t.Fatal(err)
-	}
 	device, err := db.container.GetDevice(t.Context(), jid)
 	if err != nil || device == nil {
 		t.Fatal(device, err)
 	}
-	keeper := &keeper{database: db, guard: newGuard(), lease: func() error { return nil }}
+	keeper := &keeper{database: db, guard: newGuard(), memory: newMemory(), lease: func() error { return nil }}
 	keeper.adopt(device)
 	if err := device.EventBuffer.DeleteOldOutgoingEvents(t.Context()); err != nil {
 		t.Fatal(err)

@@ -34,6 +34,8 @@ type database struct {
 	sql       *sql.DB
 	queries   *dbutil.Database
 	container *sqlstore.Container
+
+	plaintexts plaintexts
 }
 
 // openDatabase connects to a migrated database.
@@ -106,7 +108,12 @@ func wrap(pool *sql.DB, log waLog.Logger) (*database, error) {
 	}
 	queries.UpgradeTable = upgrades.Table
 	queries.VersionTable = "whatsmeow_version"
-	return &database{sql: pool, queries: queries, container: sqlstore.NewWithWrappedDB(queries, log)}, nil
+	return &database{
+		sql:        pool,
+		queries:    queries,
+		container:  sqlstore.NewWithWrappedDB(queries, log),
+		plaintexts: plaintexts{stored: make(map[bufferedKey]struct{})},
+	}, nil
 }
 
 func (d *database) close() { _ = d.sql.Close() }

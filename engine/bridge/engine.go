@@ -81,6 +81,7 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 	e.version.engine = e
 	e.work.Go(e.watch)
 	e.work.Go(e.cleanHourly)
+	e.work.Go(e.clearPlaintexts)
 	return e, nil
 }
 
@@ -97,6 +98,11 @@ func (e *Engine) Close() {
 	}
 	e.hub.close()
 	e.work.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	if err := e.database.clearPlaintexts(ctx); err != nil {
+		e.log.Warn("stored messages are not cleared", "error", err.Error())
+	}
 	e.database.close()
 }
 

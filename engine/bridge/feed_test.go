@@ -12,7 +12,7 @@ import (
 
 // feed is the worker's stream of events: it records them, and answers those that need an ack.
 type feed struct {
-	t      *testing.T
+	t      testing.TB
 	cancel context.CancelFunc
 	ended  chan struct{}
 	answer func(*enginepb.Event) (ack, ok bool)
@@ -116,7 +116,7 @@ func messageWith(account, text string) func(*enginepb.Event) bool {
 }
 
 // eventually waits for a condition that no event announces.
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -89,7 +89,7 @@ type (
 )
 
 func withExchange(ctx context.Context, x *exchange) context.Context {
-	return context.WithValue(ctx, exchangeKey{}, x)
+	return context.WithValue(context.WithValue(ctx, exchangeKey{}, x), changesKey{}, newChanges())
 }
 
 func exchangeOf(ctx context.Context) *exchange {

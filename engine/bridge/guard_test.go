@@ -13,13 +13,15 @@ import (
 	"chatwren/engine/enginepb"
 )
 
-// memory is a store that answers all and holds nothing.
-type memory struct{ store.NoopStore }
+// nothing is a store that answers all and holds nothing.
+type nothing struct{ store.NoopStore }
 
-func (*memory) GetManySessions(context.Context, []string) (map[string][]byte, error) { return nil, nil }
-func (*memory) PutManySessions(context.Context, map[string][]byte) error             { return nil }
-func (*memory) GetSession(context.Context, string) ([]byte, error)                   { return nil, nil }
-func (*memory) PutSession(context.Context, string, []byte) error                     { return nil }
+func (*nothing) GetManySessions(context.Context, []string) (map[string][]byte, error) {
+	return nil, nil
+}
+func (*nothing) PutManySessions(context.Context, map[string][]byte) error { return nil }
+func (*nothing) GetSession(context.Context, string) ([]byte, error)       { return nil, nil }
+func (*nothing) PutSession(context.Context, string, []byte) error         { return nil }
 
 func held(g *guard) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -34,7 +36,7 @@ func held(g *guard) bool {
 func TestGuardSpansAnExchange(t *testing.T) {
 	var expired atomic.Bool
 	g := newGuard()
-	sessions := guardedSessions{&memory{}, g, func() error {
+	sessions := guardedSessions{&nothing{}, g, func() error {
 		if expired.Load() {
 			return errLease
 		}

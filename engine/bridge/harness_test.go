@@ -122,7 +122,7 @@ func dsn(config *pgx.ConnConfig, host, name string) string {
 
 // node is an engine in this process, with its worker's end of the door.
 type node struct {
-	t      *testing.T
+	t      testing.TB
 	engine *bridge.Engine
 	server *grpc.Server
 	conn   *grpc.ClientConn
@@ -144,7 +144,7 @@ func ownedBy(worker string) nodeOption {
 	return func(options *bridge.Options) { options.Worker = worker }
 }
 
-func startNode(t *testing.T, changes ...nodeOption) *node {
+func startNode(t testing.TB, changes ...nodeOption) *node {
 	t.Helper()
 	record := &logs{}
 	options := bridge.Options{

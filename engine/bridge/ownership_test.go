@@ -160,6 +160,50 @@ func TestSecondEngineReplacesTheFirst(t *testing.T) {
 	one.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
 }
 
+// An account comes back to an engine that still holds its sessions in memory, after another engine has gone on with them.
+func TestAccountThatComesBack(t *testing.T) {
+	t.Parallel()
+	first, second := startNode(t), startNode(t)
+	one, two := first.listen(), second.listen()
+	alice, bob := first.pair(newNumber()), newNumber()
+	first.mustSend(alice, bob, "first")
+	write(t, bob, alice.number, "one")
+	one.await("message", 1, messageWith(alice.id, "one"))
+	send := func(n *node, epoch int64, text string) {
+		t.Helper()
+		id := newMessageID()
+		request := &enginepb.SendRequest{Account: alice.id, Epoch: epoch, Id: id, To: address(bob), Text: text}
+		if response := n.send(request); response.GetSent() == nil {
+			t.Fatalf("%s: %v", text, response)
+		}
+		awaitOnPhone(t, bob, id)
+	}
+	send(first, 1, "second")
+
+	second.open(alice, 2, long)
+	two.await("connection", 1, stateOf(alice.id, enginepb.Event_State_CONNECTED))
+	one.await("replacement", 1, stateOf(alice.id, enginepb.Event_State_REPLACED))
+	send(second, 2, "third")
+	write(t, bob, alice.number, "two")
+	two.await("message", 1, messageWith(alice.id, "two"))
+	send(second, 2, "fourth")
+	if _, err := second.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 2}); err != nil {
+		t.Fatal(err)
+	}
+
+	first.open(alice, 3, long)
+	one.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
+	send(first, 3, "fifth")
+	write(t, bob, alice.number, "three")
+	one.await("message", 1, messageWith(alice.id, "three"))
+	retried := func(event *enginepb.Event) bool {
+		return event.GetReceipt().GetType() == enginepb.Event_Receipt_RETRY || isUndecryptable(event)
+	}
+	if lost := append(one.all(retried), two.all(retried)...); len(lost) != 0 {
+		t.Errorf("undecryptable: %v", lost)
+	}
+}
+
 // Whoever takes over from a worker removes its row and ends its database sessions. An engine that was frozen meanwhile
 // must then be unable to write.
 func TestPoolOfALostWorkerStaysShut(t *testing.T) {

@@ -34,7 +34,7 @@ func (n *node) startPair(account, phone string) (pairStream, []*enginepb.PairEve
 	return stream, next(n.t, stream).GetCodes().GetCodes()
 }
 
-func next(t *testing.T, stream pairStream) *enginepb.PairEvent {
+func next(t testing.TB, stream pairStream) *enginepb.PairEvent {
 	t.Helper()
 	event, err := stream.Recv()
 	if err != nil {

@@ -18,7 +18,7 @@ type phoneMessage struct {
 	Deliveries int
 }
 
-func awaitOnPhone(t *testing.T, number, id string) phoneMessage {
+func awaitOnPhone(t testing.TB, number, id string) phoneMessage {
 	t.Helper()
 	var found phoneMessage
 	eventually(t, "message "+id+" on phone "+number, func() bool {
@@ -33,26 +33,26 @@ func awaitOnPhone(t *testing.T, number, id string) phoneMessage {
 	return found
 }
 
-func onPhone(t *testing.T, number string) []phoneMessage {
+func onPhone(t testing.TB, number string) []phoneMessage {
 	t.Helper()
 	var messages []phoneMessage
 	phones(t, http.MethodGet, "/phones/"+number+"/messages", nil, &messages)
 	return messages
 }
 
-func scan(t *testing.T, number, code string) {
+func scan(t testing.TB, number, code string) {
 	t.Helper()
 	phones(t, http.MethodPost, "/phones/"+number+"/scan", map[string]any{"qr": code}, nil)
 }
 
 // write lets a phone send a text.
-func write(t *testing.T, from, to, text string) {
+func write(t testing.TB, from, to, text string) {
 	t.Helper()
 	phones(t, http.MethodPost, "/phones/"+from+"/messages", map[string]any{"to": to, "text": text}, nil)
 }
 
 // fault makes the sandbox misbehave towards one number.
-func fault(t *testing.T, number, kind string, further map[string]any) {
+func fault(t testing.TB, number, kind string, further map[string]any) {
 	t.Helper()
 	body := map[string]any{"phone": number, "kind": kind}
 	for key, value := range further {
@@ -61,7 +61,7 @@ func fault(t *testing.T, number, kind string, further map[string]any) {
 	phones(t, http.MethodPost, "/faults", body, nil)
 }
 
-func phones(t *testing.T, method, path string, body, into any) {
+func phones(t testing.TB, method, path string, body, into any) {
 	t.Helper()
 	encoded, err := json.Marshal(body)
 	if err != nil {

@@ -15,10 +15,11 @@ import (
 // patience is how often work fails that the database can be reached for, before its error is believed.
 const patience = 5
 
-// keeper wraps the stores of one device: the guard, the fence, and waiting for the database.
+// keeper wraps the stores of one device: its state in memory, the guard, the fence, and waiting for the database.
 type keeper struct {
 	database *database
 	guard    *guard
+	memory   *memory
 	lease    func() error // an error once this process may no longer act for the account
 	log      *slog.Logger
 
@@ -35,7 +36,13 @@ func (k *keeper) adopt(device *store.Device) {
 	}
 }
 
+// newState makes the innermost store of a device. It is a variable for the benchmark, which measures whatsmeow's own beside it.
+var newState = func(k *keeper, jid types.JID) store.AllSessionSpecificStores {
+	return newSessionState(k.database, k.memory, jid)
+}
+
 func (k *keeper) wrapStores(device *store.Device) {
+	device.SetAllStores(newState(k, device.GetJID()))
 	device.Sessions = guardedSessions{device.Sessions, k.guard, k.lease}
 	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k}
 	device.LIDs = keptLIDs{device.LIDs, k}
@@ -151,11 +158,11 @@ func (b *keptEvents) GetBufferedEvent(ctx context.Context, hash [32]byte) (*stor
 func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.Context) error) error {
 	defer b.keeper.guard.unlock()
 	hash := b.current
-	var undecryptable error
 	begun := false
+	var refused signalError
 	err := b.keeper.patiently(ctx, func() error {
 		if err := b.keeper.lease(); err != nil {
-			undecryptable = notNow(err)
+			refused.error = notNow(err)
 			return nil
 		}
 		if begun {
@@ -166,21 +173,14 @@ func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.C
 			}
 		}
 		begun = true
-		err := b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error {
-			ctx = withDecryption(ctx)
-			err := decrypt(ctx)
-			if err != nil && b.keeper.database.answers(ctx) {
-				undecryptable = err // no fault of the database: every statement of this transaction went through
-			}
-			return err
-		})
-		if undecryptable != nil {
+		err := b.EventBuffer.DoDecryptionTxn(ctx, func(ctx context.Context) error { return decrypt(withDecryption(ctx)) })
+		if errors.As(err, &refused) {
 			return nil
 		}
 		return err
 	})
-	if undecryptable != nil {
-		return undecryptable
+	if refused.error != nil {
+		return refused.error
 	}
 	return err
 }
@@ -208,10 +208,4 @@ func (l keptLIDs) GetLIDForPN(ctx context.Context, pn types.JID) (lid types.JID,
 		return err
 	})
 	return lid, err
-}
-
-// answers says whether the transaction in ctx is still good.
-func (d *database) answers(ctx context.Context) bool {
-	_, err := d.queries.Exec(ctx, "SELECT 1")
-	return err == nil
 }

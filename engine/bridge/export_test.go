@@ -1,0 +1,41 @@
+package bridge
+
+import (
+	"context"
+
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"go.mau.fi/whatsmeow/types"
+)
+
+// plainStore is whatsmeow's own store, each of whose calls is a transaction of its own, except for decrypting.
+type plainStore struct {
+	*sqlstore.SQLStore
+	database *database
+}
+
+func (p plainStore) DoDecryptionTxn(ctx context.Context, decrypt func(context.Context) error) error {
+	var refused error
+	err := p.SQLStore.DoDecryptionTxn(ctx, func(ctx context.Context) error {
+		err := decrypt(ctx)
+		if err != nil {
+			if _, broken := p.database.queries.Exec(ctx, "SELECT 1"); broken == nil {
+				refused = err
+			}
+		}
+		return err
+	})
+	if refused != nil {
+		return signalError{refused}
+	}
+	return err
+}
+
+// UsePlainStore lets accounts that are opened until restore is called keep nothing in memory.
+func UsePlainStore() (restore func()) {
+	held := newState
+	newState = func(k *keeper, jid types.JID) store.AllSessionSpecificStores {
+		return plainStore{sqlstore.NewSQLStore(k.database.container, jid), k.database}
+	}
+	return func() { newState = held }
+}
