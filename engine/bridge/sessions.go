@@ -17,7 +17,7 @@ import (
 
 // heldPeers and heldKeys bound what an account holds in memory. What is dropped for room is read again.
 const (
-	heldPeers = 256 // devices; a session is 0.5 to 3 kB
+	heldPeers = 256 // devices; a session is 1 to 2 kB
 	heldKeys  = 64  // sender keys, of each sender in each group
 )
 
