@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -196,6 +197,54 @@ func TestPairingByPhoneCode(t *testing.T) {
 		t.Fatalf("outcome: %v", success)
 	}
 	n.mustSend(linked{id: account}, newNumber(), "linked by code")
+}
+
+// A phone with a passkey is linked only by whoever can use it.
+func TestPairingWithAPasskey(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	number, other, account := newNumber(), newNumber(), newAccountID()
+	phones(t, http.MethodPatch, "/phones/"+number, map[string]any{"passkey": true}, nil)
+	begin := func() (pairStream, json.RawMessage) {
+		t.Helper()
+		stream, list := n.startPair(account, "")
+		go tryScan(t, number, list[0].Text)
+		options := next(t, stream).GetPasskeyRequest().GetOptionsJson()
+		if !json.Valid(options) {
+			t.Fatalf("options: %q", options)
+		}
+		return stream, options
+	}
+	answer := func(stream pairStream, assertion []byte) *enginepb.PairEvent {
+		t.Helper()
+		if err := stream.Send(&enginepb.PairRequest{Request: &enginepb.PairRequest_PasskeyResponse_{
+			PasskeyResponse: &enginepb.PairRequest_PasskeyResponse{AssertionJson: assertion},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		return next(t, stream)
+	}
+	asserted := func(number string, options json.RawMessage) (assertion json.RawMessage) {
+		t.Helper()
+		phones(t, http.MethodPost, "/phones/"+number+"/passkey", options, &assertion)
+		return assertion
+	}
+
+	stream, options := begin()
+	if failure := answer(stream, asserted(other, options)).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_PROTOCOL {
+		t.Errorf("with the passkey of another phone: %v", failure)
+	}
+	stream, options = begin()
+	if question := answer(stream, asserted(number, options)).GetConfirm(); !strings.HasPrefix(question.GetJid(), number+":") {
+		t.Fatalf("question: %v", question)
+	}
+	if err := stream.Send(confirmPairing(true)); err != nil {
+		t.Fatal(err)
+	}
+	if success := next(t, stream).GetSuccess(); !strings.HasPrefix(success.GetJid(), number+":") {
+		t.Fatalf("outcome: %v", success)
+	}
+	n.mustSend(linked{id: account}, newNumber(), "linked with a passkey")
 }
 
 func TestMalformedPairings(t *testing.T) {

@@ -11,7 +11,7 @@
 // # The parts
 //
 //	connection.go  one client's socket: handshake, then pairing or login, then stanzas
-//	pairing.go     linking by QR code; paircode.go by a code that is typed on the phone
+//	pairing.go     linking by QR code; paircode.go by a code that is typed on the phone; passkey.go with a passkey
 //	companion.go   a linked device as the server knows it, with the queue of what it has not acknowledged
 //	messages.go    the way of a message from a companion to devices; parcel.go what is on its way to one
 //	phone.go       a simulated phone, in an actor of its own; inbox.go what it reads, outbox.go what it writes
@@ -27,10 +27,11 @@
 //
 // Bodies and answers are JSON; an error is {"error": "..."} with a status of 4xx. Numbers are digits.
 //
-//	GET    /phones                                     [{number, name, receipts, registered, companions, messages}]
-//	PATCH  /phones/{number}                            {receipts: none|delivered|read, registered, name}, each optional
+//	GET    /phones                                     [{number, name, receipts, registered, passkey, companions, messages}]
+//	PATCH  /phones/{number}                            {receipts: none|delivered|read, registered, passkey, name}, each optional
 //	POST   /phones/{number}/scan                       {qr}: waits until the link is made or has failed
 //	POST   /phones/{number}/paircode                   {code}: likewise
+//	POST   /phones/{number}/passkey                    options of WebAuthn -> the assertion made with the phone's passkey
 //	DELETE /phones/{number}/companions/{device}        unlinks
 //	GET    /phones/{number}/messages                   [{id, from, to, text, media, at, deliveries, receipt}]
 //	POST   /phones/{number}/messages                   {to, text}; to is a number or the id of a group

@@ -42,6 +42,7 @@ func (s *Server) phonesHandler() http.Handler {
 	route("PATCH /phones/{number}", s.patchPhone)
 	route("POST /phones/{number}/scan", s.postScan)
 	route("POST /phones/{number}/paircode", s.postPairCode)
+	route("POST /phones/{number}/passkey", s.postPasskey)
 	route("POST /phones/{number}/contacts", s.postContact)
 	route("POST /phones/{number}/typing", s.postTyping)
 	route("POST /phones/{number}/disappearing", s.postDisappearing)

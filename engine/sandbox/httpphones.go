@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.mau.fi/whatsmeow/types"
 )
 
 // phoneView is a phone as GET /phones lists it.
@@ -69,6 +71,7 @@ func (s *Server) patchPhone(r *http.Request) (any, error) {
 		Name       *string `json:"name"`
 		Receipts   *string `json:"receipts"`
 		Registered *bool   `json:"registered"`
+		Passkey    *bool   `json:"passkey"`
 	}
 	if err = readJSON(r, &wish); err != nil {
 		return nil, err
@@ -90,6 +93,9 @@ func (s *Server) patchPhone(r *http.Request) (any, error) {
 		}
 		if wish.Registered != nil {
 			settings.Registered = *wish.Registered
+		}
+		if wish.Passkey != nil {
+			settings.Passkey = *wish.Passkey
 		}
 	})
 	return s.viewPhone(p.number, p), err
@@ -167,6 +173,18 @@ func (s *Server) postPairCode(r *http.Request) (any, error) {
 	}
 	who, err := s.typeCode(r.Context(), p, wish.Code)
 	return linkView(who), err
+}
+
+func (s *Server) postPasskey(r *http.Request) (any, error) {
+	p, err := s.requestPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	var options types.WebAuthnPublicKey
+	if err = readJSON(r, &options); err != nil {
+		return nil, err
+	}
+	return p.assert(&options)
 }
 
 func (s *Server) postContact(r *http.Request) (any, error) {

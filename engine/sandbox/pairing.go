@@ -43,6 +43,7 @@ type pairing struct {
 	mu        sync.Mutex
 	attempt   *pairingAttempt // at most one phone at a time
 	phoneCode *phoneCode
+	passkey   *passkeyLink
 	done      bool
 }
 
@@ -179,7 +180,14 @@ func (s *Server) scan(ctx context.Context, p *phone, qr string) (address, error)
 	if !hmac.Equal(keys[0], c.pairing.companion.Noise) || !hmac.Equal(keys[1], c.pairing.companion.Identity) {
 		return address{}, &linkError{"this code was tampered with: its keys are not those of the companion"}
 	}
-	return s.link(ctx, p, c, keys[2])
+	secret := keys[2]
+	if p.current().Passkey {
+		var err error
+		if secret, err = s.askPasskey(ctx, p, c, secret); err != nil {
+			return address{}, err
+		}
+	}
+	return s.link(ctx, p, c, secret)
 }
 
 // link offers a companion the phone's signature over its identity, authenticated by the secret that only the two
@@ -271,7 +279,7 @@ func (c *connection) handlePairing(node *waBinary.Node) {
 	default:
 		if reg, ok := node.GetOptionalChildByTag("link_code_companion_reg"); ok {
 			c.handleLinkCode(node, &reg)
-		} else {
+		} else if !c.handlePasskey(node) {
 			c.reply(node) // pings
 		}
 	}

@@ -33,6 +33,7 @@ type phoneSettings struct {
 	Name       string `json:"name"`
 	Receipts   string `json:"receipts"`
 	Registered bool   `json:"registered"`
+	Passkey    bool   `json:"passkey"` // scanning alone does not link a companion to it
 	// Disappearing holds the timers of chats in which messages disappear, in seconds, by the other number.
 	Disappearing map[string]uint32 `json:"disappearing,omitempty"`
 }
