@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"os"
 	"testing"
 	"time"
@@ -33,12 +34,21 @@ func TestOldRowsAreCleanedByAJobAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	count := func() (left int) {
-		t.Helper()
-		if err := db.sql.QueryRow("SELECT count(*) FROM whatsmeow_retry_buffer WHERE chat_jid = 'chat'").Scan(&left); err != nil {
+	for i, at := range []time.Time{time.Now().Add(-incomingKept - time.Hour), fresh} {
+		if _, err := db.sql.Exec(`
+			INSERT INTO whatsmeow_event_buffer (our_jid, ciphertext_hash, server_timestamp, insert_timestamp) VALUES ($1, $2, 0, $3)`,
+			jid.String(), bytes.Repeat([]byte{byte(i)}, 32), at.UnixMilli()); err != nil {
 			t.Fatal(err)
 		}
-		return left
+	}
+	count := func() (outgoing, incoming int) {
+		t.Helper()
+		if err := db.sql.QueryRow(`
+			SELECT (SELECT count(*) FROM whatsmeow_retry_buffer WHERE our_jid = $1), (SELECT count(*) FROM whatsmeow_event_buffer WHERE our_jid = $1)`,
+			jid.String()).Scan(&outgoing, &incoming); err != nil {
+			t.Fatal(err)
+		}
+		return outgoing, incoming
 	}
 	device, err := db.container.GetDevice(t.Context(), jid)
 	if err != nil || device == nil {
@@ -49,15 +59,18 @@ func TestOldRowsAreCleanedByAJobAlone(t *testing.T) {
 	if err := device.EventBuffer.DeleteOldOutgoingEvents(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if left := count(); left != rows+5 {
-		t.Fatalf("sending deleted rows: %d are left", left)
+	if err := device.EventBuffer.DeleteOldBufferedHashes(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if outgoing, incoming := count(); outgoing != rows+5 || incoming != 2 {
+		t.Fatalf("a message deleted rows: %d and %d are left", outgoing, incoming)
 	}
 	begun := time.Now()
 	if err := db.clean(t.Context(), time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("%d rows cleaned in %v", rows, time.Since(begun))
-	if left := count(); left != 5 {
-		t.Errorf("%d rows are left", left)
+	if outgoing, incoming := count(); outgoing != 5 || incoming != 1 {
+		t.Errorf("%d and %d rows are left", outgoing, incoming)
 	}
 }

@@ -82,6 +82,18 @@ func TestOlderEpochIsRefused(t *testing.T) {
 	if response := n.send(request); response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_FENCED {
 		t.Errorf("send under an unknown epoch: %v", response)
 	}
+	// What is not open is not open for its owner, and another's for everybody else.
+	if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 3}); err != nil {
+		t.Fatal(err)
+	}
+	for epoch, reason := range map[int64]enginepb.SendResponse_NotSent_Reason{
+		2: enginepb.SendResponse_NotSent_FENCED, 3: enginepb.SendResponse_NotSent_NOT_OPEN,
+	} {
+		request.Epoch = epoch
+		if response := n.send(request); response.GetNotSent().GetReason() != reason {
+			t.Errorf("send under epoch %d after closing: %v", epoch, response)
+		}
+	}
 }
 
 func TestLeaseThatRunsOutDisconnects(t *testing.T) {
@@ -108,33 +120,52 @@ func TestLeaseThatRunsOutDisconnects(t *testing.T) {
 	n.mustSend(alice, bob, "second")
 }
 
-// While one message waits for its ack, the lease of the account runs out: what stands behind it is refused, and not
-// sent once the way is free.
+// While one message waits for its ack, the account changes its epoch, or its lease runs out: what stands behind it is
+// refused, and not sent once the way is free.
 func TestRefusedBeforeItQueues(t *testing.T) {
 	t.Parallel()
-	n := startNode(t)
-	alice, bob, charlie := n.pair(newNumber()), newNumber(), newNumber()
-	n.mustSend(alice, bob, "first")
-	fault(t, bob, "no_ack", map[string]any{"count": 1})
-	outcome := make(chan *enginepb.SendResponse, 2)
-	send := func(to, text string) {
-		response, _ := n.Send(context.Background(), &enginepb.SendRequest{
-			Account: alice.id, Epoch: 1, Id: newMessageID(), To: address(to), Text: text, TimeoutMs: 20_000,
+	for name, loseIt := range map[string]func(n *node, alice linked){
+		"a newer epoch":        func(n *node, alice linked) { n.open(alice, 2, long) },
+		"a lease that ran out": func(n *node, alice linked) { n.renew(alice, 1, 500*time.Millisecond) },
+		"an account that is shut": func(n *node, alice linked) {
+			_, _ = n.Close(n.t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 1})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := startNode(t)
+			alice, bob, charlie := n.pair(newNumber()), newNumber(), newNumber()
+			n.mustSend(alice, bob, "first")
+			fault(t, bob, "no_ack", map[string]any{"count": 1})
+			send := func(to, text string, timeout time.Duration) <-chan *enginepb.SendResponse {
+				outcome := make(chan *enginepb.SendResponse, 1)
+				go func() {
+					response, _ := n.Send(context.Background(), &enginepb.SendRequest{
+						Account: alice.id, Epoch: 1, Id: newMessageID(), To: address(to), Text: text, TimeoutMs: timeout.Milliseconds(),
+					})
+					outcome <- response
+				}()
+				return outcome
+			}
+			stuck := send(bob, "stuck", 2*time.Second)
+			eventually(t, "the stuck message on Bob's phone", func() bool { return len(onPhone(t, bob)) == 2 })
+			behind := send(charlie, "behind", 20*time.Second)
+			for range 20 { // each answer comes after the request before it has been taken up
+				if _, err := n.Info(t.Context(), &enginepb.InfoRequest{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			loseIt(n, alice)
+			if response := <-stuck; response.GetUnknown() == nil {
+				t.Errorf("the stuck one: %v", response)
+			}
+			if response := <-behind; response.GetNotSent() == nil {
+				t.Errorf("behind it: %v", response)
+			}
+			if shown := onPhone(t, charlie); len(shown) != 0 {
+				t.Errorf("what was refused arrived: %v", shown)
+			}
 		})
-		outcome <- response
-	}
-	go send(bob, "stuck")
-	eventually(t, "the stuck message on Bob's phone", func() bool { return len(onPhone(t, bob)) == 2 })
-	n.renew(alice, 1, 500*time.Millisecond)
-	go send(charlie, "behind")
-	for range 2 {
-		response := <-outcome
-		if response.GetUnknown() == nil && response.GetNotSent() == nil {
-			t.Errorf("got %v", response)
-		}
-	}
-	if shown := onPhone(t, charlie); len(shown) != 0 {
-		t.Errorf("what was refused arrived: %v", shown)
 	}
 }
 

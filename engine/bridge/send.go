@@ -91,13 +91,14 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 		<-a.turn
 		return refused
 	}
-	// From here on the caller's going away changes nothing: what is on its way should end with a known outcome.
+	// From here on the caller's going away changes nothing: what is on its way should end with a known outcome. An ack that
+	// does not come in time frees whatsmeow's lock, which it would hold for 75 s.
 	sending, cancel := context.WithTimeout(a.ctx, timeout)
 	done := make(chan *enginepb.SendResponse, 1)
 	go func() {
 		defer cancel()
 		defer func() { <-a.turn }()
-		done <- a.transmit(sending, to, id, message, timeout)
+		done <- a.transmit(sending, to, id, message)
 	}()
 	select {
 	case response := <-done:
@@ -112,10 +113,10 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 	}
 }
 
-func (a *account) transmit(ctx context.Context, to types.JID, id string, message *waE2E.Message, timeout time.Duration) *enginepb.SendResponse {
+func (a *account) transmit(ctx context.Context, to types.JID, id string, message *waE2E.Message) *enginepb.SendResponse {
 	x := &exchange{guard: a.guard, own: a.client.Store.GetLID().SignalAddressUser(), direct: a.direct(to)}
 	defer x.end()
-	sent, err := a.client.SendMessage(withExchange(ctx, x), to, message, whatsmeow.SendRequestExtra{ID: id, Timeout: timeout})
+	sent, err := a.client.SendMessage(withExchange(ctx, x), to, message, whatsmeow.SendRequestExtra{ID: id})
 	if err == nil && x.direct && x.asked > 0 && !x.encrypted {
 		err = errNotEncrypted // WhatsApp took a message that no device can read
 	}

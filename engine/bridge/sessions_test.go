@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -198,6 +199,59 @@ func TestWriteOfUnknownOutcome(t *testing.T) {
 	}
 	if session := mustSession(t, state, "bob:0"); string(session) != "committed" {
 		t.Errorf("after the answer was lost: %q", session)
+	}
+}
+
+// That the database failed while a message was being decrypted says nothing about the message.
+func TestFailedReadIsNotUndecryptable(t *testing.T) {
+	state, _ := newTestState(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, read := range map[string]func(context.Context) error{
+		"session":  func(ctx context.Context) error { _, err := state.GetSession(ctx, "bob:0"); return err },
+		"identity": func(ctx context.Context) error { return state.PutIdentity(ctx, "bob:0", [32]byte{}) },
+		"sender key": func(ctx context.Context) error {
+			_, err := state.GetSenderKey(ctx, "walkers@g.us", "bob:0")
+			return err
+		},
+		"pre-key": func(ctx context.Context) error { _, err := state.GetPreKey(ctx, 1); return err },
+	} {
+		err := state.DoDecryptionTxn(gone, func(ctx context.Context) error {
+			if read(ctx) == nil {
+				t.Errorf("%s: read without a database", name)
+			}
+			return errors.New("not decryptable")
+		})
+		var refused signalError
+		if err == nil || errors.As(err, &refused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// failing finds a LID only at its third try.
+type failing struct {
+	store.LIDStore
+	tries int
+}
+
+func (f *failing) GetLIDForPN(context.Context, types.JID) (types.JID, error) {
+	if f.tries++; f.tries < 3 {
+		return types.JID{}, errors.New("no database")
+	}
+	return types.NewJID("1", types.HiddenUserServer), nil
+}
+
+// An inbound message waits for the address whose session it is decrypted with; an outgoing one does not.
+func TestAddressOfAMessageIsWaitedFor(t *testing.T) {
+	state, _ := newTestState(t)
+	lids := keptLIDs{&failing{}, &keeper{database: state.database, log: slog.New(slog.DiscardHandler)}}
+	bob := types.NewJID("4915112345678", types.DefaultUserServer)
+	if _, err := lids.GetLIDForPN(withExchange(t.Context(), &exchange{}), bob); err == nil {
+		t.Error("an outgoing message waited")
+	}
+	if lid, err := lids.GetLIDForPN(t.Context(), bob); err != nil || lid.User != "1" {
+		t.Errorf("an inbound message did not wait: %v, %v", lid, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package bridge_test
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -133,6 +134,87 @@ func TestDatabaseAway(t *testing.T) {
 		t.Errorf("undecryptable: %v", lost)
 	}
 	n.mustSend(alice, bob, "second")
+}
+
+// The database answers, but cannot note a message: it is not acknowledged, and its sender is not asked for another.
+func TestMessageThatCannotBeNoted(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	write(t, bob, alice.number, "hello")
+	worker.await("message", 1, messageWith(alice.id, "hello"))
+	execute(t, `CREATE OR REPLACE FUNCTION whatsmeow.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''full''; END'`)
+	execute(t, fmt.Sprintf(`CREATE TRIGGER refuse_%s BEFORE INSERT ON whatsmeow.whatsmeow_event_buffer
+		FOR EACH ROW WHEN (NEW.our_jid = '%s') EXECUTE FUNCTION whatsmeow.refuse()`, alice.number, alice.jid))
+	write(t, bob, alice.number, "keep me")
+	eventually(t, "the engine gives up", func() bool { return strings.Contains(n.logs.String(), "Error decrypting message") })
+	execute(t, fmt.Sprintf("DROP TRIGGER refuse_%s ON whatsmeow.whatsmeow_event_buffer", alice.number))
+	if got := worker.all(messageWith(alice.id, "keep me")); len(got) != 0 {
+		t.Error("a message was passed on that was not noted")
+	}
+	fault(t, alice.number, "stream_error", map[string]any{"code": 503, "count": 1})
+	worker.await("message", 1, messageWith(alice.id, "keep me"))
+	if lost := worker.all(isUndecryptable); len(lost) != 0 {
+		t.Errorf("undecryptable: %v", lost)
+	}
+}
+
+func execute(t *testing.T, statement string) {
+	t.Helper()
+	if _, err := world.admin.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The connection to the database breaks while it commits: a message is noted, and the engine is not told. It must find
+// out, since the session has moved on and would not decrypt the message again.
+func TestNotedWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	gate, url := gateToDatabase(t)
+	n := startNode(t, overDatabase(url))
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	write(t, bob, alice.number, "hello")
+	worker.await("message", 1, messageWith(alice.id, "hello"))
+	noted := func() (count int) {
+		t.Helper()
+		if err := world.admin.QueryRow("SELECT count(*) FROM whatsmeow.whatsmeow_event_buffer WHERE our_jid = $1", alice.jid).Scan(&count); err != nil {
+			t.Fatal(err)
+		}
+		return count
+	}
+	before := noted()
+	hold, err := world.admin.Begin() // whoever writes these sessions waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Rollback()
+	if _, err := hold.Exec("SELECT FROM whatsmeow.whatsmeow_sessions WHERE our_jid = $1 FOR UPDATE", alice.jid); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if err := hold.QueryRow("SELECT pg_backend_pid()").Scan(&pid); err != nil {
+		t.Fatal(err)
+	}
+	write(t, bob, alice.number, "keep me")
+	eventually(t, "the write waits", func() (waits bool) {
+		err := world.admin.QueryRow("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid)))", pid).Scan(&waits)
+		return err == nil && waits
+	})
+	gate.close()
+	if err := hold.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the message is noted", func() bool { return noted() == before+1 })
+	gate.open()
+	worker.await("message", 1, messageWith(alice.id, "keep me"))
+	write(t, bob, alice.number, "and me")
+	worker.await("next message", 1, messageWith(alice.id, "and me"))
+	n.mustSend(alice, bob, "still in step")
+	if lost := worker.all(isUndecryptable); len(lost) != 0 {
+		t.Errorf("undecryptable: %v", lost)
+	}
 }
 
 // Both at once: the connection to WhatsApp breaks while a message waits for the database. It comes twice then, on the
