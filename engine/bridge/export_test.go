@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"testing"
+	"time"
 
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/store/sqlstore"
@@ -38,4 +40,11 @@ func UsePlainStore() (restore func()) {
 		return plainStore{sqlstore.NewSQLStore(k.database.container, jid), k.database}
 	}
 	return func() { newState = held }
+}
+
+// Hurry makes this process wait a second for a login, until the test ends. Not for a test that runs beside others.
+func Hurry(t *testing.T) {
+	patience, settling := loginPatience, settleTime
+	loginPatience, settleTime = time.Second, time.Second
+	t.Cleanup(func() { loginPatience, settleTime = patience, settling })
 }

@@ -21,12 +21,14 @@ const (
 	firstAnswer   = 30 * time.Second // from dialling to the codes
 	codesGrace    = 10 * time.Second // after which a server that does not end the phase is left
 	confirmTime   = 15 * time.Second // for the caller to store the new device
-	settleTime    = 15 * time.Second // from the pairing to the first login
 	settleTries   = 2
 	requestTime   = 20 * time.Second // for WhatsApp to answer in between
 	pairingAtMost = 10 * time.Minute
 	displayName   = "Chrome (Linux)" // WhatsApp takes only known browsers and systems
 )
+
+// settleTime is how long a first login may take after the pairing.
+var settleTime = 15 * time.Second
 
 // pairing is one run of Pair. All happens in its own goroutine; whatsmeow's handlers only hand it what they get.
 type pairing struct {

@@ -336,3 +336,26 @@ func TestTextOfAStoredMessageGoes(t *testing.T) {
 		t.Errorf("after: %q", found.Plaintext)
 	}
 }
+
+// What whatsmeow saves after an account was logged out, such as a push name that comes late, must not bring its keys back.
+func TestForgottenDeviceStaysForgotten(t *testing.T) {
+	state, _ := newTestState(t)
+	db := state.database
+	device, err := db.container.GetDevice(t.Context(), state.account)
+	if err != nil || device == nil {
+		t.Fatal(device, err)
+	}
+	(&keeper{database: db, guard: newGuard(), memory: newMemory(), lease: func() error { return nil }}).adopt(device)
+	if err := device.Save(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := device.Delete(t.Context()); !errors.Is(err, errForgotten) {
+		t.Errorf("deleted: %v", err)
+	}
+	if err := device.Save(t.Context()); !errors.Is(err, errForgotten) {
+		t.Errorf("saved: %v", err)
+	}
+	if found, err := db.container.GetDevice(t.Context(), state.account); err != nil || found != nil {
+		t.Errorf("its keys: %v, %v", found, err)
+	}
+}
