@@ -18,9 +18,10 @@ type gate struct {
 	network  string
 	target   string
 
-	mu    sync.Mutex
-	shut  bool
-	conns map[net.Conn]struct{}
+	mu     sync.Mutex
+	shut   bool
+	silent bool // the next connection hears nothing after the handshake
+	conns  map[net.Conn]struct{}
 }
 
 func newGate(t *testing.T, listener net.Listener, network, target string) *gate {
@@ -91,13 +92,28 @@ func (g *gate) pass(near net.Conn) {
 	if !g.hold(far) {
 		return
 	}
+	g.mu.Lock()
+	silent := g.silent
+	g.silent = false
+	g.mu.Unlock()
 	done := make(chan struct{}, 2)
-	for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
-		go func() {
-			_, _ = io.Copy(way[0], way[1])
-			done <- struct{}{}
-		}()
-	}
+	go func() {
+		_, _ = io.Copy(far, near)
+		done <- struct{}{}
+	}()
+	go func() {
+		into := io.Writer(near)
+		if silent {
+			part := make([]byte, 64*1024)
+			for range 2 { // the upgrade of HTTP and the server's hello: it waits for the client after each
+				size, _ := far.Read(part)
+				_, _ = near.Write(part[:size])
+			}
+			into = io.Discard
+		}
+		_, _ = io.Copy(into, far)
+		done <- struct{}{}
+	}()
 	<-done
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -124,6 +140,13 @@ func (g *gate) close() {
 		_ = conn.Close()
 	}
 	clear(g.conns)
+}
+
+// silenceNext lets the next connection hear the server's part of the handshake and no more.
+func (g *gate) silenceNext() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.silent = true
 }
 
 func (g *gate) open() {

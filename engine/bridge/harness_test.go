@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
+	"go.mau.fi/whatsmeow"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
@@ -40,6 +41,7 @@ var world struct {
 }
 
 func TestMain(m *testing.M) {
+	whatsmeow.KeepAliveIntervalMin, whatsmeow.KeepAliveIntervalMax = time.Second, 2*time.Second
 	code, err := withWorld(m.Run)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

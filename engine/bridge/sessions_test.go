@@ -359,3 +359,32 @@ func TestForgottenDeviceStaysForgotten(t *testing.T) {
 		t.Errorf("its keys: %v, %v", found, err)
 	}
 }
+
+// An engine whose lease ran out decrypts nothing more, and acknowledges nothing.
+func TestNothingIsDecryptedWithoutALease(t *testing.T) {
+	state, _ := newTestState(t)
+	expired := false
+	lease := func() error {
+		if expired {
+			return errLease
+		}
+		return nil
+	}
+	events := &keptEvents{EventBuffer: state, keeper: &keeper{
+		database: state.database, guard: newGuard(), memory: state.memory, lease: lease, log: slog.New(slog.DiscardHandler),
+	}}
+	if _, err := events.GetBufferedEvent(t.Context(), [32]byte{4}); err != nil {
+		t.Fatal(err)
+	}
+	expired = true
+	err := events.DoDecryptionTxn(t.Context(), func(context.Context) error {
+		t.Error("decrypted")
+		return nil
+	})
+	if !errors.Is(err, errLease) || !errors.Is(err, context.Canceled) { // whatsmeow acknowledges other errors
+		t.Errorf("decrypting: %v", err)
+	}
+	if _, err := events.GetBufferedEvent(t.Context(), [32]byte{4}); !errors.Is(err, errLease) || !errors.Is(err, context.Canceled) {
+		t.Errorf("looking up: %v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"chatwren/engine/bridge"
 	"chatwren/engine/enginepb"
 )
 
@@ -115,6 +116,40 @@ func TestServerAway(t *testing.T) {
 		t.Errorf("it took %v to say so", took)
 	}
 	server.open()
+	worker.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
+	n.mustSend(alice, bob, "now")
+}
+
+// A connection on which pings go unanswered is there, and takes messages, but nobody answers: nothing is sent on it.
+func TestServerThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	n.mustSend(alice, bob, "first")
+	fault(t, alice.number, "no_pong", map[string]any{"count": 1})
+	worker.await("silence", 1, stateOf(alice.id, enginepb.Event_State_DISCONNECTED))
+	response := n.text(alice, address(bob), newMessageID(), "too early")
+	if response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_NOT_CONNECTED {
+		t.Errorf("send: %v", response)
+	}
+	worker.await("an answer", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
+	n.mustSend(alice, bob, "second")
+}
+
+// A server that falls silent after the handshake leaves whatsmeow waiting for a login without an end. Not in parallel:
+// it is in a hurry.
+func TestServerThatFallsSilentAtLogin(t *testing.T) {
+	bridge.Hurry(t)
+	server := gateToSandbox(t)
+	n := startNode(t, overAddress(server.address()))
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	server.silenceNext()
+	n.open(alice, 1, long)
 	worker.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
 	n.mustSend(alice, bob, "now")
 }

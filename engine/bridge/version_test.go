@@ -99,10 +99,15 @@ func TestOutdatedVersionIsRefreshed(t *testing.T) {
 	n.open(alice, 1, long)
 	worker.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
 
-	// So it is during a pairing.
+	// So it is at the first login after a pairing, and before there are codes.
 	number := newNumber()
 	fault(t, number, "failure", map[string]any{"code": 405, "count": 1})
 	n.pair(number)
 	n.stop()
+	store.SetWAVersion(before)
+	fault(t, "", "failure", map[string]any{"code": 405, "count": 1})
+	last := startNode(t, overAddress(server))
+	last.pair(newNumber())
+	last.stop()
 	store.SetWAVersion(before)
 }

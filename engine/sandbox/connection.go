@@ -77,6 +77,10 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		<-writer
 	}()
 	if data := payload.GetDevicePairingData(); data != nil {
+		if refusal := s.faults.onLogin(""); refusal != nil {
+			c.fail(ctx, *refusal)
+			return
+		}
 		if err = s.startPairing(ctx, c, static, data); err != nil {
 			s.log.Info("registration refused", "error", err)
 			c.fail(ctx, failure{reason: 400})

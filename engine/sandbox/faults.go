@@ -110,7 +110,8 @@ func concerns(phone string, numbers []string) bool {
 	return false
 }
 
-// onLogin returns why a login is refused, if it is.
+// onLogin returns why a login is refused, if it is. A client that is not linked yet has no number: what is about all
+// phones is about it too.
 func (f *faults) onLogin(number string) *failure {
 	struck := f.take(faultFailure, number)
 	if struck == nil {
