@@ -1,0 +1,159 @@
+"""How many messages a second are accepted over HTTP, durably, against pgbench inserting the same row.
+
+    python bench/accept.py [--check]
+
+`chatwren web` and the embedded PostgreSQL run as in production, and each caller sends its next message when the one
+before was answered. pgbench inserts the row that web has stored, under new ids, with as many clients. Both take turns
+in each of three rounds; what is printed are the medians. --check: exit 1 when a ratio is under its floor.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatwren.settings import Settings
+from chatwren.store.database import Database
+from chatwren.store.quarters import find_home, find_programs
+from parts import callers, system
+from parts.callers import Load
+from parts.system import Person
+
+ROUNDS = 3
+SECONDS = 3.0
+CALLERS = (1, 16, 64)
+USERS = 16
+RECIPIENTS = 100
+FLOORS = {1: 0.2, 16: 0.2, 64: 0.2}
+"""Least accepted a second, as a share of what pgbench inserts with as many clients: 0.8 of the best that was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pgbench:
+    """PostgreSQL's own load generator, with one script for each person."""
+
+    program: Path
+    url: str
+    scripts: Sequence[Path]
+
+    async def insert(self, *, clients: int, seconds: float) -> Load:
+        """Insert for so many seconds."""
+        log = self.scripts[0].parent / "pgbench_log"
+        process = await asyncio.create_subprocess_exec(
+            *(str(self.program), "--no-vacuum", "--protocol=prepared", f"--client={clients}", f"--time={seconds:.0f}"),
+            *("--log", f"--log-prefix={log}", *(f"--file={script}" for script in self.scripts), self.url),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said = (await process.communicate())[0].decode()
+        assert process.returncode == 0, said
+        took: list[float] = []
+        for part in log.parent.glob(f"{log.name}.*"):
+            took += [int(line.split()[2]) / 1_000_000 for line in part.read_text().splitlines()]
+            part.unlink()
+        rate = next(line for line in said.splitlines() if line.startswith("tps = ")).split()[2]
+        return Load(float(rate), sorted(took))
+
+
+def requests_of(person: Person) -> list[bytes]:
+    """Messages of a person to one recipient after the other, as a browser's form sends them."""
+    made = []
+    for number in range(RECIPIENTS):
+        fields = {"phoneId": f"+49152{number:08d}", "message": "Hello, your table is booked for tonight at eight."}
+        parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{fields[name]}\r\n' for name in fields]
+        body = "".join((*parts, "--b--\r\n"))
+        made.append(
+            (
+                f"POST /api/messages/send HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {person.cookie}\r\n"
+                f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+            ).encode()
+        )
+    return made
+
+
+async def insert_like(db: Database, person: Person) -> str:
+    """A script that inserts the person's last message again, each time under new ids and to one of the recipients."""
+    new = {
+        "id": "uuidv7()",
+        "wa_id": "'3EB0' || upper(left(replace(gen_random_uuid()::text, '-', ''), 18))",
+        "recipient": "'49152' || lpad(:n::text, 8, '0')",
+        "accepted_at": "now()",
+        "due": "now()",
+    }
+    async with db.connection() as connection:
+        columns = [
+            row[0]
+            for row in await connection.fetch(
+                "SELECT column_name::text FROM information_schema.columns"
+                " WHERE table_name = 'message' AND is_generated = 'NEVER' ORDER BY ordinal_position"
+            )
+        ]
+        literals = ", ".join(f"quote_nullable({name}::text)" for name in columns)
+        stored = await connection.fetchrow(
+            f"SELECT {literals} FROM message WHERE user_id = $1 ORDER BY id DESC LIMIT 1", person.user
+        )
+    values = [new.get(name, literal) for name, literal in zip(columns, stored, strict=True)]
+    return (
+        f"\\set n random(0, {RECIPIENTS - 1})\n"
+        f"INSERT INTO message ({', '.join(columns)}) VALUES ({', '.join(values)});\n"
+    )
+
+
+async def measure(folder: Path) -> dict[tuple[int, int], float]:
+    """Print how it went; the ratios by (users, callers)."""
+    settings = Settings(_env_file=None, data_dir=folder)
+    ratios = {}
+    async with system.postgres(folder) as url, Database.connect(url) as db, system.web(url, folder) as web:
+        pgbench = find_programs(find_home(settings)[1]) / "pgbench"
+        people = await system.sign_up(db, USERS)
+        await callers.call(web.port, [requests_of(one) for one in people], callers=USERS, seconds=1)
+        scripts = [_file(folder / f"{number}.sql", await insert_like(db, one)) for number, one in enumerate(people)]
+        print("users callers   pgbench/s  accepted/s  ratio   p50 ms: pgbench, accepted   p99 ms: pgbench, accepted")
+        for users in (USERS, 1):
+            inserter = Pgbench(pgbench, url, scripts[:users])
+            requests = [requests_of(one) for one in people[:users]]
+            rounds: dict[int, list[tuple[Load, Load]]] = {count: [] for count in CALLERS}
+            for _ in range(ROUNDS):
+                for count in CALLERS:
+                    inserted = await inserter.insert(clients=count, seconds=SECONDS)
+                    accepted = await callers.call(web.port, requests, callers=count, seconds=SECONDS)
+                    rounds[count].append((inserted, accepted))
+            for count, pairs in rounds.items():
+                ratios[users, count] = report(users, count, pairs)
+    return ratios
+
+
+def _file(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def report(users: int, count: int, pairs: Sequence[tuple[Load, Load]]) -> float:
+    rates = [statistics.median(pair[side].rate for pair in pairs) for side in (0, 1)]
+    p50 = [statistics.median(pair[side].percentile(50) for pair in pairs) for side in (0, 1)]
+    p99 = [statistics.median(pair[side].percentile(99) for pair in pairs) for side in (0, 1)]
+    ratio = statistics.median(accepted.rate / inserted.rate for inserted, accepted in pairs)
+    print(
+        f"{users:5} {count:7} {rates[0]:11.0f} {rates[1]:11.0f} {ratio:6.2f}"
+        f" {p50[0]:16.2f} {p50[1]:9.2f} {p99[0]:17.1f} {p99[1]:9.1f}",
+        flush=True,
+    )
+    return ratio
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="exit 1 when a ratio is under its floor")
+    check = parser.parse_args().check
+    with system.folder() as folder:
+        ratios = asyncio.run(measure(folder))
+    under = [f"{users} users, {count} callers" for (users, count), ratio in ratios.items() if ratio < FLOORS[count]]
+    if check and under:
+        sys.exit(f"under the floor: {'; '.join(under)}")
+
+
+if __name__ == "__main__":
+    main()
