@@ -16,7 +16,7 @@ from uuid import UUID
 
 from chatwren.domain.ids import message_public_id
 from chatwren.store.database import Database
-from parts import callers, processes, system
+from parts import callers, system
 from parts.system import Person
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -68,7 +68,7 @@ async def measure(folder: Path) -> dict[str, float]:
         async with db.connection() as connection:
             await connection.execute("VACUUM ANALYZE", timeout=600)
         await callers.call(web.port, [[request(people[0], "page=1")]], callers=1, seconds=1)
-        before = processes.look(web.pid).memory
+        before = web.memory
         print(f"ms, p50   {'first':>8} {'status':>8} {'middle':>8} {'cursor':>8}")
         for person, size, middle in zip(people, SIZES, middles, strict=True):
             queries = {
@@ -81,7 +81,7 @@ async def measure(folder: Path) -> dict[str, float]:
                 load = await callers.call(web.port, [[request(person, query)]], callers=1, seconds=SECONDS)
                 took.setdefault(name, []).append(load.percentile(50))
             print(f"{size:9,}" + "".join(f" {times[-1]:8.1f}" for times in took.values()), flush=True)
-        after = processes.look(web.pid).memory
+        after = web.memory
     ratios = {name: times[-1] / times[0] for name, times in took.items()}
     print("times longer" + "".join(f" {ratio:8.1f}" for ratio in ratios.values()))
     print(f"memory of web: {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after")

@@ -96,6 +96,12 @@ class Web:
     pid: int
     port: int
 
+    @property
+    def memory(self) -> int:
+        """Resident bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
 
 @contextlib.asynccontextmanager
 async def web(url: str, data_dir: Path) -> AsyncIterator[Web]:

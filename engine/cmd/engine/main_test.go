@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -20,7 +19,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"chatwren/engine/enginepb"
-	"chatwren/engine/sandbox"
 )
 
 const (
@@ -38,7 +36,7 @@ func TestMain(m *testing.M) {
 }
 
 // newDatabase makes an empty database for one test.
-func newDatabase(t *testing.T) (url string) {
+func newDatabase(t testing.TB) (url string) {
 	t.Helper()
 	given := os.Getenv(databaseVariable)
 	if given == "" {
@@ -71,7 +69,7 @@ func command(url string, environment []string, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-func migrate(t *testing.T, url string) {
+func migrate(t testing.TB, url string) {
 	t.Helper()
 	if out, err := command(url, nil, "migrate").CombinedOutput(); err != nil {
 		t.Fatalf("migrate: %v %s", err, out)
@@ -80,7 +78,7 @@ func migrate(t *testing.T, url string) {
 
 // process is a running engine.
 type process struct {
-	t      *testing.T
+	t      testing.TB
 	cmd    *exec.Cmd
 	errors strings.Builder
 	output strings.Builder // after the line that says it is ready
@@ -89,7 +87,7 @@ type process struct {
 	conn *grpc.ClientConn
 }
 
-func start(t *testing.T, url, socket string, environment []string, files ...*os.File) *process {
+func start(t testing.TB, url, socket string, environment []string, files ...*os.File) *process {
 	t.Helper()
 	p := &process{t: t, read: make(chan struct{}), cmd: command(url, environment, "serve", "--socket", socket, "--worker", "test")}
 	p.cmd.ExtraFiles = files
@@ -149,7 +147,7 @@ func (p *process) ends(t *testing.T, within time.Duration) {
 }
 
 // privateFolder is short, since a unix socket's path ends at 107 bytes.
-func privateFolder(t *testing.T) string {
+func privateFolder(t testing.TB) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "engine-")
 	if err != nil {
@@ -256,18 +254,8 @@ func TestUsage(t *testing.T) {
 // nothing is undecryptable.
 func TestKilledUnderTraffic(t *testing.T) {
 	t.Parallel()
-	server, err := sandbox.Start(t.Context(), sandbox.Options{WhatsAppListen: "127.0.0.1:0", PhonesListen: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	url := newDatabase(t)
-	migrate(t, url)
-	environment := []string{
-		"CHATWREN_WHATSAPP_ADDRESS=" + server.WhatsAppAddress(),
-		"CHATWREN_WHATSAPP_ROOT_KEY=" + hex.EncodeToString(server.RootKey()),
-	}
-	run := newTraffic(t, server, url, environment, trafficAccounts, trafficMessages)
+	run := newTraffic(t, trafficAccounts, trafficMessages)
+	run.begin()
 	for range trafficKills {
 		run.awaitProgress(trafficMessages / (trafficKills + 1))
 		run.restart()

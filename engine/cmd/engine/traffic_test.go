@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,7 +30,7 @@ const (
 // traffic is a small worker: it opens accounts after each restart, sends each message until its outcome is known, and
 // stores what comes in.
 type traffic struct {
-	t           *testing.T
+	t           testing.TB
 	phones      string
 	url, socket string
 	environment []string
@@ -51,13 +52,25 @@ type client struct {
 	stored map[string]int // text of what came in, and how often
 }
 
-func newTraffic(t *testing.T, server *sandbox.Server, url string, environment []string, accounts, messages int) *traffic {
+// newTraffic starts sandbox and engine, and links accounts that have a session with their contact.
+func newTraffic(t testing.TB, accounts, messages int) *traffic {
 	t.Helper()
+	server, err := sandbox.Start(t.Context(), sandbox.Options{WhatsAppListen: "127.0.0.1:0", PhonesListen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	url := newDatabase(t)
+	migrate(t, url)
 	run := &traffic{
 		t: t, phones: "http://" + server.PhonesAddress(), url: url, socket: filepath.Join(privateFolder(t), "s"),
-		environment: environment, messages: messages,
+		environment: []string{
+			"CHATWREN_WHATSAPP_ADDRESS=" + server.WhatsAppAddress(),
+			"CHATWREN_WHATSAPP_ROOT_KEY=" + hex.EncodeToString(server.RootKey()),
+		},
+		messages: messages,
 	}
-	run.engine = start(t, url, run.socket, environment)
+	run.engine = start(t, url, run.socket, run.environment)
 	run.listen(run.engine)
 	for i := range accounts {
 		c := &client{id: uuid.NewString(), number: fmt.Sprintf("4915200%05d", i), contact: fmt.Sprintf("4915300%05d", i), stored: map[string]int{}}
@@ -69,11 +82,15 @@ func newTraffic(t *testing.T, server *sandbox.Server, url string, environment []
 	for _, c := range run.accounts {
 		run.greet(c)
 	}
+	return run
+}
+
+// begin lets messages flow both ways.
+func (run *traffic) begin() {
 	for _, c := range run.accounts {
 		run.work.Go(func() { run.write(c) })
 		run.work.Go(func() { run.send(c) })
 	}
-	return run
 }
 
 func (run *traffic) current() *process {
@@ -311,4 +328,16 @@ func (run *traffic) ask(method, path string, body, into any) {
 			run.t.Error(err)
 		}
 	}
+}
+
+// BenchmarkSends calls the engine's send for 100 accounts at once, each as quickly as it is answered.
+func BenchmarkSends(b *testing.B) {
+	run := newTraffic(b, 100, trafficMessages)
+	for b.Loop() {
+		for _, c := range run.accounts {
+			run.work.Go(func() { run.send(c) })
+		}
+		run.work.Wait()
+	}
+	b.ReportMetric(float64(run.sent.Load())/b.Elapsed().Seconds(), "sends/s")
 }
