@@ -76,6 +76,7 @@ def row_of(
     account_id: UUID,
     accepted_at: datetime,
     media_id: UUID | None = None,
+    sid_hash: bytes | None = None,
 ) -> NewRow:
     """The row that the message becomes, under a WhatsApp id of its own."""
     return NewRow(
@@ -95,6 +96,7 @@ def row_of(
         due=new.due or accepted_at,
         expires_at=new.expires_at,
         wa_id=whatsapp_message_id(),
+        sid_hash=sid_hash,
     )
 
 

@@ -1,14 +1,14 @@
 """Accepting, listing, cancelling and changing messages. 200 means that it is on disk, not that it is sent."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from chatwren.domain.clock import now
-from chatwren.domain.errors import Conflict, NotFound, Unavailable
+from chatwren.domain.errors import Conflict, NotAuthenticated, NotFound, Unavailable
 from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
@@ -18,14 +18,15 @@ from chatwren.service.drafts import NewMessage
 from chatwren.service.media_files import PreparedFile
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, timeline
 from chatwren.service.queue_times import queue_times
-from chatwren.service.users import User
 from chatwren.service.whatsapp import never_linked
 from chatwren.store import accounts, bulks, files, idempotency, listing, messages
 from chatwren.store.accounts import Account
-from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
+from chatwren.store.batches import Batches
+from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, WORK, Connection, Database
 from chatwren.store.listing import Filter
 from chatwren.store.media import MediaStore
 from chatwren.store.messages import MessageRow
+from chatwren.store.sessions import Session
 from chatwren.variation import Modifications, Variation, explain
 
 _CANCELLED_AT_ONCE = 1000
@@ -54,75 +55,120 @@ class Page:
     total_is_at_least: bool
 
 
-async def accept(
-    db: Database,
-    media_store: MediaStore,
-    user: User,
-    new: NewMessage,
-    *,
-    idempotency_key: str | None = None,
-    request_hash: bytes | None = None,
-) -> Accepted:
-    """Store a message, durably, to be sent when it is due.
+class Intake:
+    """Accepts messages, those of many requests at once.
 
     Args:
         db: where to.
-        media_store: where its file goes, before the row.
-        user: whose message it is.
-        new: what is to be sent.
-        idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
-        request_hash: of the request's fields and file.
-
-    Raises:
-        Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
-            (`idempotency_mismatch`).
-        Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
+        media_store: where files go, before their rows.
     """
-    if idempotency_key is not None:
-        async with db.connection() as connection:
-            earlier = await _earlier(connection, user.id, idempotency_key, request_hash)
-        if earlier is not None:
+
+    def __init__(self, db: Database, media_store: MediaStore) -> None:
+        self._db = db
+        self._media_store = media_store
+        self._batches = Batches(self._insert)
+
+    async def accept(
+        self,
+        session: Session,
+        new: NewMessage,
+        *,
+        idempotency_key: str | None = None,
+        request_hash: bytes | None = None,
+    ) -> Accepted:
+        """Store a message, durably, to be sent when it is due.
+
+        Args:
+            session: whose message it is.
+            new: what is to be sent.
+            idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
+            request_hash: of the request's fields and file.
+
+        Raises:
+            NotAuthenticated: the session has ended meanwhile.
+            Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
+                (`idempotency_mismatch`).
+            Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
+        """
+        user = session.user
+        if idempotency_key is not None:
+            async with self._db.connection() as connection:
+                earlier = await _earlier(connection, user.id, idempotency_key, request_hash)
+            if earlier is not None:
+                return earlier
+        message_id, accepted_at = uuid7(), now()
+        drafts.check_expiry(new, accepted_at)
+        variation = await drafts.word(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+        account = session.account
+        if account is None or account.status == "new":
+            raise never_linked()
+        file = await _store_file(self._media_store, user.id, new.media) if new.media else None
+        accepted = Accepted(
+            id=message_public_id(new.prefix, message_id),
+            scheduled_for=new.due or accepted_at,
+            warnings=_warnings(account, new, variation),
+            preview=variation.text if new.modifications else None,
+            changes=drafts.changes_of(variation) if new.modifications else None,
+        )
+        row = drafts.row_of(
+            new,
+            variation,
+            message_id=message_id,
+            user_id=user.id,
+            account_id=account.id,
+            media_id=file.id if file else None,
+            accepted_at=accepted_at,
+            sid_hash=session.sid_hash,
+        )
+        if idempotency_key is None and file is None:
+            if not await self._batches.do(row):
+                raise _ended()
+        else:
+            earlier = await self._store(row, file, accepted, key=idempotency_key, request_hash=request_hash)
+            if earlier is not None:
+                return earlier
+        self._db.hint(WORK, {account.id})
+        self._db.hint(CHANGED, {user.id})
+        return accepted
+
+    async def _store(
+        self,
+        row: messages.NewRow,
+        file: files.File | None,
+        accepted: Accepted,
+        *,
+        key: str | None,
+        request_hash: bytes | None,
+    ) -> Accepted | None:
+        """Store a row with its file and its key in one transaction. What another request with the key was answered."""
+        try:
+            async with self._db.transaction() as connection:
+                if key is not None:
+                    await _take_key(connection, row.user_id, key, request_hash or b"", accepted)
+                if file is not None:
+                    await files.insert(connection, file)
+                if not await messages.insert(connection, [row]):
+                    raise _ended()
+        except _KeyTakenError:
+            async with self._db.connection() as connection:
+                earlier = await _earlier(connection, row.user_id, key or "", request_hash)
+            if earlier is None:
+                raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1) from None
             return earlier
-    message_id, accepted_at = uuid7(), now()
-    drafts.check_expiry(new, accepted_at)
-    variation = await drafts.word(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
-    async with db.connection() as connection:
-        account = await accounts.first_of_user(connection, user.id)
-    if account is None or account.status == "new":
-        raise never_linked()
-    file = await _store_file(media_store, user.id, new.media) if new.media else None
-    accepted = Accepted(
-        id=message_public_id(new.prefix, message_id),
-        scheduled_for=new.due or accepted_at,
-        warnings=_warnings(account, new, variation),
-        preview=variation.text if new.modifications else None,
-        changes=drafts.changes_of(variation) if new.modifications else None,
-    )
-    row = drafts.row_of(
-        new,
-        variation,
-        message_id=message_id,
-        user_id=user.id,
-        account_id=account.id,
-        media_id=file.id if file else None,
-        accepted_at=accepted_at,
-    )
-    try:
-        async with db.transaction() as connection:
-            if idempotency_key is not None:
-                await _take_key(connection, user.id, idempotency_key, request_hash or b"", accepted)
-            if file is not None:
-                await files.insert(connection, file)
-            await messages.insert(connection, [row])
-    except _KeyTakenError:
-        async with db.connection() as connection:
-            earlier = await _earlier(connection, user.id, idempotency_key or "", request_hash)
-        if earlier is None:
-            raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1) from None
-        return earlier
-    db.hint(WORK, {account.id})
-    db.hint(CHANGED, {user.id})
-    return accepted
+        return None
+
+    async def _insert(self, rows: Sequence[messages.NewRow]) -> list[bool]:
+        """Whether each is stored."""
+        try:
+            stored = await self._insert_once(rows)
+        except UNREACHABLE:
+            # It may have happened after the commit: the same rows again are stored once.
+            stored = await self._insert_once(rows)
+        return [row.id in stored for row in rows]
+
+    async def _insert_once(self, rows: Sequence[messages.NewRow]) -> set[UUID]:
+        async with self._db.connection() as connection:
+            return await messages.insert(connection, rows)
 
 
 async def page(
@@ -283,6 +329,10 @@ async def preview(
         if len(found) >= min(variants, variation.variants_possible):
             break
     return list(found.values())
+
+
+def _ended() -> NotAuthenticated:
+    return NotAuthenticated("The session has ended. POST /api/auth/login again; nothing was accepted.")
 
 
 class _KeyTakenError(Exception):

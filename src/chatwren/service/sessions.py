@@ -2,12 +2,14 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from uuid import UUID
 
 from chatwren.store import secrets as secret_store
 from chatwren.store import sessions
+from chatwren.store.batches import Batches
 from chatwren.store.database import Connection, Database
-from chatwren.store.users import User
+from chatwren.store.sessions import Session
 
 _COOKIE_SECRET = "session cookie"  # noqa: S105 - the name of its row
 
@@ -30,16 +32,24 @@ async def start(connection: Connection, user_id: UUID, *, instead_of: str | None
     return sid
 
 
-async def user_of(db: Database, sid: str) -> User | None:
-    """The user whose session this is; None when there is no such session, or not any more."""
-    sid_hash = _hash(sid)
-    async with db.connection() as connection:
-        session = await sessions.get(connection, sid_hash)
-        if session is None:
-            return None
-        if session.stale:
-            await sessions.touch(connection, sid_hash)
-    return session.user
+class Sessions:
+    """Finds sessions, those of many requests at once. Each request asks the database: a log-out counts at once."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._batches = Batches(self._get)
+
+    async def get(self, sid: str) -> Session | None:
+        """The session with this id; None when there is no such session, or not any more."""
+        return await self._batches.do(_hash(sid))
+
+    async def _get(self, sid_hashes: Sequence[bytes]) -> list[Session | None]:
+        async with self._db.connection() as connection:
+            found = await sessions.get(connection, set(sid_hashes))
+            stale = [session.sid_hash for session in found.values() if session.stale]
+            if stale:
+                await sessions.touch(connection, sorted(stale))  # in one order for all processes
+        return [found.get(sid_hash) for sid_hash in sid_hashes]
 
 
 async def end(db: Database, sid: str) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from chatwren.domain.errors import Conflict, NotFound, Unavailable
@@ -216,8 +216,9 @@ async def groups(db: Database, user_id: UUID, *, refresh: bool, wait: float = 10
     async with db.transaction() as connection:
         account = await _linked_once(connection, user_id)
         online = account.status == "linked" and account.connected
-        if account.groups is not None and not (refresh and online):
-            return _groups(account)
+        known, _ = await accounts.groups(connection, account.id)
+        if known is not None and not (refresh and online):
+            return _groups(known)
         if account.status != "linked":
             reason = account_reason(account, account.now)
             raise Conflict(reason.message if reason else "Nothing is linked.", code="logged_out")
@@ -226,17 +227,17 @@ async def groups(db: Database, user_id: UUID, *, refresh: bool, wait: float = 10
     deadline = time.monotonic() + wait
     while time.monotonic() < deadline:
         async with db.connection() as connection:
-            account = await _linked_once(connection, user_id)
-        if account.groups is not None and account.groups_at is not None and account.groups_at >= wanted:
-            return _groups(account)
+            known, at = await accounts.groups(connection, account.id)
+        if known is not None and at is not None and at >= wanted:
+            return _groups(known)
         await asyncio.sleep(_POLL_SECONDS)
-    if account.groups is not None and not refresh:
-        return _groups(account)
+    if known is not None and not refresh:
+        return _groups(known)
     raise Unavailable("WhatsApp has not answered with the group list yet. Ask again in a few seconds.", retry_after=5)
 
 
-def _groups(account: Account) -> list[Group]:
-    return [Group(one["id"], one["name"], one["participants"], one["size"]) for one in account.groups or ()]
+def _groups(known: list[dict[str, Any]]) -> list[Group]:
+    return [Group(one["id"], one["name"], one["participants"], one["size"]) for one in known]
 
 
 async def logout(db: Database, user_id: UUID) -> None:
@@ -276,10 +277,8 @@ async def release(db: Database, user_id: UUID) -> None:
     db.hint(CHANGED, {user_id})
 
 
-async def account_country(db: Database, user_id: UUID) -> str | None:
+def account_country(account: Account | None) -> str | None:
     """ISO code of the country of the account's number, to read recipients without a country code; None if unknown."""
-    async with db.connection() as connection:
-        account = await accounts.first_of_user(connection, user_id)
     return country_of(account.phone) if account and account.phone else None
 
 

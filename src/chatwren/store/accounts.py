@@ -33,29 +33,28 @@ class Account:
     cold_until: datetime | None
     in_flight: UUID | None
     next_at: datetime
-    groups: list[dict[str, Any]] | None
-    groups_at: datetime | None
     now: datetime  # the database's time when this was read
 
 
-_COLUMNS = (
-    "id, user_id, status::text, status_since, status_reason, phone, name, connected, connected_since, "
-    "offline_reason, restriction_code, restricted_since, restricted_until, held_reason, held_since, cold_code, "
-    "cold_since, cold_until, in_flight, next_at, groups, groups_at, now()"
+COLUMNS = (
+    "account.id, account.user_id, account.status::text, status_since, status_reason, account.phone, account.name, "
+    "connected, connected_since, offline_reason, restriction_code, restricted_since, restricted_until, held_reason, "
+    "held_since, cold_code, cold_since, cold_until, in_flight, next_at, now()"
 )
+"""The columns of an `Account`, in its order, of a query that may join other tables."""
+FIRST_OF_USER = "account WHERE account.user_id = {user} ORDER BY account.created_at, account.id LIMIT 1"
+"""What of `SELECT … FROM` gives a user's first account."""
 
 
 async def first_of_user(connection: Connection, user_id: UUID) -> Account | None:
     """The user's first account; None before the first pairing."""
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM account WHERE user_id = $1 ORDER BY created_at, id LIMIT 1", user_id
-    )
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM {FIRST_OF_USER.format(user='$1')}", user_id)
     return Account(*row) if row else None
 
 
 async def get(connection: Connection, account_id: UUID) -> Account:
     """An account that is known to exist."""
-    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM account WHERE id = $1", account_id)
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM account WHERE id = $1", account_id)
     return Account(*row)
 
 
@@ -68,6 +67,12 @@ async def create_first(connection: Connection, user_id: UUID) -> Account:
         account = await first_of_user(connection, user_id)
     assert account is not None  # noqa: S101 - inserted above, in this transaction
     return account
+
+
+async def groups(connection: Connection, account_id: UUID) -> tuple[list[dict[str, Any]] | None, datetime | None]:
+    """The account's groups as last known, None when WhatsApp was never asked, and when it was."""
+    row = await connection.fetchrow("SELECT groups, groups_at FROM account WHERE id = $1", account_id)
+    return (row[0], row[1]) if row else (None, None)
 
 
 async def want_groups(connection: Connection, account_id: UUID) -> datetime:

@@ -11,11 +11,12 @@ import asyncpg
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN
 from chatwren.store.database import Connection
+from chatwren.store.sessions import LIVING
 
 
 @dataclass(frozen=True, slots=True)
 class NewRow:
-    """What is stored of a message at acceptance."""
+    """What is stored of a message at acceptance. `sid_hash`: of the session that must not have ended, if any must."""
 
     id: UUID
     user_id: UUID
@@ -33,6 +34,7 @@ class NewRow:
     due: datetime
     expires_at: datetime | None
     wa_id: str
+    sid_hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +88,26 @@ FROM = """
 """
 
 
-async def insert(connection: Connection, rows: Sequence[NewRow]) -> None:
-    """Store accepted messages. One to a contact that has neither written nor been written to goes into the cold lane.
+async def insert(connection: Connection, rows: Sequence[NewRow]) -> set[UUID]:
+    """Store accepted messages, and leave those that are stored already.
 
-    Such a contact is locked until the commit: were it reached meanwhile, the message would stay behind in that lane.
+    One to a contact that has neither written nor been written to goes into the cold lane. Such a contact is locked
+    until the commit: were it reached meanwhile, the message would stay behind in that lane.
+
+    Returns:
+        The ids of those that are stored: all but those whose session has ended.
     """
-    await connection.execute(
-        """
+    stored = await connection.fetch(
+        f"""
         WITH given AS MATERIALIZED (
-          SELECT * FROM unnest(
+          SELECT g.* FROM unnest(
             $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::text[], $10::text[], $11::uuid[], $12::message_lane[], $13::timestamptz[], $14::timestamptz[],
-            $15::timestamptz[], $16::text[]
+            $15::timestamptz[], $16::text[], $17::bytea[]
           ) AS g (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, modifications, changes,
-                  media_id, lane, accepted_at, due, expires_at, wa_id)
+                  media_id, lane, accepted_at, due, expires_at, wa_id, sid_hash)
+          LEFT JOIN LATERAL ({LIVING.format(sid_hash="g.sid_hash")}) AS session ON true
+          WHERE g.sid_hash IS NULL OR session.user_id = g.user_id
         ), stranger AS (
           INSERT INTO contact (account_id, address)
           SELECT DISTINCT g.account_id, g.recipient FROM given g
@@ -110,20 +118,24 @@ async def insert(connection: Connection, rows: Sequence[NewRow]) -> None:
           ORDER BY g.account_id, g.recipient
           ON CONFLICT (account_id, address) DO UPDATE SET address = excluded.address
           RETURNING account_id, address, wrote_at IS NULL AND reached_at IS NULL AS is_cold
+        ), stored AS (
+          INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original,
+                               modifications, changes, media_id, lane, accepted_at, due, expires_at, wa_id)
+          SELECT g.id, g.user_id, g.account_id, g.prefix, g.recipient_kind, g.recipient, g.text, g.original,
+                 g.modifications::jsonb, g.changes::jsonb, g.media_id,
+                 CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END,
+                 g.accepted_at, g.due, g.expires_at, g.wa_id
+          FROM given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient
+          ORDER BY g.id ON CONFLICT (id) DO NOTHING
         )
-        INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, modifications,
-                             changes, media_id, lane, accepted_at, due, expires_at, wa_id)
-        SELECT g.id, g.user_id, g.account_id, g.prefix, g.recipient_kind, g.recipient, g.text, g.original,
-               g.modifications::jsonb, g.changes::jsonb, g.media_id,
-               CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END,
-               g.accepted_at, g.due, g.expires_at, g.wa_id
-        FROM given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient
+        SELECT id FROM given UNION SELECT id FROM message WHERE id = ANY($1)
         """,
         *([getattr(row, name) for row in rows] for name in _NEW[:8]),
         [None if row.modifications is None else json.dumps(row.modifications) for row in rows],
         [None if row.changes is None else json.dumps(row.changes) for row in rows],
         *([getattr(row, name) for row in rows] for name in _NEW[10:]),
     )
+    return {row[0] for row in stored}
 
 
 async def get(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow | None:

@@ -20,6 +20,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from chatwren import lifeline
 from chatwren.service import sessions
 from chatwren.service.events import Changes
+from chatwren.service.messages import Intake
 from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store
@@ -98,7 +99,13 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         CannotStart: a setting is not usable.
     """
     context = Context(
-        settings, db, media, SessionCookie(settings.cookie_secrets, settings.cookie_samesite), Changes(db)
+        settings,
+        db,
+        media,
+        SessionCookie(settings.cookie_secrets, settings.cookie_samesite),
+        Changes(db),
+        sessions.Sessions(db),
+        Intake(db, media),
     )
     app = Litestar(
         _HANDLERS,

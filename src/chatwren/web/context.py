@@ -8,12 +8,14 @@ from litestar import Request
 from litestar.datastructures import State
 
 from chatwren.domain.errors import NotAuthenticated
-from chatwren.service import sessions
 from chatwren.service.events import Changes
+from chatwren.service.messages import Intake
+from chatwren.service.sessions import Sessions
 from chatwren.service.users import User
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore
+from chatwren.store.sessions import Session
 from chatwren.web.observe import Metrics
 from chatwren.web.session import SessionCookie
 
@@ -35,6 +37,8 @@ class Context:
     media: MediaStore
     cookie: SessionCookie
     changes: Changes
+    sessions: Sessions
+    intake: Intake
     metrics: Metrics = field(default_factory=Metrics)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -50,17 +54,26 @@ def session_id(request: HttpRequest) -> str | None:
     return context(request).cookie.read(request.headers.getall("cookie", []))
 
 
+async def session_of(request: HttpRequest) -> Session:
+    """The session of whoever sends the request.
+
+    Raises:
+        NotAuthenticated: no living session.
+    """
+    sid = session_id(request)
+    session = await context(request).sessions.get(sid) if sid else None
+    if session is None:
+        raise NotAuthenticated("You are not logged in. POST /api/auth/login first, and send its cookie along.")
+    return session
+
+
 async def signed_in(request: HttpRequest) -> User:
     """The user who sends the request.
 
     Raises:
         NotAuthenticated: no living session.
     """
-    sid = session_id(request)
-    user = await sessions.user_of(context(request).db, sid) if sid else None
-    if user is None:
-        raise NotAuthenticated("You are not logged in. POST /api/auth/login first, and send its cookie along.")
-    return user
+    return (await session_of(request)).user
 
 
 def client_address(request: HttpRequest) -> str:

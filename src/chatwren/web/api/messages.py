@@ -14,7 +14,7 @@ from chatwren.domain.ids import parse_message_id
 from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import absent, parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_time, zone_of_country
-from chatwren.service import media_files, messages, whatsapp
+from chatwren.service import media_files, messages
 from chatwren.service.drafts import NewMessage
 from chatwren.service.message_fields import (
     parse_fields,
@@ -23,8 +23,9 @@ from chatwren.service.message_fields import (
     parse_moment,
     parse_short,
 )
-from chatwren.service.users import User
+from chatwren.service.whatsapp import account_country
 from chatwren.store.listing import Filter
+from chatwren.store.sessions import Session
 from chatwren.web.api.message_fields import (
     MAX_PAGE,
     fingerprint,
@@ -52,7 +53,7 @@ from chatwren.web.api.message_shapes import (
     change_list,
     message_shape,
 )
-from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.context import HttpRequest, context, session_of, signed_in
 from chatwren.web.forms import Form, read_form, read_query
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 
@@ -101,11 +102,11 @@ async def schedule(request: HttpRequest) -> AcceptedMessage:
 )
 async def queue(request: HttpRequest) -> Queue:
     """A page of the user's messages."""
-    user = await signed_in(request)
+    session = await session_of(request)
     query = read_query(request)
     page = query.read("page", partial(parse_count, default=1))
     limit = query.read("limit", partial(parse_count, default=DEFAULT_LIMIT))
-    where = await _filter(request, user, query)
+    where = _filter(request, session, query)
     cursor = query.read("cursor", parse_cursor)
     query.check()
     limit = min(limit, MAX_LIMIT)
@@ -159,11 +160,11 @@ async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMes
 )
 async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Reschedule or rewrite a message."""
-    user = await signed_in(request)
+    session = await session_of(request)
     row_id = parse_message_id(message_id)
     async with read_form(request) as form:
         timed = not (absent(form.peek("scheduledTime")) and absent(form.peek("expiresAt")))
-        zone = await _zone(request, user, country=None) if timed else None
+        zone = _zone(request, session) if timed else None
         text = form.read("message", parse_message) if form.given("message") else None
         when = form.read("scheduledTime", partial(parse_moment, zone=zone))
         expires = form.read("expiresAt", partial(parse_moment, zone=zone))
@@ -172,7 +173,7 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         raise Invalid("Give message, scheduledTime or expiresAt.", code="nothing_to_change")
     changed = await messages.change(
         context(request).db,
-        user.id,
+        session.user.id,
         row_id,
         pacing=context(request).settings.pacing,
         due=due_time(when.at, now()) if when else None,
@@ -211,12 +212,12 @@ async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
 )
 async def cancel_many(request: HttpRequest) -> Cancelled:
     """Cancel the messages of a filter."""
-    user = await signed_in(request)
+    session = await session_of(request)
     async with read_form(request) as form:
-        where = await _filter(request, user, form)
+        where = _filter(request, session, form)
         everything = form.read("all", parse_boolean)
         form.check()
-    if where == Filter(user.id) and not everything:
+    if where == Filter(session.user.id) and not everything:
         raise Invalid("Say which messages: status, to, q, from, until, bulkId; or all: true.", code="nothing_chosen")
     return Cancelled(success=True, cancelled=await messages.cancel_all(context(request).db, where))
 
@@ -241,10 +242,10 @@ async def retry(request: HttpRequest, message_id: FromPath[str]) -> Message:
     return message_shape(retried)
 
 
-async def _filter(request: HttpRequest, user: User, given: Form) -> Filter:
+def _filter(request: HttpRequest, session: Session, given: Form) -> Filter:
     """Which messages a query, or a body of the same members, asks for."""
     timed = not (absent(given.peek("from")) and absent(given.peek("until")))
-    zone = await _zone(request, user, country=None) if timed else None
+    zone = _zone(request, session) if timed else None
     status = given.read("status", parse_status)
     to = None if absent(given.peek("to")) else given.read("to", parse_recipient)
     text = given.read("q", parse_short)
@@ -252,7 +253,7 @@ async def _filter(request: HttpRequest, user: User, given: Form) -> Filter:
     until = given.read("until", partial(parse_moment, zone=zone))
     bulk = given.read("bulkId", parse_bulk)
     return Filter(
-        user.id,
+        session.user.id,
         status=status,
         recipient=to.value if to else None,
         text=text,
@@ -263,13 +264,13 @@ async def _filter(request: HttpRequest, user: User, given: Form) -> Filter:
 
 
 async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> AcceptedMessage:
-    user = await signed_in(request)
+    session = await session_of(request)
     key = idempotency_key(request)
     async with read_form(request, files=(_FILE,)) as form:
-        country = None if _is_international(form.peek("phoneId")) else await _country(request, user)
+        country = None if _is_international(form.peek("phoneId")) else account_country(session.account)
         timed = prefix == "sched" or not absent(form.peek("scheduledTime"))
         limited = not absent(form.peek("expiresAt"))
-        zone = await _zone(request, user, country=country) if timed or limited else None
+        zone = _zone(request, session) if timed or limited else None
         upload = form.file(_FILE)
         recipient = form.read("phoneId", partial(parse_recipient, country=country))
         text = form.read("message", partial(parse_message, may_be_empty=upload is not None))
@@ -285,10 +286,8 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
             if upload
             else None
         )
-        accepted = await messages.accept(
-            context(request).db,
-            context(request).media,
-            user,
+        accepted = await context(request).intake.accept(
+            session,
             NewMessage(
                 recipient,
                 text,
@@ -328,14 +327,10 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
     )
 
 
-async def _country(request: HttpRequest, user: User) -> str | None:
-    return await whatsapp.account_country(context(request).db, user.id)
-
-
-async def _zone(request: HttpRequest, user: User, *, country: str | None) -> str | None:
+def _zone(request: HttpRequest, session: Session) -> str | None:
     """Name of the zone by which the user means a time without one; None if nothing tells it."""
-    known = user.time_zone or context(request).settings.timezone
-    return known or zone_of_country(country or await _country(request, user))
+    known = session.user.time_zone or context(request).settings.timezone
+    return known or zone_of_country(account_country(session.account))
 
 
 def _is_international(written: object) -> bool:
