@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from functools import lru_cache
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
@@ -52,8 +53,13 @@ def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
     return {name: _hide(name, value) for name, value in event.items()}
 
 
+@lru_cache(maxsize=1000)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
 def _hide(name: str, value: object) -> object:
-    if _SECRET_NAME.search(name):
+    if _is_secret(name):
         return HIDDEN
     if isinstance(value, str):
         return hide_password(value)
@@ -66,4 +72,4 @@ def _hide(name: str, value: object) -> object:
 
 def hide_password(text: str) -> str:
     """`text` without the passwords of the URLs in it."""
-    return _PASSWORD_IN_URL.sub(rf"\1:{HIDDEN}@", text)
+    return _PASSWORD_IN_URL.sub(rf"\1:{HIDDEN}@", text) if "://" in text else text

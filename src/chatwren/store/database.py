@@ -48,6 +48,7 @@ class Database:
         self._application_name = application_name
         self._hints: dict[str, set[UUID]] = {WORK: set(), CHANGED: set()}
         self._hint_task: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -100,19 +101,23 @@ class Database:
             self._hint_task = asyncio.create_task(self._send_hints())
 
     async def _send_hints(self) -> None:
-        first = True
         while any(self._hints.values()):
-            if not first:
-                await asyncio.sleep(_HINT_SECONDS)
-            first = False
-            for channel, waiting in self._hints.items():
-                ids = [waiting.pop() for _ in range(min(len(waiting), _HINT_BYTES // 34))]
-                if ids:
-                    with contextlib.suppress(*UNREACHABLE):
-                        async with self.connection() as connection:
-                            await connection.execute(
-                                "SELECT pg_notify($1, $2)", channel, " ".join(one.hex for one in ids)
-                            )
+            payloads = {
+                channel: " ".join(waiting.pop().hex for _ in range(min(len(waiting), _HINT_BYTES // 34)))
+                for channel, waiting in self._hints.items()
+                if waiting
+            }
+            # In one statement: each transaction that notifies waits for the disk, and for others that notify.
+            with contextlib.suppress(*UNREACHABLE):
+                async with self.connection() as connection:
+                    await connection.execute(
+                        "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) h (channel, payload)",
+                        list(payloads),
+                        list(payloads.values()),
+                    )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HINT_SECONDS):
+                    await self._closing.wait()
 
     async def listen(self, channel: str, on_hint: Callable[[set[UUID]], None], *, on_gap: Callable[[], None]) -> None:
         """Call `on_hint` with the ids of each hint until cancelled.
@@ -141,6 +146,7 @@ class Database:
             await asyncio.sleep(1)
 
     async def _close(self) -> None:
+        self._closing.set()
         if self._hint_task is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hint_task, 2)

@@ -52,7 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin to count."""
         self._head_bytes = 0
         self._head_open = True
-        self._start_timer()
+        self._stop_timer()  # of the connection's beginning; most heads come whole, and need none of their own
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -62,12 +62,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes while a head is open. One that came whole is bounded by the size of a read."""
+        """Bound a head that comes in pieces. One that came whole is bounded by the size of a read."""
         super().data_received(data)
         if self._head_open:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._refuse(HeadersTooLarge(f"The headers are longer than {MAX_HEAD_BYTES:,} bytes."))
+            elif self._head_timer is None:
+                self._start_timer()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -124,7 +126,8 @@ async def body_chunks(request: Request[Any, Any, Any], *, at_most: int) -> Async
     while True:
         left = began + _GRACE_SECONDS + received / _LEAST_BYTES_A_SECOND - time.monotonic()
         try:
-            message = cast("HTTPReceiveMessage", await asyncio.wait_for(request.receive(), min(_SILENCE_SECONDS, left)))
+            async with asyncio.timeout(min(_SILENCE_SECONDS, left)):
+                message = cast("HTTPReceiveMessage", await request.receive())
         except TimeoutError:
             raise TooSlow("The request's body comes too slowly. Try again over a better connection.") from None
         if message["type"] == "http.disconnect":

@@ -32,10 +32,16 @@ class Metrics:
             "chatwren_http_request_seconds", "Time to the end of the answer.", ["route"], registry=self._registry
         )
 
+        self._kinds: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # to find them is what costs
+
     def add(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self._requests.labels(method if method in _METHODS else _OTHER_METHOD, route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        kind = (method if method in _METHODS else _OTHER_METHOD, route, status)
+        if kind not in self._kinds:
+            self._kinds[kind] = (self._requests.labels(*kind), self._seconds.labels(route))
+        requests, times = self._kinds[kind]
+        requests.inc()
+        times.observe(seconds)
 
     def text(self) -> bytes:
         """The numbers in Prometheus' text format."""

@@ -5,7 +5,6 @@ package cookie-signature), URL-encoded. Clients and middleware of that ecosystem
 """
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -66,5 +65,5 @@ class SessionCookie:
 
 
 def _signature(sid: str, secret: str) -> str:
-    digest = hmac.new(secret.encode(), sid.encode(), hashlib.sha256).digest()
+    digest = hmac.digest(secret.encode(), sid.encode(), "sha256")
     return base64.b64encode(digest).decode().rstrip("=")

@@ -312,7 +312,9 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
                 file.received_sha256 if file else None,
                 lane,
                 to_wire(expires.at) if expires else None,
-            ),
+            )
+            if key
+            else None,
         )
     warnings = list(accepted.warnings)
     warnings += [one.warning for one in (when, expires) if one and one.warning]
