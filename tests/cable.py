@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -14,6 +14,7 @@ class Cable:
         self._server: asyncio.Server | None = None
         self._port = 0
         self._through: set[asyncio.StreamWriter] = set()
+        self._silent = False
 
     @property
     def url(self) -> str:
@@ -24,8 +25,13 @@ class Cable:
 
     async def mend(self) -> None:
         """From now on connections are possible."""
+        self._silent = False
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self._port)
         self._port = self._server.sockets[0].getsockname()[1]
+
+    def silence(self) -> None:
+        """Lose whatever the database says from now on, until the cable is cut and mended."""
+        self._silent = True
 
     async def cut(self) -> None:
         """Break all connections; new ones are refused."""
@@ -45,7 +51,10 @@ class Cable:
         ends = {writer, far_writer}
         self._through |= ends
         try:
-            ways = [asyncio.create_task(_copy(*way)) for way in ((reader, far_writer), (far_reader, writer))]
+            ways = [
+                asyncio.create_task(_copy(reader, far_writer, lost=lambda: False)),
+                asyncio.create_task(_copy(far_reader, writer, lost=lambda: self._silent)),
+            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
                 way.cancel()
@@ -56,11 +65,12 @@ class Cable:
                 end.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lost: Callable[[], bool]) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
+            if not lost():
+                writer.write(data)
+                await writer.drain()
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,8 @@
 """Accepting, listing, cancelling and changing messages. 200 means that it is on disk, not that it is sent."""
 
+import asyncio
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -30,6 +32,9 @@ from chatwren.store.sessions import Session
 from chatwren.variation import Modifications, Variation, explain
 
 _CANCELLED_AT_ONCE = 1000
+_UNSURE_SECONDS = 5.0
+"""How long the database is asked again whether rows are stored, while it does not answer."""
+_UNSURE_PAUSE_SECONDS = 0.1
 _STOPPED = json.dumps([{"field": "", "message": "The bulk was cancelled before this row was accepted."}])
 _PREVIEW_TRIES = 5
 """Seeds tried for each wording that is wanted: two seeds may give the same."""
@@ -159,16 +164,19 @@ class Intake:
 
     async def _insert(self, rows: Sequence[messages.NewRow]) -> list[bool]:
         """Whether each is stored."""
-        try:
-            stored = await self._insert_once(rows)
-        except UNREACHABLE:
-            # It may have happened after the commit: the same rows again are stored once.
-            stored = await self._insert_once(rows)
-        return [row.id in stored for row in rows]
-
-    async def _insert_once(self, rows: Sequence[messages.NewRow]) -> set[UUID]:
-        async with self._db.connection() as connection:
-            return await messages.insert(connection, rows)
+        asked_at = None
+        while True:
+            try:
+                async with self._db.connection() as connection:
+                    asked_at = asked_at or time.monotonic()
+                    stored = await messages.insert(connection, rows)
+            except UNREACHABLE:
+                # Once asked, the database may have stored them, and a caller who is told otherwise sends them twice.
+                if asked_at is None or time.monotonic() > asked_at + _UNSURE_SECONDS:
+                    raise
+                await asyncio.sleep(_UNSURE_PAUSE_SECONDS)
+            else:
+                return [row.id in stored for row in rows]
 
 
 async def page(

@@ -1,0 +1,119 @@
+"""Accepting what many requests bring at once: one statement for all, and each is answered for itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.cable import cable
+from tests.unit.delivery.conftest import Rows, until
+
+from chatwren.domain.errors import NotAuthenticated
+from chatwren.domain.recipients import Recipient
+from chatwren.service import sessions
+from chatwren.service.drafts import NewMessage
+from chatwren.service.messages import Intake
+from chatwren.service.sessions import Sessions
+from chatwren.store.database import Database
+from chatwren.store.media import media_store
+from chatwren.store.sessions import Session
+
+pytestmark = pytest.mark.anyio
+
+SignIn = Callable[[str], Awaitable[Session]]
+
+
+@pytest.fixture
+def rows(db: Database) -> Rows:
+    return Rows(db)
+
+
+@pytest.fixture
+def intake(db: Database, tmp_path: Path) -> Intake:
+    return Intake(db, media_store(str(tmp_path)))
+
+
+@pytest.fixture
+def sign_in(db: Database, rows: Rows) -> SignIn:
+    """Gives somebody a linked account and a session."""
+
+    async def signed_in(name: str) -> Session:
+        await rows.account(name)
+        async with db.transaction() as connection:
+            sid = await sessions.start(connection, rows.users[name], instead_of=None)
+        session = await Sessions(db).get(sid)
+        assert session is not None
+        return session
+
+    return signed_in
+
+
+def hello(text: str = "hello") -> NewMessage:
+    return NewMessage(Recipient("phone", "4915200001"), text, None, "msg")
+
+
+async def texts(rows: Rows, name: str) -> list[str]:
+    async with rows.db.connection() as connection:
+        found = await connection.fetch("SELECT text FROM message WHERE user_id = $1 ORDER BY id", rows.users[name])
+    return [row[0] for row in found]
+
+
+async def test_one_bad_row_does_not_fail_its_neighbours(
+    db: Database, rows: Rows, intake: Intake, sign_in: SignIn
+) -> None:
+    alice, bob, charlie = [await sign_in(name) for name in ("alice", "bob", "charlie")]
+    async with db.connection() as connection:
+        await connection.execute("DELETE FROM account WHERE user_id = $1", rows.users["bob"])
+    before, bad, after = await asyncio.gather(
+        intake.accept(alice, hello("before")),
+        intake.accept(bob, hello("bad")),
+        intake.accept(charlie, hello("after")),
+        return_exceptions=True,
+    )
+    assert isinstance(bad, asyncpg.ForeignKeyViolationError)
+    assert not isinstance(before, BaseException)
+    assert not isinstance(after, BaseException)
+    assert [await texts(rows, name) for name in ("alice", "bob", "charlie")] == [["before"], [], ["after"]]
+
+
+async def test_a_session_that_ended_meanwhile_accepts_nothing(
+    db: Database, rows: Rows, intake: Intake, sign_in: SignIn
+) -> None:
+    alice, bob = await sign_in("alice"), await sign_in("bob")
+    async with db.connection() as connection:
+        await connection.execute("DELETE FROM session WHERE user_id = $1", rows.users["alice"])
+    plain, keyed, other = await asyncio.gather(
+        intake.accept(alice, hello()),
+        intake.accept(alice, hello(), idempotency_key="a key", request_hash=b"hash"),
+        intake.accept(bob, hello()),
+        return_exceptions=True,
+    )
+    assert isinstance(plain, NotAuthenticated)
+    assert isinstance(keyed, NotAuthenticated)
+    assert not isinstance(other, BaseException)
+    assert [await texts(rows, name) for name in ("alice", "bob")] == [[], ["hello"]]
+    assert not await rows.one("SELECT count(*) FROM idempotency")
+
+
+async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
+    db: Database, database_url: str, rows: Rows, sign_in: SignIn, tmp_path: Path
+) -> None:
+    alice = await sign_in("alice")
+    async with cable(database_url) as way, Database.connect(way.url, size=1) as far:
+        intake = Intake(far, media_store(str(tmp_path)))
+        await intake.accept(alice, hello("zero"))  # the statement is prepared: what is lost is the answer to a commit
+        async with db.transaction() as connection:
+            await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")
+            accepting = [asyncio.create_task(intake.accept(alice, hello(text))) for text in ("one", "two")]
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'message'::regclass"
+            await until(lambda: rows.one(waiting))
+            way.silence()
+        await until(lambda: rows.one("SELECT count(*) = 3 FROM message"))
+        await way.cut()
+        await way.mend()
+        accepted = [await one for one in accepting]
+    assert await texts(rows, "alice") == ["zero", "one", "two"]
+    async with db.connection() as connection:
+        stored = {row[0].hex for row in await connection.fetch("SELECT id FROM message WHERE text <> 'zero'")}
+    assert {one.id.removeprefix("msg_") for one in accepted} == stored
