@@ -243,10 +243,11 @@ def test_metrics_and_log_name_routes_and_no_secrets(
 
 def test_health(http: httpx.Client, server: WebServer) -> None:
     assert http.get("/health/live").json() == http.get("/health/ready").json() == {"status": "ok"}
+    ((version,),) = server.sql("SELECT version_num FROM alembic_version")
     server.sql("UPDATE alembic_version SET version_num = 'another'")
     try:
         answer = http.get("/health/ready")
         _is_documented(answer, 503)
         assert "chatwren migrate" in answer.json()["message"]
     finally:
-        server.sql("UPDATE alembic_version SET version_num = '0001'")
+        server.sql("UPDATE alembic_version SET version_num = $1", version)

@@ -1,7 +1,9 @@
 """Sending, scheduling, following, changing and cancelling messages."""
 
 import asyncio
+import socket
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -348,3 +350,19 @@ def test_a_page_that_no_list_has_is_empty_and_a_great_limit_is_the_greatest(shop
 def test_a_time_in_the_past_says_how_it_was_read(shop: httpx.Client) -> None:
     answer = shop.post("/api/messages/schedule", json={**TEXT, "scheduledTime": "2026-01-01T10:00:00+05:30"})
     assert "it means 2026-01-01T04:30:00.000Z" in answer.json()["message"]
+
+
+def test_a_session_that_ends_while_the_message_comes_in_accepts_nothing(alice: Person) -> None:
+    alice.link("4915111111111")
+    body = b'{"phoneId": "+4915200001", "message": "too late"}'
+    with closing(socket.create_connection(("127.0.0.1", alice.server.port), timeout=30)) as connection:
+        connection.sendall(
+            f"POST /api/messages/send HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\nExpect: 100-continue\r\n"
+            f"Connection: close\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+        )
+        assert b"100 Continue" in connection.recv(1000)  # she is known, and the handler waits for the body
+        assert alice.http.post("/api/auth/logout").status_code == 200
+        connection.sendall(body)
+        answer = b"".join(iter(lambda: connection.recv(10_000), b""))
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert not alice.server.sql("SELECT FROM message")
