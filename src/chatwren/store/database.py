@@ -35,6 +35,7 @@ WORK = "chatwren_work"
 CHANGED = "chatwren_changed"
 """Channel of hints to web processes: user ids whose data changed."""
 
+_WAIT_SECONDS = 30.0  # for a connection of the pool
 _HINT_SECONDS = 0.1
 _HINT_BYTES = 7500  # a NOTIFY payload ends at 8000
 
@@ -82,13 +83,17 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection without a transaction: for one statement, or for reading."""
-        async with self._pool.acquire(timeout=30) as connection:
+        async with asyncio.timeout(_WAIT_SECONDS):  # the pool's own time limit makes a task of each wait
+            connection = await self._pool.acquire()
+        try:
             yield connection
+        finally:
+            await self._pool.release(connection)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A connection in a transaction that is committed, durably, when the block ends without an exception."""
-        async with self._pool.acquire(timeout=30) as connection, connection.transaction():
+        async with self.connection() as connection, connection.transaction():
             yield connection
 
     def hint(self, channel: str, ids: Iterable[UUID]) -> None:
