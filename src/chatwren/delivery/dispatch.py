@@ -106,7 +106,6 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Send until `stop`. Cancelled, it leaves what is under way; that goes again under the same id."""
-        recording = asyncio.create_task(self._recorder.run())
         try:
             while not self._stopping:
                 with contextlib.suppress(TimeoutError):
@@ -118,10 +117,11 @@ class Dispatcher:
             while self._sending:
                 await asyncio.wait(self._sending.values())
         finally:
-            left = [recording, *self._sending.values()]
+            left = list(self._sending.values())
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
+            await self._recorder.end()
 
     async def _claim_once(self) -> None:
         self._claiming = self._take()

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from chatwren.store.database import UNREACHABLE
+from chatwren.store.database import CLASHES, UNREACHABLE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,6 +38,12 @@ class Batches(Generic[Item, Result]):
             self._running = asyncio.create_task(self._run())
         return await done
 
+    async def end(self) -> None:
+        """Leave what is under way and what waits: its callers must have gone."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
     async def _run(self) -> None:
         try:
             while self._waiting:
@@ -47,7 +53,7 @@ class Batches(Generic[Item, Result]):
 
     async def _do(self, batch: list[tuple[Item, "asyncio.Future[Result]"]]) -> None:
         try:
-            results = await self._work([item for item, _ in batch])
+            results = await self._results([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - it is the caller's
             if len(batch) == 1 or isinstance(error, UNREACHABLE):
                 for _, done in batch:
@@ -60,3 +66,10 @@ class Batches(Generic[Item, Result]):
             for (_, done), result in zip(batch, results, strict=True):
                 if not done.done():  # its caller may have gone away
                     done.set_result(result)
+
+    async def _results(self, items: Sequence[Item]) -> Sequence[Result]:
+        while True:
+            try:
+                return await self._work(items)
+            except CLASHES:
+                continue
