@@ -10,11 +10,12 @@ import structlog
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.settings import Settings
 from chatwren.store import workers
-from chatwren.store.database import Database
+from chatwren.store.database import WORK, Database
 
 log = structlog.get_logger(__name__)
 
 _AGAIN_SECONDS = 0.3
+_CERTAINLY_OVER_SECONDS = 0.01
 
 
 class TakenForDead(Exception):
@@ -51,16 +52,17 @@ class Heartbeat:
         while True:
             try:
                 async with asyncio.timeout(self._fence.width):
-                    await self._beat()
+                    pause = await self._beat()
             except TakenForDead:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the fence closes by itself
                 log.warning("heartbeat.failed", error=repr(error), fence_open=self._fence.open)
                 await asyncio.sleep(min(_AGAIN_SECONDS, self._pause))
             else:
-                await asyncio.sleep(self._pause)
+                await asyncio.sleep(pause)
 
-    async def _beat(self) -> None:
+    async def _beat(self) -> float:
+        """Renew, and remove who is dead. The seconds until the next beat: who falls silent is removed on time."""
         asked_at = uptime()
         async with self._db.connection() as connection:
             renewal = await workers.renew(
@@ -70,6 +72,13 @@ class Heartbeat:
                 raise TakenForDead
             self._fence.renewed(asked_at)
             self._on_renewed()
-            if renewal.steady:
-                for dead in await workers.reap(connection, self._worker, lease=self._lease):
-                    log.warning("heartbeat.reaped", worker=str(dead))
+            if not renewal.steady:
+                return self._pause
+            reaped = await workers.reap(connection, self._worker, lease=self._lease)
+        for dead in reaped.workers:
+            log.warning("heartbeat.reaped", worker=str(dead))
+        if reaped.accounts:
+            self._db.hint(WORK, reaped.accounts)
+        if renewal.next_end is None:
+            return self._pause
+        return min(self._pause, renewal.next_end.total_seconds() + _CERTAINLY_OVER_SECONDS)

@@ -12,9 +12,23 @@ ENGINE = "chatwren-engine "
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What a renewal found. `steady`: renewed without a gap for one full lease, so that others may be judged."""
+    """What a renewal found.
+
+    Attributes:
+        steady: renewed without a gap for one full lease, so that others may be judged.
+        next_end: how long until another worker's lease ends, unless it renews; None where there is no other.
+    """
 
     steady: bool
+    next_end: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """Workers that were removed, and the accounts that were theirs."""
+
+    workers: frozenset[UUID]
+    accounts: frozenset[UUID]
 
 
 async def register(connection: Connection, worker: UUID, host: str) -> None:
@@ -31,20 +45,23 @@ async def renew(connection: Connection, worker: UUID, *, lease: timedelta, gap: 
         lease: how long it must have renewed without a gap to judge others.
         gap: what is one.
     """
-    steady: bool | None = await connection.fetchval(
+    row = await connection.fetchrow(
         """
         UPDATE worker SET
           heartbeat_at = clock_timestamp(),
           healthy_since = CASE WHEN heartbeat_at < clock_timestamp() - $3::interval THEN clock_timestamp()
                                ELSE healthy_since END
         WHERE id = $1
-        RETURNING healthy_since <= clock_timestamp() - $2::interval
+        RETURNING healthy_since <= clock_timestamp() - $2::interval, (
+          SELECT min(heartbeat_at) + $2::interval - clock_timestamp() FROM worker
+          WHERE id <> $1 AND heartbeat_at >= clock_timestamp() - $2::interval
+        )
         """,
         worker,
         lease,
         gap,
     )
-    return None if steady is None else Renewal(steady)
+    return Renewal(*row) if row else None
 
 
 # Accounts of a worker that ended are cut off since its last sign of life. One whose row is locked by what the dead
@@ -60,8 +77,8 @@ _CUT_OFF = """
 """
 
 
-async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> list[UUID]:
-    """Remove the workers that have not renewed for a lease; their accounts are then unowned. Returns their ids.
+async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> Reaped:
+    """Remove the workers that have not renewed for a lease; their accounts are then unowned.
 
     Does nothing unless `worker` itself has been steady for a lease: after a pause of the database all are late.
     """
@@ -78,12 +95,13 @@ async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> lis
           )
           RETURNING id, heartbeat_at
         ), {_CUT_OFF}
-        SELECT id FROM gone
+        -- Leases as they were when this statement began.
+        SELECT g.id, l.account_id FROM gone g LEFT JOIN lease l ON l.worker_id = g.id
         """,
         worker,
         lease,
     )
-    return [row[0] for row in rows]
+    return Reaped(frozenset(row[0] for row in rows), frozenset(row[1] for row in rows if row[1] is not None))
 
 
 async def end_sessions_of_the_gone(connection: Connection) -> int:

@@ -126,7 +126,7 @@ async def test_a_worker_that_died_had_cut_its_accounts_off_since_its_last_sign_o
     await rows.one("DELETE FROM outage")
     await rows.one("UPDATE worker SET healthy_since = now() - interval '1 hour' WHERE id = $1", heir)
     async with db.connection() as connection:
-        assert await workers.reap(connection, heir, lease=timedelta(seconds=6)) == [worker]
+        assert (await workers.reap(connection, heir, lease=timedelta(seconds=6))).workers == {worker}
     since = await open_since(rows, mine)
     assert since is not None
     assert since > timedelta(days=2.9)

@@ -10,7 +10,7 @@ from chatwren.delivery.fence import Fence, uptime
 from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.settings import Settings
 from chatwren.store import leases, workers
-from chatwren.store.database import Database
+from chatwren.store.database import WORK, Database
 from tests.cable import cable
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_claim import claim
@@ -33,9 +33,9 @@ async def owned(db: Database, worker: UUID) -> int:
         return len(await leases.owned(connection, worker))
 
 
-async def reap(db: Database, worker: UUID) -> list[UUID]:
+async def reap(db: Database, worker: UUID) -> frozenset[UUID]:
     async with db.connection() as connection:
-        return await workers.reap(connection, worker, lease=LEASE)
+        return (await workers.reap(connection, worker, lease=LEASE)).workers
 
 
 async def fell_silent(rows: Rows, worker: UUID) -> None:
@@ -97,7 +97,7 @@ async def test_a_takeover_raises_the_epoch_and_sends_again_what_was_in_flight(db
     await fell_silent(rows, dead)
     heir = await rows.worker()
     await is_steady(rows, heir)
-    assert await reap(db, heir) == [dead]
+    assert await reap(db, heir) == {dead}
     assert await take_share(db, heir) == 1
     assert await rows.epoch(account) == before.epoch + 1
     assert await rows.one("SELECT NOT connected AND next_at <= now() FROM account")
@@ -110,9 +110,9 @@ async def test_a_takeover_raises_the_epoch_and_sends_again_what_was_in_flight(db
 async def test_nobody_judges_before_being_steady_for_a_lease(db: Database, rows: Rows) -> None:
     silent, newcomer = await rows.worker(), await rows.worker()
     await fell_silent(rows, silent)
-    assert await reap(db, newcomer) == []
+    assert await reap(db, newcomer) == set()
     await is_steady(rows, newcomer)
-    assert await reap(db, newcomer) == [silent]
+    assert await reap(db, newcomer) == {silent}
 
 
 async def test_after_a_pause_of_the_database_everyone_is_late_and_nobody_dead(db: Database, rows: Rows) -> None:
@@ -124,7 +124,7 @@ async def test_after_a_pause_of_the_database_everyone_is_late_and_nobody_dead(db
         renewal = await workers.renew(connection, both[0], lease=LEASE, gap=timedelta(seconds=3.6))
     assert renewal is not None
     assert not renewal.steady
-    assert await reap(db, both[0]) == []
+    assert await reap(db, both[0]) == set()
 
 
 async def test_a_draining_worker_counts_for_nothing_in_the_shares(db: Database, rows: Rows) -> None:
@@ -170,6 +170,27 @@ async def test_heartbeats_keep_the_fence_open(db: Database, rows: Rows, settings
     await rows.one("DELETE FROM worker WHERE id = $1", worker)
     with pytest.raises(TakenForDead):
         await beating
+
+
+async def test_a_dead_worker_is_removed_when_its_lease_ends_and_all_are_told_of_its_accounts(
+    db: Database, rows: Rows, settings: Settings
+) -> None:
+    account, dead, heir = await rows.account(), await rows.worker(), await rows.worker()
+    await rows.own(dead)
+    await is_steady(rows, heir)
+    await rows.one("UPDATE worker SET heartbeat_at = now() - interval '5.5 s' WHERE id = $1", dead)
+    told: list[set[UUID]] = []
+    ready = asyncio.Event()
+    listening = asyncio.create_task(db.listen(WORK, told.append, on_gap=ready.set))
+    await ready.wait()
+    never = settings.model_copy(update={"heartbeat_seconds": 3600})
+    beating = asyncio.create_task(Heartbeat(db, heir, fence=Fence(6), settings=never, on_renewed=lambda: None).run())
+    await until(lambda: told)
+    assert told == [{account}]
+    assert await rows.one("SELECT array_agg(id) FROM worker") == [heir]
+    for task in (listening, beating):
+        task.cancel()
+    await asyncio.gather(listening, beating, return_exceptions=True)
 
 
 async def test_the_fence_closes_by_itself_when_the_database_is_away(
