@@ -50,6 +50,19 @@ class Program:
         """Send it a signal, such as SIGKILL or SIGSTOP."""
         self.process.send_signal(number)
 
+    async def engine(self) -> int:
+        """The process id of the engine of a worker, or of all that a `serve` runs."""
+
+        async def started() -> int | None:
+            starts = [
+                one["pid"] for one in self.said() if one["event"] == "process.started" and one["name"] == "engine"
+            ]
+            return int(starts[-1]) if starts else None
+
+        pid = await until(started, seconds=60, what="the engine's start")
+        assert pid is not None
+        return pid
+
     async def end(self, *, seconds: float = 30) -> int:
         """Ask it to end, and wait. Its exit code."""
         if self.process.returncode is None:
@@ -101,6 +114,10 @@ class House:
         """End every worker that was started."""
         while self._workers:
             await self._workers.pop().end()
+
+    def said(self) -> list[dict[str, Any]]:
+        """The events in all logs so far."""
+        return [event for program in self._programs for event in program.said()]
 
     async def sql(self, query: str, *values: Any) -> list[asyncpg.Record]:
         """The rows of a query."""
@@ -215,6 +232,22 @@ class Phones:
     async def fault(self, kind: str, **details: Any) -> None:
         """Have WhatsApp misbehave, once or `count` times: see engine/sandbox/faults.go."""
         await self._do("POST", "/faults", {"kind": kind, **details})
+
+    async def stats(self) -> dict[str, int]:
+        """What WhatsApp counts: see engine/sandbox/doc.go."""
+        figures: dict[str, int] = await self._do("GET", "/stats")
+        return figures
+
+    @contextlib.asynccontextmanager
+    async def watched(self) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
+        """What phones show from now on, with the phone's number as `phone`; again when it changes.
+
+        Raises:
+            httpx.TransportError: the sandbox is not there, or no longer.
+        """
+        async with self._client.stream("GET", "/events", timeout=None) as stream:
+            datas = (line.removeprefix("data: ") async for line in stream.aiter_lines() if line.startswith("data: {"))
+            yield (message async for data in datas if "deliveries" in (message := json.loads(data)))
 
     async def _do(self, method: str, path: str, body: Any = None) -> Any:
         answer = await self._client.request(method, path, json=body)

@@ -11,23 +11,11 @@ import pytest
 
 from tests.cable import cable
 from tests.e2e.conftest import LEASE
-from tests.e2e.house import House, Person, Program, a_number, until
+from tests.e2e.house import House, Person, a_number, until
 
 pytestmark = pytest.mark.anyio
 
 TAKEOVER = float(LEASE["CHATWREN_LEASE_SECONDS"]) + 1
-
-
-async def engine_of(worker: Program) -> int:
-    """The process id of a worker's engine."""
-
-    async def started() -> int | None:
-        starts = [one["pid"] for one in worker.said() if one["event"] == "process.started" and one["name"] == "engine"]
-        return int(starts[-1]) if starts else None
-
-    pid = await until(started, seconds=60, what="the engine's start")
-    assert pid is not None
-    return pid
 
 
 def runs(pid: int) -> bool:
@@ -122,7 +110,7 @@ async def test_what_is_never_acknowledged_fails_and_may_still_turn_out_well(own_
 
 async def test_the_engine_ends_with_its_worker(own_house: House, dora: Person) -> None:
     worker = await own_house.worker()
-    engine = await engine_of(worker)
+    engine = await worker.engine()
     await dora.link()
     worker.signal(signal.SIGKILL)
 
@@ -137,7 +125,7 @@ async def test_another_worker_takes_over_within_the_lease(own_house: House, dora
     await dora.link()
     before = await owner(own_house, dora)
     second = await own_house.worker()
-    await engine_of(second)
+    await second.engine()
     friend = a_number()
     texts = [f"number {number}" for number in range(40)]
     for text in texts[:20]:
@@ -160,7 +148,7 @@ async def test_a_frozen_worker_sends_nothing_when_it_thaws(own_house: House, dor
     await dora.link()
     before = await owner(own_house, dora)
     second = await own_house.worker()
-    await engine_of(second)
+    await second.engine()
     frozen = first if await owner(own_house, dora) == before else second
     friend = a_number()
     texts = [f"number {number}" for number in range(20)]
@@ -190,7 +178,7 @@ async def test_an_engine_killed_under_traffic(own_house: House, dora: Person) ->
     for number, text in enumerate(texts):
         await dora.send(friend, text)
         if number == 10:
-            os.kill(await engine_of(worker), signal.SIGKILL)
+            os.kill(await worker.engine(), signal.SIGKILL)
     await all_arrive(dora, own_house.phones, friend, texts)
     assert worker.process.returncode is None
 
@@ -198,11 +186,11 @@ async def test_an_engine_killed_under_traffic(own_house: House, dora: Person) ->
 async def test_an_engine_that_no_longer_answers_is_replaced(own_house: House, dora: Person) -> None:
     worker = await own_house.worker()
     await dora.link()
-    frozen = await engine_of(worker)
+    frozen = await worker.engine()
     os.kill(frozen, signal.SIGSTOP)
     message_id = await dora.send(a_number(), "anybody in there?")
     await dora.until_message(message_id, status="sent", seconds=90)
-    assert await engine_of(worker) != frozen
+    assert await worker.engine() != frozen
 
 
 async def test_the_database_away(own_house: House, dora: Person) -> None:
