@@ -19,6 +19,10 @@ import asyncpg
 import httpx
 
 from chatwren import programs
+from chatwren.settings import Settings
+from chatwren.store.embedded import EmbeddedPostgres
+from chatwren.store.migrate import migrate
+from chatwren.store.throwaway import open_folder
 
 T = TypeVar("T")
 
@@ -79,6 +83,7 @@ class House:
     Attributes:
         url: of the HTTP API.
         phones: the simulated phones.
+        sandbox: the process that simulates them.
         environment: the settings of its processes.
     """
 
@@ -86,6 +91,7 @@ class House:
     environment: dict[str, str]
     phones: "Phones" = field(init=False)
     url: str = field(init=False)
+    sandbox: Program = field(init=False)
     _programs: list[Program] = field(default_factory=list)
     _workers: list[Program] = field(default_factory=list)
 
@@ -158,7 +164,7 @@ async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterat
     try:
         migration = await home.start("migration", str(programs.engine()), "migrate")
         assert await migration.process.wait() == 0, migration.log.read_text()
-        sandbox = await home.start(
+        sandbox = home.sandbox = await home.start(
             "sandbox",
             str(programs.sandbox()),
             *("--listen", "127.0.0.1:0", "--phones-listen", "127.0.0.1:0", "--state-dir", str(folder / "sandbox")),
@@ -181,6 +187,20 @@ async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterat
             yield home
     finally:
         await home.close()
+
+
+@contextlib.asynccontextmanager
+async def house_on_disk(**settings: str) -> AsyncIterator[House]:
+    """As `house`, on the PostgreSQL of `serve`, which waits for the disk: for measuring. Its data are in `postgres`."""
+    with open_folder() as folder:
+        server = EmbeddedPostgres(Settings(data_dir=folder))
+        try:
+            url = await server.start()
+            await migrate(url)
+            async with house(url, folder, **settings) as home:
+                yield home
+        finally:
+            await server.stop()
 
 
 class Phones:
