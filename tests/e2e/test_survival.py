@@ -1,6 +1,5 @@
 """What dies, freezes or misbehaves: every message arrives once, in order, and nobody acts for what is another's."""
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.cable import cable
 from tests.e2e.conftest import LEASE
 from tests.e2e.house import House, Person, a_number, until
 
@@ -143,46 +141,6 @@ async def test_another_worker_takes_over_within_the_lease(own_house: House, dora
     assert heir.process.returncode is None
 
 
-async def test_a_frozen_worker_sends_nothing_when_it_thaws(own_house: House, dora: Person) -> None:
-    first = await own_house.worker()
-    await dora.link()
-    before = await owner(own_house, dora)
-    second = await own_house.worker()
-    await second.engine()
-    frozen = first if await owner(own_house, dora) == before else second
-    friend = a_number()
-    texts = [f"number {number}" for number in range(20)]
-    frozen.signal(signal.SIGSTOP)
-    for text in texts:
-        await dora.send(friend, text)
-    await all_arrive(dora, own_house.phones, friend, texts)
-    assert await owner(own_house, dora) != before
-    frozen.signal(signal.SIGCONT)
-
-    async def begun_anew() -> bool:
-        return any(one["event"] == "worker.taken_for_dead" for one in frozen.said())
-
-    await until(begun_anew, what="the new life of the worker that was frozen")
-    more = [f"more {number}" for number in range(10)]
-    for text in more:
-        await dora.send(friend, text)
-    await all_arrive(dora, own_house.phones, friend, texts + more)
-    assert {one["deliveries"] for one in await own_house.phones.messages(friend)} == {1}
-
-
-async def test_an_engine_killed_under_traffic(own_house: House, dora: Person) -> None:
-    worker = await own_house.worker()
-    await dora.link()
-    friend = a_number()
-    texts = [f"number {number}" for number in range(30)]
-    for number, text in enumerate(texts):
-        await dora.send(friend, text)
-        if number == 10:
-            os.kill(await worker.engine(), signal.SIGKILL)
-    await all_arrive(dora, own_house.phones, friend, texts)
-    assert worker.process.returncode is None
-
-
 async def test_an_engine_that_no_longer_answers_is_replaced(own_house: House, dora: Person) -> None:
     worker = await own_house.worker()
     await dora.link()
@@ -191,29 +149,6 @@ async def test_an_engine_that_no_longer_answers_is_replaced(own_house: House, do
     message_id = await dora.send(a_number(), "anybody in there?")
     await dora.until_message(message_id, status="sent", seconds=90)
     assert await worker.engine() != frozen
-
-
-async def test_the_database_away(own_house: House, dora: Person) -> None:
-    """Nothing is lost in either direction, and the worker lives on."""
-    async with cable(own_house.environment["DATABASE_URL"]) as way:
-        worker = await own_house.worker(DATABASE_URL=way.url)
-        await dora.link()
-        friend = a_number()
-        await way.cut()
-        message_id = await dora.send(friend, "written meanwhile")
-        await own_house.phones.write(friend, dora.number, "answered meanwhile")
-        await asyncio.sleep(TAKEOVER)  # longer than the lease: the fence has closed
-        assert await own_house.phones.messages(friend, sender=dora.number) == []
-        await way.mend()
-        await dora.until_message(message_id, status="sent", seconds=60)
-
-        async def stored() -> bool:
-            rows = await own_house.sql("SELECT text FROM inbound WHERE sender_phone = $1", friend)
-            return [row[0] for row in rows] == ["answered meanwhile"]
-
-        await until(stored, seconds=90, what="the message that came meanwhile")
-        assert worker.process.returncode is None
-        await own_house.end_workers()
 
 
 async def test_a_worker_that_is_asked_to_end_leaves_its_accounts_to_others(own_house: House, dora: Person) -> None:

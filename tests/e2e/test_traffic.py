@@ -82,7 +82,9 @@ async def test_frozen_until_another_has_taken_over(own_house: House, *, with_eng
 
         await until(shares_again, seconds=60, what="the share of the worker that was frozen")
         await traffic.flows()
-        assert_whole(await traffic.end())
+        tally = await traffic.end()
+        assert_whole(tally)
+        assert tally.again <= len(people)  # of each account no more than what was under way when it froze
 
 
 async def test_a_frozen_engine(own_house: House) -> None:
