@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.e2e.house import House, Person, Program, a_number, house_on_disk, until
+from tests.e2e.house import House, Person, Program, a_number, house, postgres_on_disk, until
 from tests.e2e.traffic import linked
 
 LINKED_AT_ONCE = 20
@@ -128,7 +128,11 @@ class Round:
 
 
 async def measure(*, few: int, accounts: int, messages: int) -> None:
-    async with house_on_disk() as home, contextlib.AsyncExitStack() as stack:
+    async with (
+        postgres_on_disk() as (url, folder),
+        house(url, folder) as home,
+        contextlib.AsyncExitStack() as stack,
+    ):
         worker = await home.worker()
         people: list[Person] = []
 

@@ -50,6 +50,10 @@ class Program:
         whole = [line for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
         return [event for line in whole if line.startswith("{") and "event" in (event := json.loads(line))]
 
+    def lives(self) -> list[str]:
+        """The ids under which a worker has registered, the current one last."""
+        return [one["worker"] for one in self.said() if one["event"] == "worker.registered"]
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, such as SIGKILL or SIGSTOP."""
         self.process.send_signal(number)
@@ -125,6 +129,15 @@ class House:
         """The events in all logs so far."""
         return [event for program in self._programs for event in program.said()]
 
+    async def owners(self, people: "Sequence[Person]") -> list[str | None]:
+        """The id of the worker that owns each one's account; None: nobody does."""
+        rows = await self.sql(
+            "SELECT l.worker_id::text FROM lease l JOIN account a ON a.id = l.account_id"
+            " WHERE a.phone = ANY($1::text[]) ORDER BY array_position($1, a.phone)",
+            [person.number for person in people],
+        )
+        return [row[0] for row in rows]
+
     async def sql(self, query: str, *values: Any) -> list[asyncpg.Record]:
         """The rows of a query."""
         connection = await asyncpg.connect(self.environment["DATABASE_URL"])
@@ -190,15 +203,17 @@ async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterat
 
 
 @contextlib.asynccontextmanager
-async def house_on_disk(**settings: str) -> AsyncIterator[House]:
-    """As `house`, on the PostgreSQL of `serve`, which waits for the disk: for measuring. Its data are in `postgres`."""
+async def postgres_on_disk() -> AsyncIterator[tuple[str, Path]]:
+    """The URL of the PostgreSQL of `serve`, which waits for the disk, and a folder for a house: for measuring.
+
+    Its data are in `postgres` of that folder.
+    """
     with open_folder() as folder:
         server = EmbeddedPostgres(Settings(data_dir=folder))
         try:
             url = await server.start()
             await migrate(url)
-            async with house(url, folder, **settings) as home:
-                yield home
+            yield url, folder
         finally:
             await server.stop()
 

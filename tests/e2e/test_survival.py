@@ -24,14 +24,6 @@ def runs(pid: int) -> bool:
         return False
 
 
-async def owner(home: House, person: Person) -> Any:
-    """The worker that owns a person's account."""
-    rows = await home.sql(
-        "SELECT l.worker_id FROM lease l JOIN account a ON a.id = l.account_id WHERE a.phone = $1", person.number
-    )
-    return rows[0][0] if rows else None
-
-
 async def all_arrive(person: Person, phones: Any, friend: str, texts: list[str], *, seconds: float = 60) -> None:
     """Wait until the friend's phone shows all texts; each once and in order."""
 
@@ -121,18 +113,18 @@ async def test_the_engine_ends_with_its_worker(own_house: House, dora: Person) -
 async def test_another_worker_takes_over_within_the_lease(own_house: House, dora: Person) -> None:
     first = await own_house.worker()
     await dora.link()
-    before = await owner(own_house, dora)
+    (before,) = await own_house.owners([dora])
     second = await own_house.worker()
     await second.engine()
     friend = a_number()
     texts = [f"number {number}" for number in range(40)]
     for text in texts[:20]:
         await dora.send(friend, text)
-    victim, heir = (first, second) if await owner(own_house, dora) == before else (second, first)
+    victim, heir = (first, second) if await own_house.owners([dora]) == [before] else (second, first)
     victim.signal(signal.SIGKILL)
 
     async def taken() -> bool:
-        return await owner(own_house, dora) not in (before, None)
+        return await own_house.owners([dora]) not in ([before], [None])
 
     await until(taken, seconds=TAKEOVER + 5, what="the takeover")
     for text in texts[20:]:

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,12 +11,12 @@ from chatwren.store.throwaway import fresh_database
 from tests.cable import cable
 from tests.conftest import Postgres
 from tests.e2e.conftest import LEASE
-from tests.e2e.house import House, Person, Program, house, until
+from tests.e2e.house import House, house, until
 from tests.e2e.traffic import Tally, flowing, linked
 
 pytestmark = pytest.mark.anyio
 
-GAP = 0.25
+GAP = 0.15
 LEASE_SECONDS = float(LEASE["CHATWREN_LEASE_SECONDS"])
 
 
@@ -25,21 +24,6 @@ def assert_whole(tally: Tally) -> None:
     """Each message once, in order, and each could be read at once."""
     assert (tally.wrong, tally.undecryptable) == ([], 0), tally
     assert (tally.shown, tally.stored) == (tally.accepted, tally.written)
-
-
-async def owners(home: House, people: list[Person]) -> list[Any]:
-    """The worker that owns each account."""
-    rows = await home.sql(
-        "SELECT l.worker_id FROM lease l JOIN account a ON a.id = l.account_id"
-        " WHERE a.phone = ANY($1::text[]) ORDER BY array_position($1, a.phone)",
-        [person.number for person in people],
-    )
-    return [row[0] for row in rows]
-
-
-def lives(worker: Program) -> list[str]:
-    """The ids under which a worker has lived."""
-    return [one["worker"] for one in worker.said() if one["event"] == "worker.registered"]
 
 
 async def test_the_engine_killed_again_and_again(own_house: House) -> None:
@@ -61,15 +45,15 @@ async def test_frozen_until_another_has_taken_over(own_house: House, *, with_eng
         await worker.engine()
     async with linked(own_house, 4) as people, flowing(own_house, people, gap=GAP) as traffic:
         await traffic.flows()
-        before = await owners(own_house, people)
-        frozen = next(worker for worker in workers if lives(worker)[-1] == str(before[0]))
+        owner = (await own_house.owners(people))[0]
+        frozen = next(worker for worker in workers if worker.lives()[-1] == owner)
         engine = await frozen.engine()
         if with_engine:
             os.kill(engine, signal.SIGSTOP)
         frozen.signal(signal.SIGSTOP)
 
         async def taken_over() -> bool:
-            return before[0] not in await owners(own_house, people)
+            return owner not in await own_house.owners(people)
 
         await until(taken_over, seconds=3 * LEASE_SECONDS, what="the takeover")
         await traffic.flows()
@@ -78,7 +62,7 @@ async def test_frozen_until_another_has_taken_over(own_house: House, *, with_eng
         frozen.signal(signal.SIGCONT)
 
         async def shares_again() -> bool:
-            return len(lives(frozen)) > 1 and lives(frozen)[-1] in map(str, await owners(own_house, people))
+            return frozen.lives()[-1] != owner and frozen.lives()[-1] in await own_house.owners(people)
 
         await until(shares_again, seconds=60, what="the share of the worker that was frozen")
         await traffic.flows()
