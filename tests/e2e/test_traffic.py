@@ -84,20 +84,25 @@ async def test_a_frozen_engine(own_house: House) -> None:
         assert_whole(await traffic.end())
 
 
-async def test_the_database_away(postgres: Postgres, tmp_path: Path) -> None:
-    """Away for two leases, for web, worker and engine: what is acknowledged is stored, and nobody dies of it."""
+async def test_the_database_away_and_then_a_worker_killed(postgres: Postgres, tmp_path: Path) -> None:
+    """Away for two leases, for all: what a worker held in memory then, it has not acknowledged; nobody dies of it."""
     async with (
         fresh_database(postgres.url, template=postgres.template) as url,
         cable(url) as way,
         house(way.url, tmp_path, **LEASE) as home,
     ):
-        worker = await home.worker()
+        workers = [await home.worker(), await home.worker()]
+        for worker in workers:
+            await worker.engine()
         async with linked(home, 4) as people, flowing(home, people, gap=GAP) as traffic:
             await traffic.flows()
+            owner = (await home.owners(people))[0]
+            workers.sort(key=lambda worker: worker.lives()[-1] != owner)
             await way.cut()
             await asyncio.sleep(2 * LEASE_SECONDS)
+            workers[0].signal(signal.SIGKILL)
             await way.mend()
             await traffic.flows()
             assert_whole(await traffic.end())
-        assert worker.process.returncode is None
+        assert workers[1].process.returncode is None
         await home.close()  # before its way to the database ends
