@@ -200,20 +200,24 @@ class Traffic:
 
     async def _watch(self) -> None:
         """Take down what phones show, until cancelled."""
+        watched, left_at = False, datetime.now(UTC)
         while True:
-            watches = False
             try:
                 async with self._home.phones.watched() as messages:
-                    watches = True
+                    watched = True
                     for line in self.lines:
                         for message in await self._home.phones.messages(line.friend, sender=line.person.number):
                             self._take_down(line, message)
                     async for message in messages:
                         if (ends := (message["phone"], message["from"])) in self._by_ends:
                             self._take_down(self._by_ends[ends], message)
+                left_at = datetime.now(UTC)
+            except httpx.ConnectError:
+                if watched:
+                    self._breaks.append(left_at)
+                watched = False
             except httpx.TransportError:
-                if watches:
-                    self._breaks.append(datetime.now(UTC))
+                left_at = datetime.now(UTC)
             await asyncio.sleep(_PAUSE_SECONDS)
 
     def _take_down(self, line: Line, message: dict[str, Any]) -> None:

@@ -74,6 +74,7 @@ class Heartbeat:
             self._on_renewed()
             if not renewal.steady:
                 return self._pause
+            await workers.end_sessions_of_the_late(connection, lease=self._lease)
             reaped = await workers.reap(connection, self._worker, lease=self._lease)
         for dead in reaped.workers:
             log.warning("heartbeat.reaped", worker=str(dead))

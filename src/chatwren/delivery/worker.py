@@ -66,7 +66,7 @@ async def _live(settings: Settings, url: str, stop: asyncio.Event) -> None:
     """One life of a worker: from its row's beginning to its end."""
     worker = uuid7()
     structlog.contextvars.bind_contextvars(worker=str(worker))
-    name = f"chatwren-worker {worker}"
+    name = f"{workers.WORKER}{worker}"
     async with (
         Database.connect(url, application_name=name, size=10) as db,
         Database.connect(url, application_name=f"{name} beat", size=1) as pulse,

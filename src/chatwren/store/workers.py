@@ -8,6 +8,8 @@ from chatwren.store.database import Connection
 
 ENGINE = "chatwren-engine "
 """An engine's database sessions are named by this and its worker's id."""
+WORKER = "chatwren-worker "
+"""A worker's database sessions are named by this, its id, and what they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,30 @@ async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> Rea
         lease,
     )
     return Reaped(frozenset(row[0] for row in rows), frozenset(row[1] for row in rows if row[1] is not None))
+
+
+async def end_sessions_of_the_late(connection: Connection, *, lease: timedelta) -> None:
+    """End the database sessions of workers that have not renewed for a lease.
+
+    To be called before they are reaped: a transaction in which one froze, or lost its network, would hold up its
+    removal and whoever takes over.
+
+    Raises:
+        asyncpg.InsufficientPrivilegeError: the role may not end these sessions.
+    """
+    late = await connection.fetch(
+        "SELECT id::text FROM worker WHERE heartbeat_at < clock_timestamp() - $1::interval", lease
+    )
+    if late:
+        await connection.execute(
+            """
+            SELECT pg_terminate_backend(s.pid, 1000) FROM pg_stat_activity s
+            WHERE s.datname = current_database() AND s.application_name ~ ('^' || $1)
+              AND split_part(s.application_name, ' ', 2) = ANY($2)
+            """,
+            WORKER,
+            [row[0] for row in late],
+        )
 
 
 async def end_sessions_of_the_gone(connection: Connection) -> int:

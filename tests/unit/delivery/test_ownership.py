@@ -10,7 +10,7 @@ from chatwren.delivery.fence import Fence, uptime
 from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.settings import Settings
 from chatwren.store import leases, workers
-from chatwren.store.database import WORK, Database
+from chatwren.store.database import UNREACHABLE, WORK, Database
 from tests.cable import cable
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_claim import claim
@@ -105,6 +105,32 @@ async def test_a_takeover_raises_the_epoch_and_sends_again_what_was_in_flight(db
     (again,) = await claim(db, heir, account)
     assert (again.id, again.wa_id, again.unconfirmed) == (message, before.wa_id, 1)
     assert await claim(db, dead, account) == []
+
+
+@pytest.mark.parametrize(
+    "lock",
+    ["SELECT FROM worker FOR KEY SHARE", "UPDATE lease SET epoch = epoch + 1", "UPDATE account SET next_at = now()"],
+)
+async def test_a_transaction_in_which_a_worker_froze_holds_nobody_up(
+    database_url: str, db: Database, rows: Rows, lock: str
+) -> None:
+    account, dead, heir = await rows.account(), await rows.worker(), await rows.worker()
+    await rows.own(dead)
+    await is_steady(rows, heir)
+    async with (
+        Database.connect(database_url, application_name=f"{workers.WORKER}{dead} beat") as far,
+        far.connection() as frozen,
+    ):
+        await frozen.execute("BEGIN")
+        await frozen.execute(lock)
+        await fell_silent(rows, dead)
+        async with db.connection() as connection:
+            await workers.end_sessions_of_the_late(connection, lease=LEASE)
+        assert await reap(db, heir) == [dead]
+        assert await take_share(db, heir) == 1
+        with pytest.raises(UNREACHABLE):
+            await frozen.execute("COMMIT")
+    assert await rows.one("SELECT worker_id = $1 FROM lease WHERE account_id = $2", heir, account)
 
 
 async def test_nobody_judges_before_being_steady_for_a_lease(db: Database, rows: Rows) -> None:
