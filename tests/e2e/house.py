@@ -307,7 +307,7 @@ class Person:
     async def link(self, *, number: str | None = None) -> None:
         """Link a phone by its QR code, and wait for the connection."""
         await self._phones.scan(number or self.number, await self.code())
-        await until(self.connected, what="the connection")
+        await until(self.connected, seconds=60, what="the connection")
 
     async def code(self) -> str:
         """The current QR code."""
