@@ -126,7 +126,7 @@ async def test_a_transaction_in_which_a_worker_froze_holds_nobody_up(
         await fell_silent(rows, dead)
         async with db.connection() as connection:
             await workers.end_sessions_of_the_late(connection, lease=LEASE)
-        assert await reap(db, heir) == [dead]
+        assert await reap(db, heir) == {dead}
         assert await take_share(db, heir) == 1
         with pytest.raises(UNREACHABLE):
             await frozen.execute("COMMIT")
