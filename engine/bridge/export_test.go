@@ -42,9 +42,10 @@ func UsePlainStore() (restore func()) {
 	return func() { newState = held }
 }
 
-// Hurry makes this process wait a second for a login, until the test ends. Not for a test that runs beside others.
-func Hurry(t *testing.T) {
-	patience, settling := loginPatience, settleTime
-	loginPatience, settleTime = time.Second, time.Second
-	t.Cleanup(func() { loginPatience, settleTime = patience, settling })
+// Hurry changes how long this process waits for a login, and for the first one after a pairing, until the test ends. Not
+// for a test that runs beside others.
+func Hurry(t *testing.T, login, settle time.Duration) {
+	before, settling := loginPatience, settleTime
+	loginPatience, settleTime = login, settle
+	t.Cleanup(func() { loginPatience, settleTime = before, settling })
 }

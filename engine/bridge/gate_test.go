@@ -20,7 +20,7 @@ type gate struct {
 
 	mu     sync.Mutex
 	shut   bool
-	silent bool // the next connection hears nothing after the handshake
+	silent int // so many connections hear nothing after the handshake
 	conns  map[net.Conn]struct{}
 }
 
@@ -93,8 +93,10 @@ func (g *gate) pass(near net.Conn) {
 		return
 	}
 	g.mu.Lock()
-	silent := g.silent
-	g.silent = false
+	silent := g.silent > 0
+	if silent {
+		g.silent--
+	}
 	g.mu.Unlock()
 	done := make(chan struct{}, 2)
 	go func() {
@@ -142,11 +144,11 @@ func (g *gate) close() {
 	clear(g.conns)
 }
 
-// silenceNext lets the next connection hear the server's part of the handshake and no more.
-func (g *gate) silenceNext() {
+// silenceNext lets the next connections hear the server's part of the handshake and no more.
+func (g *gate) silenceNext(connections int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.silent = true
+	g.silent = connections
 }
 
 func (g *gate) open() {

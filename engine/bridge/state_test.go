@@ -140,7 +140,7 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 // A server that falls silent after the handshake leaves whatsmeow waiting for a login without an end. Not in parallel:
 // it is in a hurry.
 func TestServerThatFallsSilentAtLogin(t *testing.T) {
-	bridge.Hurry(t)
+	bridge.Hurry(t, 3*time.Second, time.Minute)
 	server := gateToSandbox(t)
 	n := startNode(t, overAddress(server.address()))
 	worker := n.listen()
@@ -148,7 +148,7 @@ func TestServerThatFallsSilentAtLogin(t *testing.T) {
 	if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 1}); err != nil {
 		t.Fatal(err)
 	}
-	server.silenceNext()
+	server.silenceNext(1)
 	n.open(alice, 1, long)
 	worker.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
 	n.mustSend(alice, bob, "now")
