@@ -40,7 +40,7 @@ SERVER_OPTIONS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %a ",
 }
-THROWAWAY_OPTIONS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+THROWAWAY_OPTIONS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_connections": "300"}
 ROOM_MB = 100  # to begin with; half of it is PostgreSQL's own
 LEAST_ROOM_MB = 32  # two segments of its log
 LOG_BYTES = 10_000_000
