@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +21,25 @@ GAP = 0.15
 LEASE_SECONDS = float(LEASE["CHATWREN_LEASE_SECONDS"])
 
 
+@pytest.fixture
+async def fresh_house(postgres: Postgres, tmp_path: Path) -> AsyncIterator[House]:
+    """A system with a short lease, without workers, and without accounts but those of the test."""
+    async with (
+        fresh_database(postgres.url, template=postgres.template) as url,
+        house(url, tmp_path, **LEASE) as home,
+    ):
+        yield home
+
+
 def assert_whole(tally: Tally) -> None:
     """Each message once, in order, and each could be read at once."""
     assert (tally.wrong, tally.undecryptable) == ([], 0), tally
     assert (tally.shown, tally.stored) == (tally.accepted, tally.written)
 
 
-async def test_the_engine_killed_again_and_again(own_house: House) -> None:
-    worker = await own_house.worker()
-    async with linked(own_house, 6) as people, flowing(own_house, people, gap=GAP) as traffic:
+async def test_the_engine_killed_again_and_again(fresh_house: House) -> None:
+    worker = await fresh_house.worker()
+    async with linked(fresh_house, 6) as people, flowing(fresh_house, people, gap=GAP) as traffic:
         await traffic.flows()
         for _ in range(3):
             os.kill(await worker.engine(), signal.SIGKILL)
@@ -38,14 +49,14 @@ async def test_the_engine_killed_again_and_again(own_house: House) -> None:
 
 
 @pytest.mark.parametrize("with_engine", [False, True], ids=["worker", "worker and engine"])
-async def test_frozen_until_another_has_taken_over(own_house: House, *, with_engine: bool) -> None:
+async def test_frozen_until_another_has_taken_over(fresh_house: House, *, with_engine: bool) -> None:
     """Frozen for a few leases, until the other has brought everybody's messages; the default lease is twice as long."""
-    workers = [await own_house.worker(), await own_house.worker()]
+    workers = [await fresh_house.worker(), await fresh_house.worker()]
     for worker in workers:
         await worker.engine()
-    async with linked(own_house, 4) as people, flowing(own_house, people, gap=GAP) as traffic:
+    async with linked(fresh_house, 4) as people, flowing(fresh_house, people, gap=GAP) as traffic:
         await traffic.flows()
-        owner = (await own_house.owners(people))[0]
+        owner = (await fresh_house.owners(people))[0]
         frozen = next(worker for worker in workers if worker.lives()[-1] == owner)
         engine = await frozen.engine()
         if with_engine:
@@ -53,7 +64,7 @@ async def test_frozen_until_another_has_taken_over(own_house: House, *, with_eng
         frozen.signal(signal.SIGSTOP)
 
         async def taken_over() -> bool:
-            return owner not in await own_house.owners(people)
+            return owner not in await fresh_house.owners(people)
 
         await until(taken_over, seconds=3 * LEASE_SECONDS, what="the takeover")
         await traffic.flows()
@@ -62,7 +73,7 @@ async def test_frozen_until_another_has_taken_over(own_house: House, *, with_eng
         frozen.signal(signal.SIGCONT)
 
         async def shares_again() -> bool:
-            return frozen.lives()[-1] != owner and frozen.lives()[-1] in await own_house.owners(people)
+            return frozen.lives()[-1] != owner and frozen.lives()[-1] in await fresh_house.owners(people)
 
         await until(shares_again, seconds=60, what="the share of the worker that was frozen")
         await traffic.flows()
@@ -71,10 +82,10 @@ async def test_frozen_until_another_has_taken_over(own_house: House, *, with_eng
         assert tally.again <= len(people)  # of each account no more than what was under way when it froze
 
 
-async def test_a_frozen_engine(own_house: House) -> None:
+async def test_a_frozen_engine(fresh_house: House) -> None:
     """Frozen for two leases: it has to find out itself, when it thaws, that its time is over."""
-    worker = await own_house.worker()
-    async with linked(own_house, 4) as people, flowing(own_house, people, gap=GAP) as traffic:
+    worker = await fresh_house.worker()
+    async with linked(fresh_house, 4) as people, flowing(fresh_house, people, gap=GAP) as traffic:
         await traffic.flows()
         engine = await worker.engine()
         os.kill(engine, signal.SIGSTOP)
