@@ -33,7 +33,7 @@ def message(client: httpx.Client, message_id: str) -> Any:
 def fail(person: Person, message_id: str, code: str) -> None:
     person.server.sql(
         "UPDATE message SET status = 'failed', claimed_at = now(), ended_at = now(), attempts = 3, error_code = $2,"
-        " error_message = 'It failed.' WHERE id = $1",
+        " unconfirmed = 3 * ($2 = 'outcome_unknown')::integer, error_message = 'It failed.' WHERE id = $1",
         _row_id(message_id),
         code,
     )

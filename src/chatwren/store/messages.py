@@ -9,7 +9,6 @@ from uuid import UUID
 
 import asyncpg
 
-from chatwren.domain.messages import OUTCOME_UNKNOWN
 from chatwren.store.database import Connection
 from chatwren.store.sessions import LIVING
 
@@ -239,15 +238,15 @@ async def change(
 async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool:
     """Let a failed message go out again under its WhatsApp id. False: it does not exist, is another's, or did not fail.
 
-    One whose outcome is unknown keeps that: it has one more attempt, and may be neither cancelled nor changed.
+    One of which an attempt has an unknown outcome keeps that: it may be neither cancelled nor changed.
     """
     return bool(
         await connection.fetchval(
-            f"""
+            """
             WITH retried AS (
               UPDATE message SET
                 status = 'waiting', ended_at = NULL, error_code = NULL, error_message = NULL, expires_at = NULL,
-                attempts = 0, unconfirmed = (error_code = '{OUTCOME_UNKNOWN}')::integer
+                attempts = 0, unconfirmed = least(unconfirmed, 1)
               WHERE user_id = $1 AND id = $2 AND status = 'failed' RETURNING id
             ), noted AS (
               INSERT INTO message_step (message_id, step) SELECT id, 'retried' FROM retried

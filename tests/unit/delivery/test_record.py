@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from chatwren.domain.pacing import Pacing
-from chatwren.store import dispatch
+from chatwren.store import dispatch, messages
 from chatwren.store.database import Database
 from chatwren.store.dispatch import Claimed, Outcome, Receipt, Recorded
 from tests.unit.delivery.conftest import Rows
@@ -170,6 +170,15 @@ async def test_another_failure_is_the_last_word(scene: Scene) -> None:
     await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
     await scene.receive(scene.receipt())
     assert await scene.rows.status(scene.claimed.id) == "failed"
+
+
+async def test_what_may_be_out_stays_so_when_a_refusal_is_retried(scene: Scene) -> None:
+    """The owner died in the middle of sending; its heir sent again and was refused."""
+    await scene.lose()
+    await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
+    async with scene.db.connection() as connection:
+        assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
+        assert not await messages.cancel(connection, scene.claimed.user, scene.claimed.id)
 
 
 async def test_receipts_in_any_order_and_again(scene: Scene) -> None:
