@@ -82,7 +82,7 @@ demo: .venv/.chatwren ## The same, ending with exit code 0 when every message wa
 
 PARTS := lint test-go test-unit $(foreach part,e2e browser chaos,$(if $(wildcard tests/$(part)),test-$(part)))
 
-.PHONY: test lint test-go test-unit test-e2e test-browser test-chaos
+.PHONY: test lint test-go test-unit test-e2e test-browser test-chaos chaos
 test: .venv/.dev ## The whole suite: lint, types, architecture, Go, Python, browser, kill -9
 	@$(WITH_DATABASE) tools/parts $(PARTS)
 
@@ -109,8 +109,11 @@ test-e2e: .venv/.dev ## The whole system in the sandbox
 test-browser: .venv/.dev ## Pages in Chromium
 	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/browser
 
-test-chaos: .venv/.dev ## Processes are killed and frozen
-	@$(WITH_DATABASE) $(PYTEST) -q tests/chaos
+test-chaos: .venv/.dev ## Processes are killed and frozen while messages flow: the short form
+	@$(PYTEST) -q tests/chaos
+
+chaos: .venv/.dev ## The long form of test-chaos: 20,000 messages, 5,000 cancels
+	@CHATWREN_TEST_CHAOS=long $(PYTEST) -q tests/chaos
 
 # --- the rest ----------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from chatwren.store.throwaway import open_folder
 T = TypeVar("T")
 
 
-async def until(found: Callable[[], Awaitable[T]], *, seconds: float = 20, what: str = "it") -> T:
+async def until(found: Callable[[], Awaitable[T]], *, seconds: float = 20, every: float = 0.03, what: str = "it") -> T:
     """Wait until something asked for is there: not None, not False, not empty."""
     deadline = time.monotonic() + seconds
     while True:
@@ -35,7 +35,7 @@ async def until(found: Callable[[], Awaitable[T]], *, seconds: float = 20, what:
         if value:
             return value
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s: {value!r}"
-        await asyncio.sleep(0.03)
+        await asyncio.sleep(every)
 
 
 class Program:
@@ -88,6 +88,7 @@ class House:
         url: of the HTTP API.
         phones: the simulated phones.
         sandbox: the process that simulates them.
+        workers: those that were started and not ended by `end_workers`.
         environment: the settings of its processes.
     """
 
@@ -97,7 +98,7 @@ class House:
     url: str = field(init=False)
     sandbox: Program = field(init=False)
     _programs: list[Program] = field(default_factory=list)
-    _workers: list[Program] = field(default_factory=list)
+    workers: list[Program] = field(default_factory=list)
 
     async def start(self, name: str, *command: str, **settings: str) -> Program:
         """Start a process of the system."""
@@ -114,16 +115,17 @@ class House:
         self._programs.append(program)
         return program
 
-    async def worker(self, **settings: str) -> Program:
-        """Start a worker, which starts its engine."""
-        worker = await self.start("worker", sys.executable, "-m", "chatwren", "worker", **settings)
-        self._workers.append(worker)
+    async def worker(self, *, clock: float = 0, **settings: str) -> Program:
+        """Start a worker, which starts its engine. `clock`: by how many seconds its clock is wrong."""
+        command = [str(Path(__file__).with_name("wrong_clock.py")), str(clock)] if clock else ["-m", "chatwren"]
+        worker = await self.start("worker", sys.executable, *command, "worker", **settings)
+        self.workers.append(worker)
         return worker
 
     async def end_workers(self) -> None:
         """End every worker that was started."""
-        while self._workers:
-            await self._workers.pop().end()
+        while self.workers:
+            await self.workers.pop().end()
 
     def said(self) -> list[dict[str, Any]]:
         """The events in all logs so far."""
@@ -267,6 +269,10 @@ class Phones:
     async def fault(self, kind: str, **details: Any) -> None:
         """Have WhatsApp misbehave, once or `count` times: see engine/sandbox/faults.go."""
         await self._do("POST", "/faults", {"kind": kind, **details})
+
+    async def end_faults(self) -> None:
+        """From now on WhatsApp behaves."""
+        await self._do("DELETE", "/faults")
 
     async def stats(self) -> dict[str, int]:
         """What WhatsApp counts: see engine/sandbox/doc.go."""
