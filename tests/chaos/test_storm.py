@@ -19,7 +19,6 @@ from tests.e2e.house import House, Program, until
 pytestmark = [pytest.mark.anyio, pytest.mark.chaos]
 
 LEASE = Settings(_env_file=None).lease_seconds
-TAKEOVER = LEASE + 1
 CANCELLED = 0.05
 """The share of messages that are cancelled as soon as they are accepted."""
 LANES = ("urgent", "normal", "normal", "bulk")
@@ -257,4 +256,4 @@ async def test_each_message_arrives_once_and_in_order(
     ]
     assert found.is_clean(), found
     assert await home.sql("SELECT id, error_code FROM message WHERE status = 'failed'") == []
-    assert max(storm.takeovers) <= TAKEOVER
+    assert max(storm.takeovers) <= LEASE + scale.takeover_seconds

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from chatwren.delivery.fence import Fence, uptime
@@ -74,7 +75,10 @@ class Heartbeat:
             self._on_renewed()
             if not renewal.steady:
                 return self._pause
-            await workers.end_sessions_of_the_late(connection, lease=self._lease)
+            try:
+                await workers.end_sessions_of_the_late(connection, lease=self._lease)
+            except asyncpg.InsufficientPrivilegeError as error:
+                log.warning("heartbeat.sessions_not_ended", error=str(error))
             reaped = await workers.reap(connection, self._worker, lease=self._lease)
         for dead in reaped.workers:
             log.warning("heartbeat.reaped", worker=str(dead))

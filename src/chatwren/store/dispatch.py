@@ -141,7 +141,10 @@ WITH ready AS MATERIALIZED (
   ) AS message_id
   FROM ready r
 ), claimed AS (
-  UPDATE message m SET status = 'sending', epoch = h.epoch, claimed_at = now(), attempts = m.attempts + 1
+  UPDATE message m SET
+    status = 'sending', epoch = h.epoch, claimed_at = now(), attempts = m.attempts + 1,
+    -- Its last attempt has no outcome at all, not even that it is unknown: that could not be recorded.
+    unconfirmed = m.unconfirmed + (m.status = 'sending' AND m.epoch IS NOT NULL)::integer
   FROM head h
   -- Once more, of the row as it is now: it may have been cancelled or put off since the head was found.
   WHERE m.id = h.message_id AND (m.status = 'sending' OR (m.status = 'waiting' AND m.due <= now()))
@@ -232,6 +235,7 @@ async def _record(
         ), settled AS (
           UPDATE message m SET
             status = o.status,
+            epoch = NULL,
             sent_at = CASE WHEN o.status = 'sent' THEN now() - o.age END,
             ended_at = CASE WHEN o.status = 'failed' THEN now() - o.age END,
             error_code = o.code,

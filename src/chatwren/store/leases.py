@@ -115,8 +115,9 @@ async def claim(connection: Connection, worker: UUID, *, limit: int) -> int:
         await connection.execute(
             """
             WITH doubtful AS (
-              UPDATE message m SET unconfirmed = unconfirmed + 1
-              FROM account a WHERE a.id = ANY($1) AND m.id = a.in_flight AND m.status = 'sending'
+              UPDATE message m SET unconfirmed = unconfirmed + 1, epoch = NULL
+              FROM account a
+              WHERE a.id = ANY($1) AND m.id = a.in_flight AND m.status = 'sending' AND m.epoch IS NOT NULL
               RETURNING m.id, m.claimed_at, m.attempts
             )
             INSERT INTO message_step (message_id, at, step, detail)

@@ -198,3 +198,14 @@ async def test_delivered_is_not_read(scene: Scene) -> None:
     assert (await scene.rows.get(scene.claimed.id))["read_at"] is None
     await scene.receive(scene.receipt(read=True))
     assert (await scene.rows.get(scene.claimed.id))["read_at"] is not None
+
+
+async def test_an_attempt_whose_outcome_could_not_be_recorded_may_be_out(scene: Scene) -> None:
+    """Nothing was written of the first attempt; the second certainly never left."""
+    await scene.rows.one("UPDATE account SET next_at = now()")
+    (again,) = await claim(scene.db, scene.worker, scene.account)
+    assert (again.id, again.attempts, again.unconfirmed) == (scene.claimed.id, 2, 1)
+    # That it may be out is counted once: not again with each attempt, nor by a takeover of what has an outcome.
+    await scene.record(scene.outcome("sending", unconfirmed=True, account_pause=SECOND))
+    await scene.lose()
+    assert (await scene.rows.get(scene.claimed.id))["unconfirmed"] == 2

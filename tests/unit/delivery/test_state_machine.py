@@ -438,7 +438,7 @@ def came_lawfully(was: asyncpg.Record, now: asyncpg.Record, events: Sequence[Eve
         for name in ("text", "due", "recipient"):
             assert now[name] == was[name], f"{name} of what may be out was changed"
     assert now["wa_id"] == was["wa_id"]
-    assert (now["epoch"] or 0) >= (was["epoch"] or 0)
+    assert now["epoch"] is None or was["epoch"] is None or now["epoch"] >= was["epoch"]
     for name in ("attempts", "unconfirmed"):
         assert now[name] >= was[name] or changed == (Status.FAILED, Status.WAITING), f"{name} fell"
     for name in ("sent_at", "delivered_at", "read_at"):

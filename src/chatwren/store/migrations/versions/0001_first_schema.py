@@ -191,7 +191,7 @@ STATEMENTS = (
       wa_id          text NOT NULL,                  -- WhatsApp's id, the same for every re-send
       attempts       integer NOT NULL DEFAULT 0,
       unconfirmed    integer NOT NULL DEFAULT 0,     -- attempts whose outcome is unknown: one of them may be out
-      epoch          bigint,                         -- of the lease under which it was last claimed
+      epoch          bigint,                         -- of the lease of its last attempt, until that has an outcome
       claimed_at     timestamptz,
       sent_at        timestamptz,
       ended_at       timestamptz,                    -- failed, cancelled or expired
