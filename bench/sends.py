@@ -10,112 +10,31 @@ floor, or the lateness over its bound.
 
 import argparse
 import asyncio
-import contextlib
 import os
 import re
 import statistics
 import subprocess
 import sys
-import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-
-import httpx
 
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.embedded import reach_database
 from chatwren.store.throwaway import VARIABLE
 from parts import system
-from parts.system import Person
+from parts.served import link_accounts, serve, until
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 3
 ACCOUNTS, EACH = 100, 30
 RUSH_ACCOUNTS, RUSH = 10, 1000
 RUSH_STARTS_IN = timedelta(seconds=3)
-LINKED_AT_ONCE = 8
-PATIENCE = 300.0
-FLOOR = 0.4
+FLOOR = 0.66
 """Least speed as a share of the loop's."""
 LATEST_P99 = 5.0
 """Seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where a running `serve` is reached."""
-
-    web: str
-    phones: str
-
-
-@contextlib.asynccontextmanager
-async def serve(data_dir: Path) -> AsyncIterator[Addresses]:
-    """`chatwren serve --sandbox` without pacing, for as long as the context."""
-    settings = {
-        "CHATWREN_COOKIE_SECRETS": system.SECRET,
-        "CHATWREN_PACING_GAP_SECONDS": "0",
-        "CHATWREN_PACING_JITTER_SECONDS": "0",
-        "CHATWREN_LOG_LEVEL": "warning",
-    }
-    with (data_dir / "serve.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "chatwren", "serve", "--sandbox", "--port", "0", "--sandbox-port", "0"),
-            *("--data-dir", str(data_dir)),
-            env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | settings,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
-    try:
-        assert process.stdout is not None
-        lines = [(await process.stdout.readline()).decode() for _ in range(2)]
-        web, phones = (re.search(r"http://\S+", line) for line in lines)
-        assert web is not None, (data_dir / "serve.log").read_text()
-        assert phones is not None
-        yield Addresses(web[0], phones[0])
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.communicate()
-
-
-async def link(client: httpx.AsyncClient, addresses: Addresses, person: Person, number: str) -> None:
-    """Link a simulated phone with that number to the person's account."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        answer = await client.get(f"{addresses.web}/api/whatsapp/createqr", headers={"cookie": person.cookie})
-        if answer.is_success:
-            break
-        assert time.monotonic() < deadline, answer.text
-    scan = await client.post(f"{addresses.phones}/phones/{number}/scan", json={"qr": answer.json()["qrCode"]})
-    assert scan.is_success, scan.text
-
-
-async def link_all(db: Database, addresses: Addresses) -> None:
-    """Link each account, and wait until all are connected."""
-    people = await system.sign_up(db, ACCOUNTS, linked=False)
-    at_once = asyncio.Semaphore(LINKED_AT_ONCE)
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
-
-        async def one(person: Person, number: str) -> None:
-            async with at_once:
-                await link(client, addresses, person, number)
-
-        await asyncio.gather(*(one(person, f"9198{number:08d}") for number, person in enumerate(people)))
-    await until(db, f"SELECT count(*) = {ACCOUNTS} FROM account WHERE connected")
-
-
-async def until(db: Database, query: str) -> None:
-    """Wait until the query's one value is true."""
-    deadline = time.monotonic() + PATIENCE
-    async with db.connection() as connection:
-        while not await connection.fetchval(query):
-            assert time.monotonic() < deadline, f"not in time: {query}"
-            await asyncio.sleep(0.2)
 
 
 async def put(db: Database, accounts: int, each: int, *, due: str, since: datetime) -> None:
@@ -200,11 +119,11 @@ def report(loop: Sequence[float], sent: Sequence[float], late: Sequence[Sequence
 async def measure(folder: Path) -> list[str]:
     """Print how it went; what is out of bounds."""
     async with (
-        serve(folder) as addresses,
+        serve(folder) as served,
         reach_database(Settings(_env_file=None, data_dir=folder)) as url,
         Database.connect(url) as db,
     ):
-        await link_all(db, addresses)
+        await link_accounts(db, served, ACCOUNTS)
         await send(db, ACCOUNTS, 2)  # the first to a recipient asks for its address and its keys
         sent, loop, late = [], [], []
         for _ in range(ROUNDS):
