@@ -38,7 +38,7 @@ ACCOUNTS, EACH = 200, 100
 LATER = 1_000_000
 RUSH_ACCOUNTS, RUSH = 1000, 10_000
 RUSH_STARTS_IN = 10.0
-FLOOR = 0.8
+FLOOR = 0.7
 """Least speed beside rows that are due later, as a share of that in an empty table."""
 LATEST_P99 = 1.5
 """Seconds."""
