@@ -26,7 +26,7 @@ from chatwren.domain.recipients import country_of
 from chatwren.domain.times import zone_of_country
 from chatwren.service import bulk_rows, drafts
 from chatwren.service.bulk_rows import Form
-from chatwren.service.messages import answer_earlier
+from chatwren.service.intake import answer_earlier
 from chatwren.service.users import User
 from chatwren.service.whatsapp import never_linked
 from chatwren.store import accounts, bulks, cold, idempotency, messages, users

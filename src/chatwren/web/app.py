@@ -21,7 +21,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 from chatwren import lifeline
 from chatwren.service import sessions
 from chatwren.service.events import Changes
-from chatwren.service.messages import Intake
+from chatwren.service.intake import Intake
 from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store

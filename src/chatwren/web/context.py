@@ -9,7 +9,7 @@ from litestar.datastructures import State
 
 from chatwren.domain.errors import NotAuthenticated
 from chatwren.service.events import Changes
-from chatwren.service.messages import Intake
+from chatwren.service.intake import Intake
 from chatwren.service.sessions import Sessions
 from chatwren.service.users import User
 from chatwren.settings import Settings

@@ -13,7 +13,7 @@ from chatwren.domain.errors import NotAuthenticated
 from chatwren.domain.recipients import Recipient
 from chatwren.service import sessions
 from chatwren.service.drafts import NewMessage
-from chatwren.service.messages import Intake
+from chatwren.service.intake import Intake
 from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
 from chatwren.store.media import media_store
