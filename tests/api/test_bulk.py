@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -126,6 +127,8 @@ def test_a_browsers_form_sends_the_file(shop: httpx.Client, server: WebServer) -
         (b'phoneId,message\n"+91,hello\n', CSV, "malformed_body"),
         (b"phoneId,message\n+919811111111,\xff\n", CSV, "malformed_body"),
         (b'{"phoneId": "+919811111111", "message": "x"}\n' * 10_001, JSONL, "too_many_rows"),
+        (b"phoneId,name,Name,phoneid\n", CSV, "no_columns"),
+        (b"{}", JSONL | {"content-encoding": "gzip"}, "unsupported_media_type"),
         (b"{}", {"content-type": "application/pdf"}, "unsupported_media_type"),
         (b"", {}, "invalid"),
     ],
@@ -183,7 +186,7 @@ def test_a_cancelled_bulk_goes_no_further(shop: httpx.Client, server: WebServer)
     bulk_id = submit(shop, body, JSONL)
     server.run(lambda db: bulk.accept_some(db, default_zone=None))
     assert follow(shop, bulk_id)["accepted"] == 200
-    assert shop.post("/api/messages/cancel", json={"bulkId": bulk_id}).json()["cancelled"] == 200
+    assert shop.post("/api/messages/cancel", json={"bulkId": bulk_id}).json()["cancelled"] == 300
     accept(server)
     done = follow(shop, bulk_id)
     assert (done["status"], done["refused"], done["messages"]["cancelled"]) == ("accepted", 100, 200)
@@ -218,3 +221,46 @@ def test_without_an_account_there_is_nothing_to_send_from(alice: Person) -> None
     assert (answer.status_code, answer.json()["code"]) == (409, "never_linked")
     assert alice.http.get("/api/messages/bulk/bulk_1").status_code == 404
     assert alice.http.get("/api/messages/queue", params={"bulkId": "x"}).status_code == 400
+
+
+def test_all_that_waits_includes_what_is_not_accepted_yet(shop: httpx.Client, server: WebServer) -> None:
+    body = lines(*({"phoneId": f"+9198111{number:05}", "message": "sale"} for number in range(300)))
+    bulk_id = submit(shop, body, JSONL)
+    server.run(lambda db: bulk.accept_some(db, default_zone=None))
+    assert shop.post("/api/messages/cancel", json={"all": True}).json()["cancelled"] == 300
+    accept(server)
+    assert follow(shop, bulk_id)["messages"]["waiting"] == 0
+
+
+def test_a_condition_besides_the_bulk_leaves_its_rows_alone(shop: httpx.Client, server: WebServer) -> None:
+    body = lines(*({"phoneId": f"+9198111{number:05}", "message": "sale"} for number in range(3)))
+    bulk_id = submit(shop, body, JSONL)
+    for more in ({"to": "+14155550000"}, {"status": "queued"}):
+        assert shop.post("/api/messages/cancel", json={"bulkId": bulk_id, **more}).json()["cancelled"] == 0
+    accept(server)
+    assert follow(shop, bulk_id)["accepted"] == 3
+
+
+def test_rows_nested_however_deep_are_no_error_of_ours(shop: httpx.Client, server: WebServer) -> None:
+    deep = ('{"phoneId": "+919811111111", "message": "x", "deep": ' + "[" * n + "]" * n + "}" for n in range(900, 1100))
+    bulk_id = submit(shop, "\n".join(deep), JSONL)
+    accept(server)
+    done = follow(shop, bulk_id)
+    assert done["accepted"] + done["refused"] == 200
+
+
+def test_columns_are_ours_in_any_case_and_ids_are_those_of_the_queue(shop: httpx.Client, server: WebServer) -> None:
+    body = f"PhoneID,MESSAGE,scheduledtime\n+919811111111,later,{ahead(hours=1)}\n+919811111112,now,\n"
+    bulk_id = submit(shop, body, CSV)
+    accept(server)
+    listed = {one["id"] for one in shop.get("/api/messages/queue").json()["messages"]}
+    assert {row["messageId"] for row in follow(shop, bulk_id)["rows"]} == listed
+
+
+def test_the_same_key_at_the_same_time_gives_the_same_bulk(shop: httpx.Client, server: WebServer) -> None:
+    body, headers = lines({"phoneId": "+919811111111", "message": "once"}), JSONL | {"idempotency-key": "at once"}
+    with ThreadPoolExecutor(4) as pool:
+        ids = set(pool.map(lambda _: submit(shop, body, headers), range(4)))
+    assert len(ids) == 1
+    accept(server)
+    assert texts(shop) == ["once"]

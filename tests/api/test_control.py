@@ -240,3 +240,33 @@ def test_what_is_wrong_with_the_account_is_told_with_its_cause(
     waiting = message(shop, send(shop, phoneId="1203@g.us"))["reason"]
     assert (waiting["code"], words in waiting["message"]) == (code, True)
     assert shop.get("/api/whatsapp/status").json()["reason"]["code"] == code
+
+
+def test_a_retry_is_asked_for_anew_and_forgets_nothing(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop, scheduledTime=ahead(seconds=1), expiresAt=ahead(hours=1))
+    fail(alice, sent, "rejected_479")
+    alice.server.sql("UPDATE message SET due = due - interval '3 days', expires_at = expires_at - interval '3 days'")
+    shown = shop.post(f"/api/messages/{sent}/retry").json()
+    assert shown["attempts"] == 3
+    assert shown["scheduledFor"] > ahead(seconds=-30)
+    assert ahead(minutes=50) < shown["expiresAt"] < ahead(minutes=65)
+    steps = [(one["step"], one["detail"]) for one in message(shop, sent)["timeline"]]
+    assert [one for one in steps if one[0] != "due"] == [
+        ("accepted", None),
+        ("attempt", "number 3"),
+        ("failed", "It failed."),
+        ("retried", None),
+    ]
+
+
+def test_a_misspelt_condition_cancels_nothing(shop: httpx.Client) -> None:
+    kept = send(shop)
+    answer = shop.post("/api/messages/cancel", json={"status": "queued", "bulkid": "bulk_1"})
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (400, ["bulkid"])
+    assert message(shop, kept)["status"] == "queued"
+
+
+def test_the_end_cannot_be_moved_into_the_past(shop: httpx.Client) -> None:
+    sent = send(shop)
+    answer = shop.patch(f"/api/messages/{sent}", json={"expiresAt": ahead(seconds=-1)})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "expiresAt")

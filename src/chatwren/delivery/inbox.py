@@ -76,12 +76,12 @@ class Inbox:
                 came.put_nowait(event)
 
         reading = asyncio.create_task(read())
+        first: asyncio.Task[Event] | None = None
         try:
             while True:
-                first = asyncio.ensure_future(came.get())
+                first = asyncio.create_task(came.get())
                 await asyncio.wait([first, reading], return_when=asyncio.FIRST_COMPLETED)
                 if not first.done():
-                    first.cancel()
                     return await reading
                 batch = [first.result()]
                 while not came.empty() and len(batch) < _BATCH:
@@ -90,8 +90,10 @@ class Inbox:
                     if event.needs_ack:
                         await stream.ack(event, ok=ok)
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            running = [reading] if first is None else [reading, first]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def _store(self, batch: Sequence[Event]) -> list[tuple[Event, bool]]:
         """Store events, however long it takes. Each with whether it could be."""

@@ -62,11 +62,11 @@ def decide(result: SendResult | Failure, *, attempts: int, unconfirmed: int, max
         case Sent():
             return Decision(Status.SENT, fact=True)
         case Failure():
-            return _failed(result)
+            return _failed(result, unconfirmed)
         case NotOnWhatsApp():
-            return _failed(failures.NOT_ON_WHATSAPP)
+            return _failed(failures.NOT_ON_WHATSAPP, unconfirmed)
         case Invalid():
-            return _failed(failures.UNSENDABLE)
+            return _failed(failures.UNSENDABLE, unconfirmed)
         case Rejected():
             return _refused(result.code, unconfirmed, max_resends)
         case NotSent(reason=NotSentReason.LOCAL):
@@ -85,20 +85,22 @@ def _refused(code: int, unconfirmed: int, max_resends: int) -> Decision:
         return _unknown(unconfirmed, max_resends, cause)
     if code in _COLD_REFUSED:
         return _never_left(unconfirmed, cause, recipient_pause=_COLD_REFUSED[code], cold_refusal=code)
-    return _failed(failures.rejected(code))
+    return _failed(failures.rejected(code), unconfirmed)
 
 
 def _unreachable(attempts: int, unconfirmed: int, max_resends: int) -> Decision:
     cause = "recipient_unreachable"
     if unconfirmed:
         return _unknown(unconfirmed, max_resends, cause)
-    if attempts >= _TRIES_UNREACHABLE:
-        return _failed(failures.UNREACHABLE)
-    return _never_left(unconfirmed, cause, recipient_pause=_doubling(attempts, _LONGEST_UNREACHABLE))
+    # Of one that is retried after it failed, the attempts before count on.
+    tries = attempts % _TRIES_UNREACHABLE
+    if not tries:
+        return _failed(failures.UNREACHABLE, unconfirmed)
+    return _never_left(unconfirmed, cause, recipient_pause=_doubling(tries, _LONGEST_UNREACHABLE))
 
 
-def _failed(failure: Failure) -> Decision:
-    return Decision(Status.FAILED, fact=True, failure=failure)
+def _failed(failure: Failure, unconfirmed: int) -> Decision:
+    return Decision(Status.FAILED, fact=True, failure=failures.doubtful(failure) if unconfirmed else failure)
 
 
 def _never_left(

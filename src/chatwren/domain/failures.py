@@ -29,6 +29,16 @@ TOO_LATE = Failure(
     "too_late", "The account could not send for too long after this message was due, so it was not sent any more."
 )
 
+
+def doubtful(failure: Failure) -> Failure:
+    """The last attempt failed so, but one before had no answer: the message may have arrived."""
+    return Failure(
+        OUTCOME_UNKNOWN,
+        f"{failure.message} But an earlier attempt had no answer, so the message may have arrived; "
+        "a late confirmation still counts.",
+    )
+
+
 _REFUSALS = {
     401: "WhatsApp does not let this account write to this recipient.",
     403: "This account may not write to this group: it is no longer a member, or only admins may write.",

@@ -26,10 +26,10 @@ from chatwren.domain.recipients import country_of
 from chatwren.domain.times import zone_of_country
 from chatwren.service import bulk_rows, drafts
 from chatwren.service.bulk_rows import Form
-from chatwren.service.intake import answer_earlier
+from chatwren.service.intake import KeyTakenError, answer_earlier, take_key
 from chatwren.service.users import User
 from chatwren.service.whatsapp import never_linked
-from chatwren.store import accounts, bulks, cold, idempotency, messages, users
+from chatwren.store import accounts, bulks, cold, messages, users
 from chatwren.store.accounts import Account
 from chatwren.store.bulks import Bulk, GivenRow, Progress, Result
 from chatwren.store.database import CHANGED, WORK, Connection, Database
@@ -69,20 +69,34 @@ async def submit(
     """
     async with db.connection() as connection:
         account = await accounts.first_of_user(connection, user.id)
-        earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash) if idempotency_key else None
+        earlier = await _earlier(connection, user, idempotency_key, request_hash)
     if earlier is not None:
-        return earlier["id"], earlier["rows"]
+        return earlier
     if account is None or account.status == "new":
         raise never_linked()
     bulk = uuid7()
-    async with db.transaction() as connection:
-        rows = await bulks.insert(connection, bulk, user.id, account.id, _in_thread(bulk_rows.read(path, form)))
-        answer = {"id": bulk_public_id(bulk), "rows": rows}
-        if idempotency_key is not None and not await idempotency.remember_answer(
-            connection, user.id, idempotency_key, request_hash, answer
-        ):
-            raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1)
+    try:
+        async with db.transaction() as connection:
+            rows = await bulks.insert(connection, bulk, user.id, account.id, _in_thread(bulk_rows.read(path, form)))
+            answer = {"id": bulk_public_id(bulk), "rows": rows}
+            if idempotency_key is not None:
+                await take_key(connection, user.id, idempotency_key, request_hash, answer)
+    except KeyTakenError:
+        async with db.connection() as connection:
+            earlier = await _earlier(connection, user, idempotency_key, request_hash)
+        if earlier is None:
+            raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1) from None
+        return earlier
     return bulk_public_id(bulk), rows
+
+
+async def _earlier(
+    connection: Connection, user: User, idempotency_key: str | None, request_hash: bytes
+) -> tuple[str, int] | None:
+    if idempotency_key is None:
+        return None
+    answer = await answer_earlier(connection, user.id, idempotency_key, request_hash)
+    return (answer["id"], answer["rows"]) if answer else None
 
 
 async def _in_thread(rows: Iterator[GivenRow]) -> AsyncIterator[GivenRow]:
@@ -238,8 +252,12 @@ async def state(
         estimated_last_at=last_at,
         warnings=warnings,
         rows=[
-            RowResult(line, message_public_id("msg", message) if message else None, json.loads(errors or "[]"))
-            for line, message, errors in rows
+            RowResult(
+                line,
+                message_public_id("sched" if prefix == "sched" else "msg", message) if message else None,
+                json.loads(errors or "[]"),
+            )
+            for line, message, prefix, errors in rows
         ],
         matching=found.refused if refused else bulk.total,
     )

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,9 @@ _MODIFICATIONS = ("useSynonyms", "addEmojis", "shuffleSentences", "seed")
 _OWN = frozenset(
     {"phoneId", "message", "scheduledTime", "expiresAt", "lane", "aiModifications", "fields", *_MODIFICATIONS}
 )
+_BY_LOWER = {name.lower(): name for name in _OWN}
 _MAX_ROW_BYTES = 256 * 1024
+csv.field_size_limit(_MAX_ROW_BYTES)
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -61,25 +63,21 @@ def _json_lines(path: Path) -> Iterator[GivenRow]:
                 continue
             try:
                 row = json.loads(line)
+                given = _given(number, row) if isinstance(row, dict) and len(line) <= _MAX_ROW_BYTES else None
             except (ValueError, RecursionError):
-                row = None
-            if isinstance(row, dict) and len(line) <= _MAX_ROW_BYTES:
-                yield _given(number, row)
-            else:
-                yield refused(number, [FieldError("", "The line is no JSON object of at most 256 KiB.")])
+                given = None
+            yield given or refused(number, [FieldError("", "The line must be one JSON object of at most 256 KiB.")])
 
 
 def _csv(path: Path) -> Iterator[GivenRow]:
+    rows: csv.DictReader[str] | None = None
     try:
         # utf-8-sig: spreadsheets begin their files with a byte order mark.
         with path.open(encoding="utf-8-sig", newline="") as file:
             sample = file.readline()
             file.seek(0)
             rows = csv.DictReader(file, delimiter=max(",;\t", key=sample.count), strict=True)
-            names = [name.strip() for name in rows.fieldnames or ()]
-            if "phoneId" not in names:
-                raise Invalid("The first line must name the columns; one of them is phoneId.", code="no_columns")
-            rows.fieldnames = names
+            rows.fieldnames = _columns(rows.fieldnames or ())
             for row in rows:
                 if None in row:
                     yield refused(rows.line_num, [FieldError("", "The line has more values than there are columns.")])
@@ -88,7 +86,23 @@ def _csv(path: Path) -> Iterator[GivenRow]:
     except UnicodeDecodeError:
         raise Invalid("The file is no UTF-8. Save it as CSV UTF-8.", code="malformed_body") from None
     except csv.Error as error:
-        raise Invalid(f"The file is no CSV: {error}.", code="malformed_body") from None
+        line = f" (near line {rows.line_num})" if rows else ""
+        raise Invalid(f"The file is no CSV{line}: {error}.", code="malformed_body") from None
+
+
+def _columns(names: Sequence[str]) -> list[str]:
+    """The names of the columns; ours in any case.
+
+    Raises:
+        Invalid: none is phoneId, or two have the same name.
+    """
+    columns = [_BY_LOWER.get(name.strip().lower(), name.strip()) for name in names]
+    if "phoneId" not in columns:
+        raise Invalid("The first line must name the columns; one of them is phoneId.", code="no_columns")
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise Invalid(f"The first line names a column twice: {', '.join(twice)}.", code="no_columns")
+    return columns
 
 
 def _from_columns(row: Mapping[str, str | None]) -> dict[str, Any]:

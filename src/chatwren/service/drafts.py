@@ -112,7 +112,9 @@ def check_expiry(new: NewMessage, accepted_at: datetime) -> None:
 
 def expires_too_early() -> Invalid:
     """The error of a message that would expire before it is due."""
-    return Invalid("expiresAt must be later than the time at which the message is due.", field="expiresAt")
+    return Invalid(
+        "expiresAt must lie ahead, and be later than the time at which the message is due.", field="expiresAt"
+    )
 
 
 def changes_of(variation: Variation) -> list[dict[str, Any]]:

@@ -129,12 +129,12 @@ class Intake:
         try:
             async with self._db.transaction() as connection:
                 if key is not None:
-                    await _take_key(connection, row.user_id, key, request_hash or b"", accepted)
+                    await take_key(connection, row.user_id, key, request_hash or b"", _stored_form(accepted))
                 if file is not None:
                     await files.insert(connection, file)
                 if not await messages.insert(connection, [row]):
                     raise _ended()
-        except _KeyTakenError:
+        except KeyTakenError:
             async with self._db.connection() as connection:
                 earlier = await _earlier(connection, row.user_id, key or "", request_hash)
             if earlier is None:
@@ -163,14 +163,20 @@ def _ended() -> NotAuthenticated:
     return NotAuthenticated("The session has ended. POST /api/auth/login again; nothing was accepted.")
 
 
-class _KeyTakenError(Exception):
+class KeyTakenError(Exception):
     """Another request with the same idempotency key was quicker; this one's transaction is undone."""
 
 
-async def _take_key(connection: Connection, user_id: UUID, key: str, request_hash: bytes, accepted: Accepted) -> None:
-    answer = {**asdict(accepted), "scheduled_for": accepted.scheduled_for.isoformat()}
+async def take_key(
+    connection: Connection, user_id: UUID, key: str, request_hash: bytes, answer: dict[str, Any]
+) -> None:
+    """Remember the answer of a request under its Idempotency-Key, in its transaction.
+
+    Raises:
+        KeyTakenError: another request with that key was quicker.
+    """
     if not await idempotency.remember_answer(connection, user_id, key, request_hash, answer):
-        raise _KeyTakenError
+        raise KeyTakenError
 
 
 async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes | None) -> Accepted | None:
@@ -230,3 +236,7 @@ def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[
     if new.modifications is not None and new.modifications != Modifications() and variation.unchanged_because:
         warnings.append(f"The wording was not changed: {explain(variation.unchanged_because)}")
     return tuple(warnings)
+
+
+def _stored_form(accepted: Accepted) -> dict[str, Any]:
+    return {**asdict(accepted), "scheduled_for": accepted.scheduled_for.isoformat()}

@@ -56,7 +56,7 @@ def shown(row: MessageRow, times: QueueTimes) -> QueuedMessage:
         to=f"+{row.recipient}" if row.recipient_kind == "phone" else row.recipient,
         message=row.text,
         original=row.original,
-        status=_status(row),
+        status=status_of(row),
         lane=row.lane,
         accepted_at=row.accepted_at,
         scheduled_for=row.due,
@@ -83,7 +83,8 @@ def shown(row: MessageRow, times: QueueTimes) -> QueuedMessage:
     )
 
 
-def _status(row: MessageRow) -> Shown:
+def status_of(row: MessageRow) -> Shown:
+    """The status that the API shows."""
     if row.status == Status.WAITING:
         return Shown.SCHEDULED if row.due > row.now else Shown.QUEUED
     return Shown(row.status)
@@ -151,7 +152,8 @@ def timeline(row: MessageRow, steps: Sequence[tuple[datetime, str, str | None]])
     if row.due > row.accepted_at and row.due <= row.now:
         found.append(TimelineStep(row.due, "due"))
     found += [TimelineStep(at, step, _detail(step, detail)) for at, step, detail in steps]
-    if row.claimed_at is not None and all(one.at != row.claimed_at for one in found):
+    noted = {(at, step) for at, step, _ in steps}
+    if row.claimed_at is not None and (row.claimed_at, "attempt") not in noted:
         found.append(TimelineStep(row.claimed_at, "attempt", _detail("attempt", str(row.attempts))))
     for at, step in ((row.sent_at, "sent"), (row.delivered_at, "delivered"), (row.read_at, "read")):
         if at is not None:

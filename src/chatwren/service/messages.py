@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
 from chatwren.domain.pacing import Pacing
 from chatwren.service import drafts
-from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, timeline
+from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
 from chatwren.service.queue_times import queue_times
 from chatwren.store import accounts, bulks, listing, messages
 from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
@@ -89,11 +90,15 @@ async def cancel(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacin
 
 
 async def cancel_all(db: Database, where: Filter) -> int:
-    """Cancel every message of the filter that waits. Returns how many. What may be out is passed over."""
+    """Cancel every message of the filter that waits. Returns how many. What may be out is passed over.
+
+    Rows of bulks that are not accepted yet count where no more is asked than everything, or a whole bulk: they are
+    refused. Any other filter is about messages, and looks at none of them.
+    """
     cancelled, after = 0, None
-    if where.bulk is not None:
+    if where == Filter(where.user_id, bulk=where.bulk):
         async with db.transaction() as connection:
-            await bulks.stop(connection, where.user_id, where.bulk, _STOPPED)
+            cancelled += await bulks.stop(connection, where.user_id, where.bulk, _STOPPED)
     while True:
         async with db.connection() as connection:
             ids = await listing.next_ids(connection, where, limit=_CANCELLED_AT_ONCE, after=after)
@@ -126,6 +131,8 @@ async def change(
         Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
         Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
     """
+    if expires_at is not None and expires_at <= now():
+        raise drafts.expires_too_early()
     async with db.connection() as connection:
         row = await _row(connection, user_id, message_id)
     variation = None
@@ -169,7 +176,7 @@ async def retry(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing
         done = await messages.retry(connection, user_id, message_id)
         row = await _row(connection, user_id, message_id)
         if not done:
-            raise Conflict(f"The message is {row.status}; only one that failed can be retried.", code="not_failed")
+            raise Conflict(f"The message is {status_of(row)}; only one that failed can be retried.", code="not_failed")
         view = await _shown(connection, row, pacing)
     db.hint(WORK, {row.account_id})
     db.hint(CHANGED, {user_id})
@@ -210,4 +217,4 @@ def _not_waiting(row: MessageRow) -> Conflict:
         return Conflict(
             "The message may be out already, so it can no longer be changed or cancelled.", code=OUTCOME_UNKNOWN
         )
-    return Conflict(f"The message is {row.status}; only one that waits can be changed.", code="not_waiting")
+    return Conflict(f"The message is {status_of(row)}; only one that waits can be changed.", code="not_waiting")

@@ -106,16 +106,25 @@ async def finish(connection: Connection, bulk: UUID, results: Sequence[Result]) 
     await connection.execute("UPDATE bulk SET read_to = $2 WHERE id = $1", bulk, max(one.line for one in results))
 
 
-async def stop(connection: Connection, user_id: UUID, bulk: UUID, errors: str) -> None:
-    """Refuse, for this reason, what of a bulk is neither accepted nor refused. To be called in a transaction."""
-    locked = await connection.fetchval(
-        "SELECT true FROM bulk WHERE id = $1 AND user_id = $2 AND ended_at IS NULL FOR NO KEY UPDATE", bulk, user_id
+async def stop(connection: Connection, user_id: UUID, bulk: UUID | None, errors: str) -> int:
+    """Refuse, for this reason, what of a bulk is neither accepted nor refused; None: of all of the user's bulks.
+
+    To be called in a transaction. Returns how many rows.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT id FROM bulk WHERE user_id = $1 AND ($2::uuid IS NULL OR id = $2) AND ended_at IS NULL
+        ORDER BY id FOR NO KEY UPDATE
+        """,
+        user_id,
+        bulk,
     )
-    if locked:
-        await connection.execute(
-            "UPDATE bulk_row SET given = NULL, errors = $2 WHERE bulk_id = $1 AND given IS NOT NULL", bulk, errors
-        )
-        await connection.execute("UPDATE bulk SET ended_at = now() WHERE id = $1", bulk)
+    open_ones = [row[0] for row in rows]
+    result = await connection.execute(
+        "UPDATE bulk_row SET given = NULL, errors = $2 WHERE bulk_id = ANY($1) AND given IS NOT NULL", open_ones, errors
+    )
+    await connection.execute("UPDATE bulk SET ended_at = now() WHERE id = ANY($1)", open_ones)
+    return int(result.removeprefix("UPDATE "))
 
 
 async def get(connection: Connection, user_id: UUID, bulk: UUID) -> Bulk | None:
@@ -171,14 +180,15 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
 
 async def results(
     connection: Connection, bulk: UUID, *, refused: bool, limit: int, offset: int
-) -> Sequence[tuple[int, UUID | None, str | None]]:
-    """What became of its rows, in their order: line, message, errors (JSON). `refused`: only of those."""
+) -> Sequence[tuple[int, UUID | None, str, str | None]]:
+    """What became of its rows, in their order: line, message and its prefix, errors (JSON). `refused`: only those."""
     rows = await connection.fetch(
         f"""
-        SELECT line, message_id, errors FROM bulk_row
-        WHERE bulk_id = $1 {"AND errors IS NOT NULL" if refused else ""}
-        ORDER BY line LIMIT {limit:d} OFFSET {offset:d}
+        SELECT r.line, r.message_id, coalesce(m.prefix, 'msg'), r.errors
+        FROM bulk_row r LEFT JOIN message m ON m.id = r.message_id
+        WHERE r.bulk_id = $1 {"AND r.errors IS NOT NULL" if refused else ""}
+        ORDER BY r.line LIMIT {limit:d} OFFSET {offset:d}
         """,
         bulk,
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    return [(row[0], row[1], row[2], row[3]) for row in rows]

@@ -61,19 +61,25 @@ def reach(pairs: str) -> str:
     """
 
 
-async def promote(connection: Connection, known: Sequence[tuple[UUID, str]]) -> None:
-    """These contacts are no strangers any more: what waits for them in the cold lane goes on in the normal one.
+KNOWN = "(c.wrote_at IS NOT NULL OR c.reached_at IS NOT NULL)"
+"""SQL: whether the contact c is no stranger."""
 
-    To be called after the statement that made them known, in its transaction: it sees what was accepted meanwhile.
+
+async def promote(connection: Connection, contacts: Sequence[tuple[UUID, str]]) -> None:
+    """What waits in the cold lane for those of these contacts who are no strangers any more goes on in the normal one.
+
+    To be called after the statement that made them known, or that let a message wait again, in its transaction: it sees
+    what others have committed meanwhile.
     """
-    if known:
+    if contacts:
         await connection.execute(
-            """
+            f"""
             UPDATE message m SET lane = 'normal'
             FROM unnest($1::uuid[], $2::text[]) AS k (account_id, address)
-            WHERE m.recipient = k.address AND m.account_id = k.account_id
+            JOIN contact c ON c.account_id = k.account_id AND c.address = k.address
+            WHERE m.recipient = k.address AND m.account_id = k.account_id AND {KNOWN}
               AND m.lane = 'cold' AND m.status <= 'sending' AND m.status = 'waiting'
             """,
-            [account for account, _ in known],
-            [address for _, address in known],
+            [account for account, _ in contacts],
+            [address for _, address in contacts],
         )

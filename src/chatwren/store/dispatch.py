@@ -210,11 +210,12 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
 
     Takes at most one outcome for each account.
     """
-    if not any(one.first for one in outcomes):
+    if not any(one.first or one.status == "waiting" for one in outcomes):
         return _recorded(await _record(connection, worker, outcomes, pacing))
     async with connection.transaction():
         rows = await _record(connection, worker, outcomes, pacing)
-        await contacts.promote(connection, [(row[3], row[4]) for row in rows if row[4] is not None])
+        # Also those whose message waits again: they may have written while it was under way.
+        await contacts.promote(connection, [(row[3], row[4]) for row in rows])
     return _recorded(rows)
 
 
@@ -264,7 +265,10 @@ async def _record(
                  CASE WHEN cold_refusal IS NULL THEN 'recipient_unreachable' ELSE 'cold_refused' END
           FROM settled WHERE recipient_pause IS NOT NULL ORDER BY account_id, recipient
           ON CONFLICT (account_id, address) DO UPDATE SET
-            retry_at = excluded.retry_at, retry_code = excluded.retry_code
+            -- Who wrote while their message was refused as one to a stranger is answered at once.
+            retry_at = CASE WHEN excluded.retry_code = 'cold_refused' AND contact.wrote_at > now() - interval '1 minute'
+                       THEN NULL ELSE excluded.retry_at END,
+            retry_code = excluded.retry_code
         ), reached AS (
           {
             contacts.reach(
@@ -285,9 +289,8 @@ async def _record(
           FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
           RETURNING a.id, a.next_at - now() AS pause
         )
-        SELECT s.user_id, p.id, p.pause, s.account_id, r.address
+        SELECT s.user_id, p.id, p.pause, s.account_id, s.recipient
         FROM settled s LEFT JOIN paused p ON p.id = s.account_id
-        LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
         """,
         worker,
         [one.message for one in outcomes],

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from chatwren.store.contacts import KNOWN
 from chatwren.store.database import Connection
 from chatwren.store.sessions import LIVING
 
@@ -242,14 +243,26 @@ async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool
     """
     return bool(
         await connection.fetchval(
-            """
-            WITH retried AS (
-              UPDATE message SET
-                status = 'waiting', ended_at = NULL, error_code = NULL, error_message = NULL, expires_at = NULL,
-                attempts = 0, unconfirmed = least(unconfirmed, 1)
-              WHERE user_id = $1 AND id = $2 AND status = 'failed' RETURNING id
+            f"""
+            WITH failed AS (
+              SELECT id, claimed_at, attempts, ended_at, error_message FROM message
+              WHERE user_id = $1 AND id = $2 AND status = 'failed' FOR NO KEY UPDATE
+            ), retried AS (
+              UPDATE message m SET
+                status = 'waiting', ended_at = NULL, error_code = NULL, error_message = NULL,
+                -- It is asked for anew: what is late counts from here.
+                due = now(), expires_at = now() + (m.expires_at - m.due), unconfirmed = least(m.unconfirmed, 1),
+                lane = CASE WHEN m.lane = 'cold' AND EXISTS (
+                  SELECT FROM contact c WHERE c.account_id = m.account_id AND c.address = m.recipient AND {KNOWN}
+                ) THEN 'normal' ELSE m.lane END
+              FROM failed WHERE m.id = failed.id RETURNING m.id
             ), noted AS (
-              INSERT INTO message_step (message_id, step) SELECT id, 'retried' FROM retried
+              INSERT INTO message_step (message_id, at, step, detail)
+              SELECT f.id, v.at, v.step, v.detail FROM failed f CROSS JOIN LATERAL (VALUES
+                (f.claimed_at, 'attempt', f.attempts::text), (f.ended_at, 'failed', f.error_message),
+                (now(), 'retried', NULL)
+              ) AS v (at, step, detail)
+              WHERE v.at IS NOT NULL
             )
             SELECT true FROM retried
             """,

@@ -129,7 +129,15 @@ _EXPORTED = {
     ),
     "file": "to_jsonb(one) - '{thumbnail}'::text[] FROM media one WHERE user_id = $1 ORDER BY id",
     "bulk": "to_jsonb(one) FROM bulk one WHERE user_id = $1 ORDER BY id",
+    "bulk_row": (
+        "to_jsonb(one) FROM bulk_row one JOIN bulk ON bulk.id = one.bulk_id WHERE bulk.user_id = $1"
+        " ORDER BY one.bulk_id, one.line"
+    ),
     "message": "to_jsonb(one) FROM message one WHERE user_id = $1 ORDER BY id",
+    "message_step": (
+        "to_jsonb(one) FROM message_step one JOIN message ON message.id = one.message_id WHERE message.user_id = $1"
+        " ORDER BY one.message_id, one.at"
+    ),
     "inbound": (
         "to_jsonb(one) - '{raw, media}'::text[] FROM inbound one JOIN account ON account.id = one.account_id"
         " WHERE account.user_id = $1 ORDER BY one.received_at, one.wa_id"

@@ -26,7 +26,8 @@ _DAYS = (
     "|today|tomorrow|tonight|yesterday|hoy|mañana|ayer|hoje|amanhã|ontem|aaj|kal|parson"
     "|सोमवार|मंगलवार|बुधवार|गुरुवार|शुक्रवार|शनिवार|रविवार|आज|कल|परसों"
 )
-_NUMBER = r"\d+(?:[.,:'/-]?\d+)*"
+# No optional separator: two repetitions that match the same digits take exponential time on a long number.
+_NUMBER = r"\d+(?:[.,:'/-]\d+)*"
 _MONEY = r"(?:₹|\$|€|£|¥|₦|(?i:Rs)\.?|INR|USD|EUR|R\$|US\$|MX\$|AED)"
 
 # In this order: what holds others comes first.

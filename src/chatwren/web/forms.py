@@ -82,6 +82,11 @@ class Form:
         """Whether the field is there at all; null, too, is something given."""
         return name in self._values
 
+    def refuse_others(self, known: Collection[str]) -> None:
+        """Count fields of other names as wrong: where leaving one out asks for more, a misspelt one must not."""
+        for name in self._values.keys() - set(known):
+            self._failures.append(Invalid(f"There is no field {name}.", field=name))
+
     def file(self, name: str) -> Upload | None:
         """The file of that field; None when absent."""
         try:
@@ -124,6 +129,16 @@ class Form:
         return files[0]
 
 
+def refuse_encoded(request: Request[Any, Any, Any]) -> None:
+    """Refuse a compressed body: a small one would become a huge one.
+
+    Raises:
+        UnsupportedType: it has a Content-Encoding.
+    """
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedType("Send the body without Content-Encoding.")
+
+
 def read_query(request: Request[Any, Any, Any]) -> Form:
     """The query's parameters.
 
@@ -147,8 +162,7 @@ async def read_form(request: Request[Any, Any, Any], *, files: Collection[str] =
         TooLarge, TooSlow: see limits.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedType("Send the body without Content-Encoding.")
+    refuse_encoded(request)
     if content_type == _MULTIPART:
         with contextlib.ExitStack() as stack:
             yield await _multipart(request, options.get("boundary", ""), files, stack)

@@ -201,3 +201,26 @@ async def test_charlies_contacts_are_not_alices(db: Database, rows: Rows, accoun
     assert await lane(rows, await accept(rows, account, "4915200002")) == "cold"
     async with db.connection() as connection:
         assert (await cold.state(connection, charlies, TWO)).used == 0
+
+
+async def test_who_writes_while_their_message_is_refused_is_answered_at_once(
+    rows: Rows, account: UUID, worker: UUID
+) -> None:
+    first, second = [await accept(rows, account, "4915200002") for _ in range(2)]
+    (claimed,) = await claim(rows.db, worker, account)
+    await writes(rows, account, "4915200002")
+    await settle(rows, worker, claimed, "waiting", recipient_pause=HOUR, cold_refusal=463)
+    assert [await lane(rows, one) for one in (first, second)] == ["normal", "normal"]
+    assert [one.id for one in await claim(rows.db, worker, account)] == [first]
+
+
+async def test_a_retried_message_to_one_who_has_been_reached_meanwhile_is_cold_no_more(
+    rows: Rows, account: UUID, worker: UUID
+) -> None:
+    message = await accept(rows, account, "4915200002")
+    (claimed,) = await claim(rows.db, worker, account)
+    await settle(rows, worker, claimed, "failed", error=("rejected_479", "x"))
+    await writes(rows, account, "4915200002")
+    async with rows.db.connection() as connection:
+        assert await messages.retry(connection, rows.users["alice"], message)
+    assert await lane(rows, message) == "normal"

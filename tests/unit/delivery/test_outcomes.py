@@ -91,3 +91,12 @@ def test_a_refusal_of_the_message_is_its_last_word() -> None:
     assert decision.fact
     assert decision.failure is not None
     assert decision.failure.code == "rejected_479"
+
+
+@pytest.mark.parametrize(
+    "result", [Rejected(479), NotOnWhatsApp(), Invalid(), failures.MEDIA_MISSING, NotSent(NotSentReason.LOCAL)]
+)
+def test_a_refusal_after_an_attempt_without_an_answer_is_no_last_word(result: SendResult | Failure) -> None:
+    decision = decide(result, attempts=24, unconfirmed=1, max_resends=1)
+    assert decision.failure is not None
+    assert decision.failure.code == OUTCOME_UNKNOWN

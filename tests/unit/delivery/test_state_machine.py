@@ -435,7 +435,9 @@ def came_lawfully(was: asyncpg.Record, now: asyncpg.Record, events: Sequence[Eve
     if not may_be_changed(was):
         assert changed[1] not in (Status.CANCELLED, Status.EXPIRED) or changed[0] == changed[1]
         assert changed != (Status.SENDING, Status.WAITING) or not was["unconfirmed"]
-        for name in ("text", "due", "recipient"):
+        for name in (
+            ("text", "recipient") if changed == (Status.FAILED, Status.WAITING) else ("text", "due", "recipient")
+        ):
             assert now[name] == was[name], f"{name} of what may be out was changed"
     assert now["wa_id"] == was["wa_id"]
     assert now["epoch"] is None or was["epoch"] is None or now["epoch"] >= was["epoch"]

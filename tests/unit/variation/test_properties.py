@@ -141,3 +141,9 @@ def test_long_texts_take_no_time(unit: str) -> None:
     variation = vary(unit * (65_536 // len(unit.encode())), EVERYTHING, seed="1")
     assert variation.unchanged_because is not None
     vary((unit * 4096)[:4096], EVERYTHING, seed="1")
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "1-" * 2500, "12,345." * 800, "9" * 40 + "x"])
+def test_a_long_number_takes_no_time(text: str) -> None:
+    """With two repetitions that match the same digits, 40 of them would take longer than anybody waits."""
+    assert vary(text, EVERYTHING, seed="1").text == text

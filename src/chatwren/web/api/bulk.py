@@ -21,7 +21,7 @@ from chatwren.service.users import User
 from chatwren.web.api.message_fields import MAX_PAGE, idempotency_key, parse_count
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.context import HttpRequest, context, signed_in
-from chatwren.web.forms import read_form, read_query
+from chatwren.web.forms import read_form, read_query, refuse_encoded
 from chatwren.web.limits import MAX_FILE_BYTES, body_chunks
 from chatwren.web.openapi import MULTIPART, Operation, Time
 
@@ -133,6 +133,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     form = _FORMS.get(content_type)
     if form is not None:
+        refuse_encoded(request)
         with tempfile.NamedTemporaryFile(prefix="chatwren-bulk-") as file:
             async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES):
                 file.write(chunk)

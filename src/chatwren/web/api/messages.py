@@ -216,6 +216,7 @@ async def cancel_many(request: HttpRequest) -> Cancelled:
     async with read_form(request) as form:
         where = _filter(request, session, form)
         everything = form.read("all", parse_boolean)
+        form.refuse_others(("status", "to", "q", "from", "until", "bulkId", "all"))
         form.check()
     if where == Filter(session.user.id) and not everything:
         raise Invalid("Say which messages: status, to, q, from, until, bulkId; or all: true.", code="nothing_chosen")
