@@ -31,7 +31,7 @@ ROUNDS = 3
 ACCOUNTS, EACH = 100, 30
 RUSH_ACCOUNTS, RUSH = 10, 1000
 RUSH_STARTS_IN = timedelta(seconds=3)
-FLOOR = 0.66
+FLOOR = 0.36
 """Least speed as a share of the loop's."""
 LATEST_P99 = 5.0
 """Seconds."""
