@@ -1,5 +1,6 @@
 """Handing over many messages at once."""
 
+import asyncio
 import hashlib
 import tempfile
 from functools import partial
@@ -151,10 +152,14 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
 
 
 async def _submit(request: HttpRequest, user: User, path: Path, form: Form, key: str | None) -> AcceptedBulk:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").digest() if key else b""
+    digest = await asyncio.to_thread(_digest, path) if key else b""
     bulk_id, rows = await bulk.submit(context(request).db, user, path, form, idempotency_key=key, request_hash=digest)
     return AcceptedBulk(success=True, bulk_id=bulk_id, rows=rows)
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 @get(
