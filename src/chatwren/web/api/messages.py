@@ -206,7 +206,7 @@ async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
         "Cancel many messages that wait",
         Cancelled,
         description="Every one that matches all that is given. What may be out is passed over. With nothing given but "
-        "`all: true`, everything that waits.",
+        "`all: true`, everything that waits. That, and `bulkId` alone, also end what bulks have not accepted yet.",
         body=CancelBody,
     ),
 )
