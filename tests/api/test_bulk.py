@@ -86,7 +86,7 @@ def test_json_lines_become_messages_and_the_rest_says_why_not(shop: httpx.Client
         9: ["message"],
     }
     assert texts(shop, bulkId=bulk_id) == ["one", "Dear Bob"]
-    assert done["messages"]["waiting"] == 2
+    assert (done["messages"]["queued"], done["messages"]["scheduled"]) == (2, 0)
     assert done["estimatedLastAt"]
     refused = follow(shop, bulk_id, refused="true", limit=2, page=2)
     assert [row["line"] for row in refused["rows"]] == [5, 7]
@@ -229,7 +229,7 @@ def test_all_that_waits_includes_what_is_not_accepted_yet(shop: httpx.Client, se
     server.run(lambda db: bulk.accept_some(db, default_zone=None))
     assert shop.post("/api/messages/cancel", json={"all": True}).json()["cancelled"] == 300
     accept(server)
-    assert follow(shop, bulk_id)["messages"]["waiting"] == 0
+    assert follow(shop, bulk_id)["messages"]["queued"] == 0
 
 
 def test_a_condition_besides_the_bulk_leaves_its_rows_alone(shop: httpx.Client, server: WebServer) -> None:

@@ -20,7 +20,7 @@ import structlog
 from chatwren.domain.clock import to_wire
 from chatwren.domain.errors import FieldError, Invalid, NotFound, Unavailable
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
-from chatwren.domain.messages import Status
+from chatwren.domain.messages import Shown
 from chatwren.domain.pacing import DAY, Pacing
 from chatwren.domain.recipients import country_of
 from chatwren.domain.times import zone_of_country
@@ -195,7 +195,7 @@ class BulkState:
     """How far a bulk is.
 
     Attributes:
-        by_status: its messages, by what is stored of them.
+        by_status: its messages, by what the API shows.
         estimated_last_at: when the last of those that wait goes out, by the usual pace; None when none waits.
         warnings: what stretches that.
         rows: a page of its rows.
@@ -208,7 +208,7 @@ class BulkState:
     total: int
     accepted: int
     refused: int
-    by_status: dict[str, int]
+    by_status: dict[Shown, int]
     estimated_last_at: datetime | None
     warnings: tuple[str, ...]
     rows: list[RowResult]
@@ -267,7 +267,7 @@ def _outlook(
     account: Account, found: Progress, new_contacts: cold.ColdState, pacing: Pacing
 ) -> tuple[datetime | None, tuple[str, ...]]:
     """When the last waiting message goes out if nothing comes between, and what makes that late."""
-    if found.last_due is None or not found.by_status.get(Status.WAITING):
+    if found.last_due is None:
         return None, ()
     warnings = []
     last_at = found.last_due

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from chatwren.domain.messages import Status
+from chatwren.domain.messages import Shown
 from chatwren.store.database import Connection
 
 
@@ -139,7 +139,7 @@ class Progress:
 
     Attributes:
         accepted, refused: rows.
-        by_status: its messages, by what is stored of them.
+        by_status: its messages, by what the API shows.
         last_due: when the last of those that wait is due.
         before_last: how many messages of the account wait that are due by then, its own included.
         new_contacts: to how many contacts its messages in the cold lane go.
@@ -147,7 +147,7 @@ class Progress:
 
     accepted: int
     refused: int
-    by_status: dict[str, int]
+    by_status: dict[Shown, int]
     last_due: datetime | None
     before_last: int
     new_contacts: int
@@ -160,13 +160,20 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
     )
     rows = await connection.fetch(
         """
-        SELECT m.status::text, count(*), max(m.due), count(DISTINCT m.recipient) FILTER (WHERE m.lane = 'cold')
-        FROM bulk_row r JOIN message m ON m.id = r.message_id WHERE r.bulk_id = $1 GROUP BY m.status
+        SELECT CASE WHEN m.status <> 'waiting' THEN m.status::text WHEN m.due > now() THEN 'scheduled'
+               ELSE 'queued' END, count(*)
+        FROM bulk_row r JOIN message m ON m.id = r.message_id WHERE r.bulk_id = $1 GROUP BY 1
         """,
         bulk.id,
     )
-    by_status = {row[0]: row[1] for row in rows}
-    last_due, new_contacts = next(((row[2], row[3]) for row in rows if row[0] == Status.WAITING), (None, 0))
+    by_status = {Shown(row[0]): row[1] for row in rows}
+    last_due, new_contacts = await connection.fetchrow(
+        """
+        SELECT max(m.due), count(DISTINCT m.recipient) FILTER (WHERE m.lane = 'cold')
+        FROM bulk_row r JOIN message m ON m.id = r.message_id WHERE r.bulk_id = $1 AND m.status = 'waiting'
+        """,
+        bulk.id,
+    )
     before_last = await connection.fetchval(
         """
         SELECT count(*) FROM message

@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from chatwren.domain.clock import to_wire
 from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_bulk_id
-from chatwren.domain.messages import Status
+from chatwren.domain.messages import Shown
 from chatwren.domain.text import parse_boolean
 from chatwren.service import bulk
 from chatwren.service.bulk_rows import Form
@@ -79,7 +79,8 @@ class BulkRow(Struct, rename="camel"):
 class MessageCounts(Struct):
     """The bulk's messages, by their status."""
 
-    waiting: int
+    scheduled: int
+    queued: int
     sending: int
     sent: int
     failed: int
@@ -198,7 +199,7 @@ async def follow_bulk(request: HttpRequest, bulk_id: FromPath[str]) -> BulkState
         total=found.total,
         accepted=found.accepted,
         refused=found.refused,
-        messages=MessageCounts(**{status.value: found.by_status.get(status.value, 0) for status in Status}),
+        messages=MessageCounts(**{status.value: found.by_status.get(status, 0) for status in Shown}),
         estimated_last_at=to_wire(found.estimated_last_at) if found.estimated_last_at else None,
         rows=[
             BulkRow(one.line, one.message_id, [RowProblem(**problem) for problem in one.errors]) for one in found.rows
