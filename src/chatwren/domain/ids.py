@@ -4,7 +4,6 @@ import re
 import secrets
 import threading
 import time
-from typing import Literal
 from uuid import UUID
 
 from chatwren.domain.errors import NotFound
@@ -26,7 +25,7 @@ def uuid7() -> UUID:
     return UUID(int=(stamp >> 12) << 80 | 0x7 << 76 | (stamp & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62))
 
 
-def message_public_id(prefix: Literal["msg", "sched"], row_id: UUID) -> str:
+def message_public_id(prefix: str, row_id: UUID) -> str:
     """`msg_…` or `sched_…`: a message as the API names it."""
     return f"{prefix}_{row_id.hex}"
 

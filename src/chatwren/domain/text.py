@@ -1,6 +1,7 @@
 """Text and switches as clients send them: what counts as absent, and how long a message may be."""
 
 import re
+from typing import Protocol, TypeVar
 
 from chatwren.domain.errors import Invalid
 
@@ -10,10 +11,19 @@ MAX_MESSAGE_BYTES = 65_536
 MAX_WIRE_LENGTH = 4_096
 """The longest text that goes to WhatsApp, as `wire_length` counts."""
 
+T_co = TypeVar("T_co", covariant=True)
+
 _ABSENT = frozenset({"", "null", "undefined"})
 _SWITCHES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 _NEWLINE = re.compile(r"\r\n?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Parse(Protocol[T_co]):
+    """What makes a value of a field: the parse functions."""
+
+    def __call__(self, value: object, /, *, field: str) -> T_co:
+        """The value, or `Invalid`."""
 
 
 def absent(value: object) -> bool:

@@ -18,17 +18,15 @@ import asyncpg
 import structlog
 
 from chatwren.domain.clock import to_wire
-from chatwren.domain.errors import FieldError, Invalid, NotFound, Unavailable
+from chatwren.domain.errors import FieldError, Invalid, NotFound
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
 from chatwren.domain.messages import Shown
 from chatwren.domain.pacing import DAY, Pacing
-from chatwren.domain.recipients import country_of
-from chatwren.domain.times import zone_of_country
 from chatwren.service import bulk_rows, drafts
 from chatwren.service.bulk_rows import Form
-from chatwren.service.intake import KeyTakenError, answer_earlier, take_key
+from chatwren.service.intake import KeyTakenError, answer_earlier, take_key, winners_answer
 from chatwren.service.users import User
-from chatwren.service.whatsapp import never_linked
+from chatwren.service.whatsapp import account_country, never_linked, time_zone
 from chatwren.store import accounts, bulks, cold, messages, users
 from chatwren.store.accounts import Account
 from chatwren.store.bulks import Bulk, GivenRow, Progress, Result
@@ -69,34 +67,22 @@ async def submit(
     """
     async with db.connection() as connection:
         account = await accounts.first_of_user(connection, user.id)
-        earlier = await _earlier(connection, user, idempotency_key, request_hash)
+        earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash) if idempotency_key else None
     if earlier is not None:
-        return earlier
+        return earlier["id"], earlier["rows"]
     if account is None or account.status == "new":
         raise never_linked()
     bulk = uuid7()
     try:
         async with db.transaction() as connection:
             rows = await bulks.insert(connection, bulk, user.id, account.id, _in_thread(bulk_rows.read(path, form)))
-            answer = {"id": bulk_public_id(bulk), "rows": rows}
+            answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": rows}
             if idempotency_key is not None:
                 await take_key(connection, user.id, idempotency_key, request_hash, answer)
     except KeyTakenError:
-        async with db.connection() as connection:
-            earlier = await _earlier(connection, user, idempotency_key, request_hash)
-        if earlier is None:
-            raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1) from None
-        return earlier
+        answer = await winners_answer(db, user.id, idempotency_key or "", request_hash)
+        return answer["id"], answer["rows"]
     return bulk_public_id(bulk), rows
-
-
-async def _earlier(
-    connection: Connection, user: User, idempotency_key: str | None, request_hash: bytes
-) -> tuple[str, int] | None:
-    if idempotency_key is None:
-        return None
-    answer = await answer_earlier(connection, user.id, idempotency_key, request_hash)
-    return (answer["id"], answer["rows"]) if answer else None
 
 
 async def _in_thread(rows: Iterator[GivenRow]) -> AsyncIterator[GivenRow]:
@@ -130,10 +116,10 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
 
 
 def _reader(bulk: Bulk, user: User, account: Account, default_zone: str | None) -> Callable[[str], drafts.NewMessage]:
-    country = country_of(account.phone) if account.phone else None
+    country = account_country(account)
 
     def zone() -> str | None:
-        return user.time_zone or default_zone or zone_of_country(country)
+        return time_zone(user, account, default=default_zone)
 
     return lambda given: bulk_rows.message_of(given, now=bulk.created_at, country=country, zone=zone)
 
@@ -252,11 +238,7 @@ async def state(
         estimated_last_at=last_at,
         warnings=warnings,
         rows=[
-            RowResult(
-                line,
-                message_public_id("sched" if prefix == "sched" else "msg", message) if message else None,
-                json.loads(errors or "[]"),
-            )
+            RowResult(line, message_public_id(prefix, message) if message else None, json.loads(errors or "[]"))
             for line, message, prefix, errors in rows
         ],
         matching=found.refused if refused else bulk.total,

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from chatwren.domain.errors import FieldError, Invalid
 from chatwren.domain.recipients import parse_recipient
-from chatwren.domain.text import absent, parse_message
+from chatwren.domain.text import Parse, absent, parse_message
 from chatwren.domain.times import due_time
 from chatwren.service.drafts import NewMessage
 from chatwren.service.message_fields import (
@@ -34,10 +34,6 @@ _MAX_ROW_BYTES = 256 * 1024
 csv.field_size_limit(_MAX_ROW_BYTES)
 
 T_co = TypeVar("T_co", covariant=True)
-
-
-class _Parse(Protocol[T_co]):
-    def __call__(self, value: object, /, *, field: str) -> T_co: ...
 
 
 def read(path: Path, form: Form) -> Iterator[GivenRow]:
@@ -147,7 +143,7 @@ def message_of(given: str, *, now: datetime, country: str | None, zone: Callable
     members = json.loads(given)
     errors: list[FieldError] = []
 
-    def read(name: str, parse: _Parse[T_co]) -> T_co:
+    def read(name: str, parse: Parse[T_co]) -> T_co:
         try:
             return parse(members.get(name), field=name)
         except Invalid as error:

@@ -78,9 +78,9 @@ class Intake:
         user = session.user
         if idempotency_key is not None:
             async with self._db.connection() as connection:
-                earlier = await _earlier(connection, user.id, idempotency_key, request_hash)
+                earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash or b"")
             if earlier is not None:
-                return earlier
+                return _restored(earlier)
         message_id, accepted_at = uuid7(), now()
         drafts.check_expiry(new, accepted_at)
         variation = await drafts.word(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
@@ -109,9 +109,9 @@ class Intake:
             if not await self._batches.do(row):
                 raise _ended()
         else:
-            earlier = await self._store(row, file, accepted, key=idempotency_key, request_hash=request_hash)
-            if earlier is not None:
-                return earlier
+            accepted_before = await self._store(row, file, accepted, key=idempotency_key, request_hash=request_hash)
+            if accepted_before is not None:
+                return accepted_before
         self._db.hint(WORK, {account.id})
         self._db.hint(CHANGED, {user.id})
         return accepted
@@ -135,11 +135,7 @@ class Intake:
                 if not await messages.insert(connection, [row]):
                     raise _ended()
         except KeyTakenError:
-            async with self._db.connection() as connection:
-                earlier = await _earlier(connection, row.user_id, key or "", request_hash)
-            if earlier is None:
-                raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1) from None
-            return earlier
+            return _restored(await winners_answer(self._db, row.user_id, key or "", request_hash or b""))
         return None
 
     async def _insert(self, rows: Sequence[messages.NewRow]) -> list[bool]:
@@ -179,19 +175,6 @@ async def take_key(
         raise KeyTakenError
 
 
-async def _earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes | None) -> Accepted | None:
-    answer = await answer_earlier(connection, user_id, key, request_hash or b"")
-    if answer is None:
-        return None
-    return Accepted(
-        id=answer["id"],
-        scheduled_for=datetime.fromisoformat(answer["scheduled_for"]),
-        warnings=tuple(answer["warnings"]),
-        preview=answer["preview"],
-        changes=answer["changes"],
-    )
-
-
 async def answer_earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes) -> dict[str, Any] | None:
     """What the same request was answered under this Idempotency-Key; None if the key is new.
 
@@ -207,6 +190,20 @@ async def answer_earlier(connection: Connection, user_id: UUID, key: str, reques
             "This Idempotency-Key was used for another request in the last 24 hours. Use a new key.",
             code="idempotency_mismatch",
         )
+    return answer
+
+
+async def winners_answer(db: Database, user_id: UUID, key: str, request_hash: bytes) -> dict[str, Any]:
+    """What the request was answered that took the key before this one, after a KeyTakenError.
+
+    Raises:
+        Conflict: it was another request (`idempotency_mismatch`).
+        Unavailable: its answer is not there.
+    """
+    async with db.connection() as connection:
+        answer = await answer_earlier(connection, user_id, key, request_hash)
+    if answer is None:
+        raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1)
     return answer
 
 
@@ -240,3 +237,13 @@ def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[
 
 def _stored_form(accepted: Accepted) -> dict[str, Any]:
     return {**asdict(accepted), "scheduled_for": accepted.scheduled_for.isoformat()}
+
+
+def _restored(answer: dict[str, Any]) -> Accepted:
+    return Accepted(
+        id=answer["id"],
+        scheduled_for=datetime.fromisoformat(answer["scheduled_for"]),
+        warnings=tuple(answer["warnings"]),
+        preview=answer["preview"],
+        changes=answer["changes"],
+    )

@@ -52,7 +52,7 @@ def shown(row: MessageRow, times: QueueTimes) -> QueuedMessage:
     """The message as the API shows it; `times` are those of the account that sends it."""
     reason, next_attempt = _waits(row, times)
     return QueuedMessage(
-        id=message_public_id("sched" if row.prefix == "sched" else "msg", row.id),
+        id=message_public_id(row.prefix, row.id),
         to=f"+{row.recipient}" if row.recipient_kind == "phone" else row.recipient,
         message=row.text,
         original=row.original,

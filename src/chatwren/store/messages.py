@@ -113,7 +113,7 @@ async def insert(connection: Connection, rows: Sequence[NewRow]) -> set[UUID]:
           SELECT DISTINCT g.account_id, g.recipient FROM given g
           WHERE g.lane <> 'urgent' AND g.recipient_kind <> 'group' AND NOT EXISTS (
             SELECT FROM contact c WHERE c.account_id = g.account_id AND c.address = g.recipient
-              AND (c.wrote_at IS NOT NULL OR c.reached_at IS NOT NULL)
+              AND {KNOWN}
           )
           ORDER BY g.account_id, g.recipient
           ON CONFLICT (account_id, address) DO UPDATE SET address = excluded.address

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,7 +24,7 @@ from multipart import (  # type: ignore[import-untyped]
 )
 
 from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
-from chatwren.domain.text import absent
+from chatwren.domain.text import Parse, absent
 from chatwren.web.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
 
 T_co = TypeVar("T_co", covariant=True)
@@ -35,13 +35,6 @@ _JSON = "application/json"
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _TEXT_TYPES = frozenset({_JSON, "text/plain"})
-
-
-class Parse(Protocol[T_co]):
-    """What makes a value of a field: the parse functions of domain/."""
-
-    def __call__(self, value: object, /, *, field: str) -> T_co:
-        """The value, or `Invalid`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_message_id
 from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import absent, parse_boolean, parse_message
-from chatwren.domain.times import due_time, parse_time, zone_of_country
+from chatwren.domain.times import due_time, parse_time
 from chatwren.service import media_files, messages
 from chatwren.service.drafts import NewMessage
 from chatwren.service.message_fields import (
@@ -23,7 +23,7 @@ from chatwren.service.message_fields import (
     parse_moment,
     parse_short,
 )
-from chatwren.service.whatsapp import account_country
+from chatwren.service.whatsapp import account_country, time_zone
 from chatwren.store.listing import Filter
 from chatwren.store.sessions import Session
 from chatwren.web.api.message_fields import (
@@ -332,8 +332,7 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
 
 def _zone(request: HttpRequest, session: Session) -> str | None:
     """Name of the zone by which the user means a time without one; None if nothing tells it."""
-    known = session.user.time_zone or context(request).settings.timezone
-    return known or zone_of_country(account_country(session.account))
+    return time_zone(session.user, session.account, default=context(request).settings.timezone)
 
 
 def _is_international(written: object) -> bool:
