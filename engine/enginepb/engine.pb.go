@@ -2351,7 +2351,7 @@ type Event struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Seq      uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"` // counts from 1 in one engine process
 	Account  string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	NeedsAck bool                   `protobuf:"varint,3,opt,name=needs_ack,json=needsAck,proto3" json:"needs_ack,omitempty"` // message, receipt (but not RETRY) and state
+	NeedsAck bool                   `protobuf:"varint,3,opt,name=needs_ack,json=needsAck,proto3" json:"needs_ack,omitempty"` // message, receipt (but not RETRY), state and unreadable
 	// Types that are valid to be assigned to Event:
 	//
 	//	*Event_Message_
@@ -2360,6 +2360,7 @@ type Event struct {
 	//	*Event_State_
 	//	*Event_GroupChange_
 	//	*Event_PushName_
+	//	*Event_Unreadable_
 	Event         isEvent_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2477,6 +2478,15 @@ func (x *Event) GetPushName() *Event_PushName {
 	return nil
 }
 
+func (x *Event) GetUnreadable() *Event_Unreadable {
+	if x != nil {
+		if x, ok := x.Event.(*Event_Unreadable_); ok {
+			return x.Unreadable
+		}
+	}
+	return nil
+}
+
 type isEvent_Event interface {
 	isEvent_Event()
 }
@@ -2505,6 +2515,10 @@ type Event_PushName_ struct {
 	PushName *Event_PushName `protobuf:"bytes,9,opt,name=push_name,json=pushName,proto3,oneof"`
 }
 
+type Event_Unreadable_ struct {
+	Unreadable *Event_Unreadable `protobuf:"bytes,10,opt,name=unreadable,proto3,oneof"`
+}
+
 func (*Event_Message_) isEvent_Event() {}
 
 func (*Event_Receipt_) isEvent_Event() {}
@@ -2516,6 +2530,8 @@ func (*Event_State_) isEvent_Event() {}
 func (*Event_GroupChange_) isEvent_Event() {}
 
 func (*Event_PushName_) isEvent_Event() {}
+
+func (*Event_Unreadable_) isEvent_Event() {}
 
 type RenewRequest_Lease struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4123,6 +4139,67 @@ func (x *Event_PushName) GetName() string {
 	return ""
 }
 
+// Something came that cannot be passed on as what it is. The worker puts it aside, where an operator finds it.
+type Event_Unreadable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`     // what it would have been: the name of a field of `event`
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"` // why not
+	Raw           []byte                 `protobuf:"bytes,3,opt,name=raw,proto3" json:"raw,omitempty"`       // what came, as it came, or as much of it as is kept; empty where there is nothing to keep
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Event_Unreadable) Reset() {
+	*x = Event_Unreadable{}
+	mi := &file_engine_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Event_Unreadable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Event_Unreadable) ProtoMessage() {}
+
+func (x *Event_Unreadable) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Event_Unreadable.ProtoReflect.Descriptor instead.
+func (*Event_Unreadable) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{30, 6}
+}
+
+func (x *Event_Unreadable) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Event_Unreadable) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Event_Unreadable) GetRaw() []byte {
+	if x != nil {
+		return x.Raw
+	}
+	return nil
+}
+
 var File_engine_proto protoreflect.FileDescriptor
 
 const file_engine_proto_rawDesc = "" +
@@ -4343,7 +4420,7 @@ const file_engine_proto_rawDesc = "" +
 	"\x10MarkReadResponse\",\n" +
 	"\bEventAck\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x0e\n" +
-	"\x02ok\x18\x02 \x01(\bR\x02ok\"\x8a\f\n" +
+	"\x02ok\x18\x02 \x01(\bR\x02ok\"\x9e\r\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
@@ -4353,7 +4430,11 @@ const file_engine_proto_rawDesc = "" +
 	"\rundecryptable\x18\x06 \x01(\v2'.chatwren.engine.v1.Event.UndecryptableH\x00R\rundecryptable\x127\n" +
 	"\x05state\x18\a \x01(\v2\x1f.chatwren.engine.v1.Event.StateH\x00R\x05state\x12J\n" +
 	"\fgroup_change\x18\b \x01(\v2%.chatwren.engine.v1.Event.GroupChangeH\x00R\vgroupChange\x12A\n" +
-	"\tpush_name\x18\t \x01(\v2\".chatwren.engine.v1.Event.PushNameH\x00R\bpushName\x1a\xba\x02\n" +
+	"\tpush_name\x18\t \x01(\v2\".chatwren.engine.v1.Event.PushNameH\x00R\bpushName\x12F\n" +
+	"\n" +
+	"unreadable\x18\n" +
+	" \x01(\v2$.chatwren.engine.v1.Event.UnreadableH\x00R\n" +
+	"unreadable\x1a\xba\x02\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04chat\x18\x02 \x01(\tR\x04chat\x12\x16\n" +
@@ -4411,7 +4492,12 @@ const file_engine_proto_rawDesc = "" +
 	"\vGroupChange\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x1a\x1e\n" +
 	"\bPushName\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04nameB\a\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x1aJ\n" +
+	"\n" +
+	"Unreadable\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x10\n" +
+	"\x03raw\x18\x03 \x01(\fR\x03rawB\a\n" +
 	"\x05event*V\n" +
 	"\tMediaKind\x12\x1a\n" +
 	"\x16MEDIA_KIND_UNSPECIFIED\x10\x00\x12\t\n" +
@@ -4448,7 +4534,7 @@ func file_engine_proto_rawDescGZIP() []byte {
 }
 
 var file_engine_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_engine_proto_goTypes = []any{
 	(MediaKind)(0),                          // 0: chatwren.engine.v1.MediaKind
 	(OpenResponse_Result)(0),                // 1: chatwren.engine.v1.OpenResponse.Result
@@ -4516,6 +4602,7 @@ var file_engine_proto_goTypes = []any{
 	(*Event_State)(nil),                     // 63: chatwren.engine.v1.Event.State
 	(*Event_GroupChange)(nil),               // 64: chatwren.engine.v1.Event.GroupChange
 	(*Event_PushName)(nil),                  // 65: chatwren.engine.v1.Event.PushName
+	(*Event_Unreadable)(nil),                // 66: chatwren.engine.v1.Event.Unreadable
 }
 var file_engine_proto_depIdxs = []int32{
 	1,  // 0: chatwren.engine.v1.OpenResponse.result:type_name -> chatwren.engine.v1.OpenResponse.Result
@@ -4553,46 +4640,47 @@ var file_engine_proto_depIdxs = []int32{
 	63, // 32: chatwren.engine.v1.Event.state:type_name -> chatwren.engine.v1.Event.State
 	64, // 33: chatwren.engine.v1.Event.group_change:type_name -> chatwren.engine.v1.Event.GroupChange
 	65, // 34: chatwren.engine.v1.Event.push_name:type_name -> chatwren.engine.v1.Event.PushName
-	49, // 35: chatwren.engine.v1.PairEvent.Codes.codes:type_name -> chatwren.engine.v1.PairEvent.Codes.Code
-	2,  // 36: chatwren.engine.v1.PairEvent.Failure.kind:type_name -> chatwren.engine.v1.PairEvent.Failure.Kind
-	3,  // 37: chatwren.engine.v1.SendResponse.NotSent.reason:type_name -> chatwren.engine.v1.SendResponse.NotSent.Reason
-	0,  // 38: chatwren.engine.v1.UploadRequest.Start.kind:type_name -> chatwren.engine.v1.MediaKind
-	21, // 39: chatwren.engine.v1.Event.Message.media:type_name -> chatwren.engine.v1.Media
-	4,  // 40: chatwren.engine.v1.Event.Receipt.type:type_name -> chatwren.engine.v1.Event.Receipt.Type
-	5,  // 41: chatwren.engine.v1.Event.State.kind:type_name -> chatwren.engine.v1.Event.State.Kind
-	6,  // 42: chatwren.engine.v1.Engine.Info:input_type -> chatwren.engine.v1.InfoRequest
-	8,  // 43: chatwren.engine.v1.Engine.Open:input_type -> chatwren.engine.v1.OpenRequest
-	10, // 44: chatwren.engine.v1.Engine.Renew:input_type -> chatwren.engine.v1.RenewRequest
-	12, // 45: chatwren.engine.v1.Engine.Close:input_type -> chatwren.engine.v1.CloseRequest
-	14, // 46: chatwren.engine.v1.Engine.Logout:input_type -> chatwren.engine.v1.LogoutRequest
-	16, // 47: chatwren.engine.v1.Engine.LogoutOrphans:input_type -> chatwren.engine.v1.LogoutOrphansRequest
-	18, // 48: chatwren.engine.v1.Engine.Pair:input_type -> chatwren.engine.v1.PairRequest
-	22, // 49: chatwren.engine.v1.Engine.Send:input_type -> chatwren.engine.v1.SendRequest
-	24, // 50: chatwren.engine.v1.Engine.Upload:input_type -> chatwren.engine.v1.UploadRequest
-	26, // 51: chatwren.engine.v1.Engine.Download:input_type -> chatwren.engine.v1.DownloadRequest
-	28, // 52: chatwren.engine.v1.Engine.Groups:input_type -> chatwren.engine.v1.GroupsRequest
-	31, // 53: chatwren.engine.v1.Engine.CheckNumbers:input_type -> chatwren.engine.v1.CheckNumbersRequest
-	33, // 54: chatwren.engine.v1.Engine.MarkRead:input_type -> chatwren.engine.v1.MarkReadRequest
-	35, // 55: chatwren.engine.v1.Engine.Events:input_type -> chatwren.engine.v1.EventAck
-	7,  // 56: chatwren.engine.v1.Engine.Info:output_type -> chatwren.engine.v1.InfoResponse
-	9,  // 57: chatwren.engine.v1.Engine.Open:output_type -> chatwren.engine.v1.OpenResponse
-	11, // 58: chatwren.engine.v1.Engine.Renew:output_type -> chatwren.engine.v1.RenewResponse
-	13, // 59: chatwren.engine.v1.Engine.Close:output_type -> chatwren.engine.v1.CloseResponse
-	15, // 60: chatwren.engine.v1.Engine.Logout:output_type -> chatwren.engine.v1.LogoutResponse
-	17, // 61: chatwren.engine.v1.Engine.LogoutOrphans:output_type -> chatwren.engine.v1.LogoutOrphansResponse
-	19, // 62: chatwren.engine.v1.Engine.Pair:output_type -> chatwren.engine.v1.PairEvent
-	23, // 63: chatwren.engine.v1.Engine.Send:output_type -> chatwren.engine.v1.SendResponse
-	25, // 64: chatwren.engine.v1.Engine.Upload:output_type -> chatwren.engine.v1.UploadResponse
-	27, // 65: chatwren.engine.v1.Engine.Download:output_type -> chatwren.engine.v1.DownloadChunk
-	30, // 66: chatwren.engine.v1.Engine.Groups:output_type -> chatwren.engine.v1.GroupsResponse
-	32, // 67: chatwren.engine.v1.Engine.CheckNumbers:output_type -> chatwren.engine.v1.CheckNumbersResponse
-	34, // 68: chatwren.engine.v1.Engine.MarkRead:output_type -> chatwren.engine.v1.MarkReadResponse
-	36, // 69: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.Event
-	56, // [56:70] is the sub-list for method output_type
-	42, // [42:56] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	66, // 35: chatwren.engine.v1.Event.unreadable:type_name -> chatwren.engine.v1.Event.Unreadable
+	49, // 36: chatwren.engine.v1.PairEvent.Codes.codes:type_name -> chatwren.engine.v1.PairEvent.Codes.Code
+	2,  // 37: chatwren.engine.v1.PairEvent.Failure.kind:type_name -> chatwren.engine.v1.PairEvent.Failure.Kind
+	3,  // 38: chatwren.engine.v1.SendResponse.NotSent.reason:type_name -> chatwren.engine.v1.SendResponse.NotSent.Reason
+	0,  // 39: chatwren.engine.v1.UploadRequest.Start.kind:type_name -> chatwren.engine.v1.MediaKind
+	21, // 40: chatwren.engine.v1.Event.Message.media:type_name -> chatwren.engine.v1.Media
+	4,  // 41: chatwren.engine.v1.Event.Receipt.type:type_name -> chatwren.engine.v1.Event.Receipt.Type
+	5,  // 42: chatwren.engine.v1.Event.State.kind:type_name -> chatwren.engine.v1.Event.State.Kind
+	6,  // 43: chatwren.engine.v1.Engine.Info:input_type -> chatwren.engine.v1.InfoRequest
+	8,  // 44: chatwren.engine.v1.Engine.Open:input_type -> chatwren.engine.v1.OpenRequest
+	10, // 45: chatwren.engine.v1.Engine.Renew:input_type -> chatwren.engine.v1.RenewRequest
+	12, // 46: chatwren.engine.v1.Engine.Close:input_type -> chatwren.engine.v1.CloseRequest
+	14, // 47: chatwren.engine.v1.Engine.Logout:input_type -> chatwren.engine.v1.LogoutRequest
+	16, // 48: chatwren.engine.v1.Engine.LogoutOrphans:input_type -> chatwren.engine.v1.LogoutOrphansRequest
+	18, // 49: chatwren.engine.v1.Engine.Pair:input_type -> chatwren.engine.v1.PairRequest
+	22, // 50: chatwren.engine.v1.Engine.Send:input_type -> chatwren.engine.v1.SendRequest
+	24, // 51: chatwren.engine.v1.Engine.Upload:input_type -> chatwren.engine.v1.UploadRequest
+	26, // 52: chatwren.engine.v1.Engine.Download:input_type -> chatwren.engine.v1.DownloadRequest
+	28, // 53: chatwren.engine.v1.Engine.Groups:input_type -> chatwren.engine.v1.GroupsRequest
+	31, // 54: chatwren.engine.v1.Engine.CheckNumbers:input_type -> chatwren.engine.v1.CheckNumbersRequest
+	33, // 55: chatwren.engine.v1.Engine.MarkRead:input_type -> chatwren.engine.v1.MarkReadRequest
+	35, // 56: chatwren.engine.v1.Engine.Events:input_type -> chatwren.engine.v1.EventAck
+	7,  // 57: chatwren.engine.v1.Engine.Info:output_type -> chatwren.engine.v1.InfoResponse
+	9,  // 58: chatwren.engine.v1.Engine.Open:output_type -> chatwren.engine.v1.OpenResponse
+	11, // 59: chatwren.engine.v1.Engine.Renew:output_type -> chatwren.engine.v1.RenewResponse
+	13, // 60: chatwren.engine.v1.Engine.Close:output_type -> chatwren.engine.v1.CloseResponse
+	15, // 61: chatwren.engine.v1.Engine.Logout:output_type -> chatwren.engine.v1.LogoutResponse
+	17, // 62: chatwren.engine.v1.Engine.LogoutOrphans:output_type -> chatwren.engine.v1.LogoutOrphansResponse
+	19, // 63: chatwren.engine.v1.Engine.Pair:output_type -> chatwren.engine.v1.PairEvent
+	23, // 64: chatwren.engine.v1.Engine.Send:output_type -> chatwren.engine.v1.SendResponse
+	25, // 65: chatwren.engine.v1.Engine.Upload:output_type -> chatwren.engine.v1.UploadResponse
+	27, // 66: chatwren.engine.v1.Engine.Download:output_type -> chatwren.engine.v1.DownloadChunk
+	30, // 67: chatwren.engine.v1.Engine.Groups:output_type -> chatwren.engine.v1.GroupsResponse
+	32, // 68: chatwren.engine.v1.Engine.CheckNumbers:output_type -> chatwren.engine.v1.CheckNumbersResponse
+	34, // 69: chatwren.engine.v1.Engine.MarkRead:output_type -> chatwren.engine.v1.MarkReadResponse
+	36, // 70: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.Event
+	57, // [57:71] is the sub-list for method output_type
+	43, // [43:57] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_engine_proto_init() }
@@ -4638,6 +4726,7 @@ func file_engine_proto_init() {
 		(*Event_State_)(nil),
 		(*Event_GroupChange_)(nil),
 		(*Event_PushName_)(nil),
+		(*Event_Unreadable_)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -4645,7 +4734,7 @@ func file_engine_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engine_proto_rawDesc), len(file_engine_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   60,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -157,4 +157,5 @@ _EVENTS: dict[str, Callable[[pb.Event], model.Happened]] = {
     "group_change": lambda _: model.GroupsChanged(),
     "push_name": lambda one: model.NameChanged(one.push_name.name),
     "undecryptable": lambda one: model.Other(f"undecryptable {one.undecryptable.id}"),
+    "unreadable": lambda one: model.Other(f"unreadable {one.unreadable.kind}: {one.unreadable.detail}"),
 }

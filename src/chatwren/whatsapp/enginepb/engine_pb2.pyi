@@ -1623,6 +1623,34 @@ class Event(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class Unreadable(_message.Message):
+        """Something came that cannot be passed on as what it is. The worker puts it aside, where an operator finds it."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KIND_FIELD_NUMBER: _builtins.int
+        DETAIL_FIELD_NUMBER: _builtins.int
+        RAW_FIELD_NUMBER: _builtins.int
+        kind: _builtins.str
+        """what it would have been: the name of a field of `event`"""
+        detail: _builtins.str
+        """why not"""
+        raw: _builtins.bytes
+        """what came, as it came, or as much of it as is kept; empty where there is nothing to keep"""
+        def __init__(
+            self,
+            *,
+            kind: _builtins.str = ...,
+            detail: _builtins.str = ...,
+            raw: _builtins.bytes = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "kind", b"kind", "raw", b"raw"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SEQ_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     NEEDS_ACK_FIELD_NUMBER: _builtins.int
@@ -1632,11 +1660,12 @@ class Event(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     GROUP_CHANGE_FIELD_NUMBER: _builtins.int
     PUSH_NAME_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """counts from 1 in one engine process"""
     account: _builtins.str
     needs_ack: _builtins.bool
-    """message, receipt (but not RETRY) and state"""
+    """message, receipt (but not RETRY), state and unreadable"""
     @_builtins.property
     def message(self) -> Global___Event.Message: ...
     @_builtins.property
@@ -1649,6 +1678,8 @@ class Event(_message.Message):
     def group_change(self) -> Global___Event.GroupChange: ...
     @_builtins.property
     def push_name(self) -> Global___Event.PushName: ...
+    @_builtins.property
+    def unreadable(self) -> Global___Event.Unreadable: ...
     def __init__(
         self,
         *,
@@ -1661,12 +1692,13 @@ class Event(_message.Message):
         state: Global___Event.State | None = ...,
         group_change: Global___Event.GroupChange | None = ...,
         push_name: Global___Event.PushName | None = ...,
+        unreadable: Global___Event.Unreadable | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "group_change", b"group_change", "message", b"message", "push_name", b"push_name", "receipt", b"receipt", "state", b"state", "undecryptable", b"undecryptable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "group_change", b"group_change", "message", b"message", "push_name", b"push_name", "receipt", b"receipt", "state", b"state", "undecryptable", b"undecryptable", "unreadable", b"unreadable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "event", b"event", "group_change", b"group_change", "message", b"message", "needs_ack", b"needs_ack", "push_name", b"push_name", "receipt", b"receipt", "seq", b"seq", "state", b"state", "undecryptable", b"undecryptable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "event", b"event", "group_change", b"group_change", "message", b"message", "needs_ack", b"needs_ack", "push_name", b"push_name", "receipt", b"receipt", "seq", b"seq", "state", b"state", "undecryptable", b"undecryptable", "unreadable", b"unreadable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["message", "receipt", "undecryptable", "state", "group_change", "push_name"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["message", "receipt", "undecryptable", "state", "group_change", "push_name", "unreadable"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
