@@ -259,6 +259,27 @@ def delete(
 
 
 @users.command()
+def limits(
+    username: Username,
+    data_dir: DataDir = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="LIMIT=NUMBER, or LIMIT=default. May be repeated.")
+    ] = None,
+) -> None:
+    """What a user may have, and what that is for. With --set: from now on."""
+    from chatwren.domain.limits import parse_override
+    from chatwren.service import users_admin
+
+    async def run(db: "Database") -> None:
+        await users_admin.set_limits(db, username, [parse_override(one) for one in change or ()])
+        for one in await users_admin.limits_of(db, username):
+            note = "set" if one.is_override else ""
+            print(f"{one.limit:18}  {one.allowed:>16,}  {note:3}  {one.meaning}")
+
+    _with_users(data_dir, run)
+
+
+@users.command()
 def export(username: Username, data_dir: DataDir = None) -> None:
     """Write all of a user's data to standard output, one JSON object a line."""
     from chatwren.service import users_admin

@@ -14,6 +14,7 @@ from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.service import drafts
 from chatwren.service.drafts import NewMessage
+from chatwren.service.limits import Limits
 from chatwren.service.media_files import PreparedFile
 from chatwren.service.whatsapp import never_linked
 from chatwren.store import files, idempotency, messages
@@ -46,11 +47,13 @@ class Intake:
     Args:
         db: where to.
         media_store: where files go, before their rows.
+        limits: what users may have.
     """
 
-    def __init__(self, db: Database, media_store: MediaStore) -> None:
+    def __init__(self, db: Database, media_store: MediaStore, limits: Limits) -> None:
         self._db = db
         self._media_store = media_store
+        self._limits = limits
         self._batches = Batches(self._insert)
 
     async def accept(
@@ -74,6 +77,7 @@ class Intake:
             Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
                 (`idempotency_mismatch`).
             Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
+            TooMany, TooLarge: the user has as many messages, or as large files, as they may have (`limit_reached`).
         """
         user = session.user
         if idempotency_key is not None:
@@ -87,6 +91,9 @@ class Intake:
         account = session.account
         if account is None or account.status == "new":
             raise never_linked()
+        await self._limits.take_messages(user.id)
+        if new.media:
+            await self._limits.check_media(user.id, new.media.size)
         file = await _store_file(self._media_store, user.id, new.media) if new.media else None
         accepted = Accepted(
             id=message_public_id(new.prefix, message_id),

@@ -8,9 +8,11 @@ from uuid import UUID
 
 from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotFound
+from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
 from chatwren.domain.pacing import Pacing
 from chatwren.service import drafts
+from chatwren.service.limits import Limits
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
 from chatwren.service.queue_times import queue_times
 from chatwren.store import accounts, bulks, listing, messages
@@ -120,6 +122,7 @@ async def change(
     message_id: UUID,
     *,
     pacing: Pacing,
+    limits: Limits,
     due: datetime | None = None,
     expires_at: datetime | None = None,
     text: str | None = None,
@@ -130,11 +133,14 @@ async def change(
         NotFound: the user has no such message.
         Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
         Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
+        TooMany: it was changed too often (`limit_reached`).
     """
     if expires_at is not None and expires_at <= now():
         raise drafts.expires_too_early()
+    allowed = await limits.of(user_id, Limit.MESSAGE_CHANGES)
     async with db.connection() as connection:
         row = await _row(connection, user_id, message_id)
+        await _check_changes(connection, row, allowed)
     variation = None
     if text is not None:
         asked = dict(row.modifications or {})
@@ -165,14 +171,17 @@ async def change(
     return view
 
 
-async def retry(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing) -> QueuedMessage:
+async def retry(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing, limits: Limits) -> QueuedMessage:
     """Let a failed message go out again, under the same WhatsApp id, so that a recipient who has it sees it once.
 
     Raises:
         NotFound: the user has no such message.
         Conflict: it has not failed (`not_failed`).
+        TooMany: it was retried too often (`limit_reached`).
     """
+    allowed = await limits.of(user_id, Limit.MESSAGE_CHANGES)
     async with db.connection() as connection:
+        await _check_changes(connection, await _row(connection, user_id, message_id), allowed)
         done = await messages.retry(connection, user_id, message_id)
         row = await _row(connection, user_id, message_id)
         if not done:
@@ -205,6 +214,11 @@ async def _row(connection: Connection, user_id: UUID, message_id: UUID) -> Messa
     if row is None:
         raise NotFound("There is no such message.")
     return row
+
+
+async def _check_changes(connection: Connection, row: MessageRow, allowed: int) -> None:
+    if await messages.changes_made(connection, row.id) >= allowed:
+        raise reached(Limit.MESSAGE_CHANGES, allowed)
 
 
 async def _shown(connection: Connection, row: MessageRow, pacing: Pacing) -> QueuedMessage:

@@ -3,17 +3,29 @@
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from chatwren.domain.errors import NotFound
+from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.domain.people import username_key
 from chatwren.service.users import hash_password
-from chatwren.store import sessions, users
+from chatwren.store import limits, sessions, users
 from chatwren.store.database import Connection, Database
 from chatwren.store.users import UserSummary
 
-__all__ = ["UserSummary", "delete", "disable", "enable", "export", "list_users", "reset_password"]
+__all__ = [
+    "UserSummary",
+    "delete",
+    "disable",
+    "enable",
+    "export",
+    "limits_of",
+    "list_users",
+    "reset_password",
+    "set_limits",
+]
 
 
 async def list_users(db: Database) -> list[UserSummary]:
@@ -55,6 +67,41 @@ async def enable(db: Database, username: str) -> None:
     """
     async with _user(db, username) as (connection, user_id):
         await users.set_disabled(connection, user_id, disabled=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedLimit:
+    """What a user is allowed of one thing. `is_override`: the operator has set it for this user."""
+
+    limit: Limit
+    allowed: int
+    is_override: bool
+    meaning: str
+
+
+async def limits_of(db: Database, username: str) -> list[AllowedLimit]:
+    """All limits of the user.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    async with _user(db, username) as (connection, user_id):
+        overrides = (await limits.standing(connection, user_id)).overrides
+    return [
+        AllowedLimit(limit, overrides.get(limit, bound.default), limit in overrides, bound.meaning)
+        for limit, bound in BOUNDS.items()
+    ]
+
+
+async def set_limits(db: Database, username: str, changes: Sequence[tuple[Limit, int | None]]) -> None:
+    """Allow the user so much, from within seconds on; None: the default again.
+
+    Raises:
+        NotFound: there is no such user.
+    """
+    async with _user(db, username) as (connection, user_id):
+        for limit, value in changes:
+            await limits.set_override(connection, user_id, limit, value)
 
 
 async def delete(db: Database, username: str) -> None:

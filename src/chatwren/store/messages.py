@@ -152,6 +152,15 @@ async def steps(connection: Connection, message_id: UUID) -> Sequence[tuple[date
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+async def changes_made(connection: Connection, message_id: UUID) -> int:
+    """How often a message was changed or retried."""
+    found: int = await connection.fetchval(
+        "SELECT count(*) FROM message_step WHERE message_id = $1 AND step IN ('rescheduled', 'rewritten', 'retried')",
+        message_id,
+    )
+    return found
+
+
 EXPIRES_TOO_EARLY = asyncpg.CheckViolationError
 """Raised by `change` for a message that would expire before it is due."""
 

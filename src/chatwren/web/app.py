@@ -22,6 +22,7 @@ from chatwren import lifeline
 from chatwren.service import sessions
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
+from chatwren.service.limits import Limits
 from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store
@@ -99,6 +100,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
     Raises:
         CannotStart: a setting is not usable.
     """
+    limits = Limits(db)
     context = Context(
         settings,
         db,
@@ -106,7 +108,8 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         SessionCookie(settings.cookie_secrets, settings.cookie_samesite),
         Changes(db),
         sessions.Sessions(db),
-        Intake(db, media),
+        limits,
+        Intake(db, media, limits),
     )
     app = Litestar(
         _HANDLERS,

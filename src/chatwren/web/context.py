@@ -10,6 +10,7 @@ from litestar.datastructures import State
 from chatwren.domain.errors import NotAuthenticated
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
+from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
 from chatwren.service.users import User
 from chatwren.settings import Settings
@@ -29,6 +30,7 @@ class Context:
     Attributes:
         cookie: how session ids travel; its secret may come from the database when the application starts.
         changes: what the database says has changed.
+        limits: what each user may have.
         draining: set when the process is about to end.
     """
 
@@ -38,6 +40,7 @@ class Context:
     cookie: SessionCookie
     changes: Changes
     sessions: Sessions
+    limits: Limits
     intake: Intake
     metrics: Metrics = field(default_factory=Metrics)
     draining: asyncio.Event = field(default_factory=asyncio.Event)

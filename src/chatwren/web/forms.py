@@ -6,7 +6,6 @@ Multipart bodies are streamed: a file goes to a temporary file as it comes, and 
 import asyncio
 import contextlib
 import json
-import tempfile
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,9 @@ from multipart import (  # type: ignore[import-untyped]
 
 from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
 from chatwren.domain.text import Parse, absent
+from chatwren.web.context import HttpRequest
 from chatwren.web.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
+from chatwren.web.uploads import Uploads, temporary_file
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -142,23 +143,24 @@ def read_query(request: Request[Any, Any, Any]) -> Form:
 
 
 @contextlib.asynccontextmanager
-async def read_form(request: Request[Any, Any, Any], *, files: Collection[str] = ()) -> AsyncIterator[Form]:
+async def read_form(request: HttpRequest, *, uploads: Uploads | None = None) -> AsyncIterator[Form]:
     """The fields of a request's body, and its files as long as the context is open.
 
     Args:
         request: the body of which was not read yet.
-        files: names of fields that may be files.
+        uploads: which fields may be files, and whose they are; None: none may.
 
     Raises:
         Invalid: the body cannot be read as what its Content-Type says.
         UnsupportedType: it is none of the three.
         TooLarge, TooSlow: see limits.
+        TooMany, Unavailable: see uploads.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))
     refuse_encoded(request)
     if content_type == _MULTIPART:
-        with contextlib.ExitStack() as stack:
-            yield await _multipart(request, options.get("boundary", ""), files, stack)
+        async with contextlib.AsyncExitStack() as stack:
+            yield await _multipart(request, options.get("boundary", ""), _Parts(request, uploads, stack))
         return
     body = b"".join([chunk async for chunk in body_chunks(request, at_most=MAX_FIELDS_BYTES)])
     if not body:
@@ -213,15 +215,12 @@ def _gathered(pairs: Iterable[tuple[str, object]]) -> dict[str, list[object]]:
     return values
 
 
-async def _multipart(
-    request: Request[Any, Any, Any], boundary: str, files: Collection[str], stack: contextlib.ExitStack
-) -> Form:
+async def _multipart(request: HttpRequest, boundary: str, parts: "_Parts") -> Form:
     if not boundary:
         raise Invalid(
             "Content-Type multipart/form-data lacks its boundary. Leave the header to your HTTP client: it sets both.",
             code="malformed_body",
         )
-    parts = _Parts(files, stack)
     try:
         with PushMultipartParser(boundary, max_segment_count=_MAX_PARTS) as parser:
             async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES + MAX_FIELDS_BYTES):
@@ -237,9 +236,10 @@ async def _multipart(
 class _Parts:
     """Takes the events of the multipart parser, one after the other, and fills a form."""
 
-    def __init__(self, files: Collection[str], stack: contextlib.ExitStack) -> None:
+    def __init__(self, request: HttpRequest, uploads: Uploads | None, stack: contextlib.AsyncExitStack) -> None:
         self.form = Form()
-        self._names = files
+        self._request = request
+        self._uploads = uploads
         self._stack = stack
         self._segment: MultipartSegment | None = None
         self._ignored = False
@@ -249,21 +249,19 @@ class _Parts:
 
     async def take(self, event: MultipartSegment | bytes | None) -> None:
         if isinstance(event, MultipartSegment):
-            self._begin(event)
+            await self._begin(event)
         elif event is None:
             await self._end()
         else:
             await self._add(event)
 
-    def _begin(self, segment: MultipartSegment) -> None:
+    async def _begin(self, segment: MultipartSegment) -> None:
         self._segment = segment
-        wanted = segment.name in self._names
+        uploads = self._uploads if self._uploads and segment.name in self._uploads.fields else None
         # JavaScript sends a field made as a Blob like a file: what says that it is a text is taken as one.
-        self._ignored = segment.filename is not None and not wanted and segment.content_type not in _TEXT_TYPES
-        if segment.filename is not None and wanted:
-            self._file = self._stack.enter_context(
-                tempfile.NamedTemporaryFile(prefix="chatwren-upload-")  # noqa: SIM115 - the form's stack closes it
-            )
+        self._ignored = segment.filename is not None and not uploads and segment.content_type not in _TEXT_TYPES
+        if segment.filename is not None and uploads:
+            self._file = await self._stack.enter_async_context(temporary_file(self._request, uploads.user_id))
 
     async def _add(self, data: bytes) -> None:
         if self._ignored:

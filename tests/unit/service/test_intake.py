@@ -14,6 +14,7 @@ from chatwren.domain.recipients import Recipient
 from chatwren.service import sessions
 from chatwren.service.drafts import NewMessage
 from chatwren.service.intake import Intake
+from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
 from chatwren.store.media import media_store
@@ -31,7 +32,7 @@ def rows(db: Database) -> Rows:
 
 @pytest.fixture
 def intake(db: Database, tmp_path: Path) -> Intake:
-    return Intake(db, media_store(str(tmp_path)))
+    return Intake(db, media_store(str(tmp_path)), Limits(db))
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
 ) -> None:
     alice = await sign_in("alice")
     async with cable(database_url) as way, Database.connect(way.url, size=1) as far:
-        intake = Intake(far, media_store(str(tmp_path)))
+        intake = Intake(far, media_store(str(tmp_path)), Limits(far))
         await intake.accept(alice, hello("zero"))  # the statement is prepared: what is lost is the answer to a commit
         async with db.transaction() as connection:
             await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")

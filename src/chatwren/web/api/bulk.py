@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +24,7 @@ from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.forms import read_form, read_query, refuse_encoded
 from chatwren.web.limits import MAX_FILE_BYTES, body_chunks
 from chatwren.web.openapi import MULTIPART, Operation, Time
+from chatwren.web.uploads import Uploads, temporary_file
 
 _FILE = "file"
 _FORMS: dict[str, Form] = {
@@ -136,12 +136,12 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
     form = _FORMS.get(content_type)
     if form is not None:
         refuse_encoded(request)
-        with tempfile.NamedTemporaryFile(prefix="chatwren-bulk-") as file:
+        async with temporary_file(request, user.id) as file:
             async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES):
                 file.write(chunk)
             file.flush()
             return await _submit(request, user, Path(file.name), form, key)
-    async with read_form(request, files=(_FILE,)) as given:
+    async with read_form(request, uploads=Uploads(user.id, (_FILE,))) as given:
         upload = given.file(_FILE)
         given.check()
         if upload is None:

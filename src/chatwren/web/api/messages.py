@@ -1,5 +1,6 @@
 """Sending, scheduling and following messages."""
 
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Literal
 
@@ -11,6 +12,7 @@ from msgspec import UNSET
 from chatwren.domain.clock import now, to_wire
 from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_message_id
+from chatwren.domain.limits import Limit
 from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import absent, parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_time
@@ -56,6 +58,7 @@ from chatwren.web.api.message_shapes import (
 from chatwren.web.context import HttpRequest, context, session_of, signed_in
 from chatwren.web.forms import Form, read_form, read_query
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
+from chatwren.web.uploads import Uploads
 
 _FILE = "mediaFile"
 _BY_ID = {"message_id": "`messageId` of the answer that accepted it."}
@@ -110,14 +113,15 @@ async def queue(request: HttpRequest) -> Queue:
     cursor = query.read("cursor", parse_cursor)
     query.check()
     limit = min(limit, MAX_LIMIT)
-    found = await messages.page(
-        context(request).db,
-        where,
-        pacing=context(request).settings.pacing,
-        page=min(page, MAX_PAGE),
-        limit=limit,
-        cursor=cursor,
-    )
+    async with _searching(request, where):
+        found = await messages.page(
+            context(request).db,
+            where,
+            pacing=context(request).settings.pacing,
+            page=min(page, MAX_PAGE),
+            limit=limit,
+            cursor=cursor,
+        )
     return Queue(
         [message_shape(one) for one in found.messages],
         Pagination(
@@ -176,6 +180,7 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         session.user.id,
         row_id,
         pacing=context(request).settings.pacing,
+        limits=context(request).limits,
         due=due_time(when.at, now()) if when else None,
         expires_at=expires.at if expires else None,
         text=text,
@@ -220,7 +225,8 @@ async def cancel_many(request: HttpRequest) -> Cancelled:
         form.check()
     if where == Filter(session.user.id) and not everything:
         raise Invalid("Say which messages: status, to, q, from, until, bulkId; or all: true.", code="nothing_chosen")
-    return Cancelled(success=True, cancelled=await messages.cancel_all(context(request).db, where))
+    async with _searching(request, where):
+        return Cancelled(success=True, cancelled=await messages.cancel_all(context(request).db, where))
 
 
 @post(
@@ -238,7 +244,11 @@ async def retry(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Let a failed message go out again."""
     user = await signed_in(request)
     retried = await messages.retry(
-        context(request).db, user.id, parse_message_id(message_id), pacing=context(request).settings.pacing
+        context(request).db,
+        user.id,
+        parse_message_id(message_id),
+        pacing=context(request).settings.pacing,
+        limits=context(request).limits,
     )
     return message_shape(retried)
 
@@ -264,10 +274,17 @@ def _filter(request: HttpRequest, session: Session, given: Form) -> Filter:
     )
 
 
+def _searching(request: HttpRequest, where: Filter) -> AbstractAsyncContextManager[None]:
+    """A place for a search, which may look at each of the user's messages, so that few run at once."""
+    if where.is_plain:
+        return nullcontext()
+    return context(request).limits.slot(where.user_id, Limit.SEARCHES)
+
+
 async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> AcceptedMessage:
     session = await session_of(request)
     key = idempotency_key(request)
-    async with read_form(request, files=(_FILE,)) as form:
+    async with read_form(request, uploads=Uploads(session.user.id, (_FILE,))) as form:
         country = None if _is_international(form.peek("phoneId")) else account_country(session.account)
         timed = prefix == "sched" or not absent(form.peek("scheduledTime"))
         limited = not absent(form.peek("expiresAt"))

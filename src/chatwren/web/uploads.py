@@ -1,0 +1,52 @@
+"""Where the files of requests lie while the requests last, and whether there is room for them."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from uuid import UUID
+
+from chatwren.domain.errors import Unavailable
+from chatwren.domain.limits import Limit
+from chatwren.web.context import HttpRequest, context
+
+LEAST_FREE = 0.1
+"""The share of a disk that clients may not fill: PostgreSQL stops when it cannot write."""
+
+_RETRY_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """Which fields of a form may be files, and whose they are."""
+
+    user_id: UUID
+    fields: Collection[str]
+
+
+@contextlib.asynccontextmanager
+async def temporary_file(request: HttpRequest, user_id: UUID) -> AsyncIterator[IO[bytes]]:
+    """A file for what a client sends, gone with the context.
+
+    Raises:
+        TooMany: the user sends as many files at once as they may (`limit_reached`).
+        Unavailable: a disk is nearly full (`disk_nearly_full`).
+    """
+    _check_disks(Path(tempfile.gettempdir()), context(request).settings.data_dir)
+    async with context(request).limits.slot(user_id, Limit.UPLOADS):
+        with tempfile.NamedTemporaryFile(prefix="chatwren-upload-") as file:
+            yield file
+
+
+def _check_disks(*folders: Path) -> None:
+    for folder in folders:
+        disk = shutil.disk_usage(next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists()))
+        if disk.free < disk.total * LEAST_FREE:
+            raise Unavailable(
+                "The server has too little disk left to take files. Messages without files are accepted.",
+                code="disk_nearly_full",
+                retry_after=_RETRY_SECONDS,
+            )

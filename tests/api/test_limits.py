@@ -1,0 +1,209 @@
+"""What one user may have, and that whoever meets a limit is told which."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from chatwren.domain.errors import Invalid
+from chatwren.domain.limits import Limit, parse_override
+from chatwren.service import users_admin
+from chatwren.web import uploads
+from tests.api.conftest import Person, ahead
+from tests.api.server import WebServer
+
+Set = Callable[..., WebServer]
+
+
+@pytest.fixture
+def allow(serve: Callable[..., WebServer], server: WebServer) -> Set:
+    """A web process that knows nobody yet, after the operator has limited a user."""
+
+    def limited(username: str, **limits: int) -> WebServer:
+        changes = [parse_override(f"{name}={value}") for name, value in limits.items()]
+        server.run(lambda db: users_admin.set_limits(db, username, changes))
+        return serve()
+
+    return limited
+
+
+def _send(person: Person, at: WebServer, **given: Any) -> Response:
+    with at.client(headers={"cookie": person.cookie}) as client:
+        return client.post("/api/messages/send", **{"data": {"phoneId": "+1234567890", "message": "hello"}, **given})
+
+
+def _refused(answer: Response, status: int, limit: str, allowed: int) -> None:
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert (body["code"], body["limit"], body["allowed"]) == ("limit_reached", limit, allowed)
+    assert limit in body["message"]
+    assert f"{allowed:,}" in body["message"]
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_messages_that_wait_are_bounded_for_each_user(alice: Person, bob: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    bob.link("919876543211")
+    at = allow("alice", waiting_messages=2)
+    accepted = [_send(alice, at) for _ in range(2)]
+    assert [one.status_code for one in accepted] == [200, 200]
+    refused = _send(alice, at)
+    _refused(refused, 429, "waiting_messages", 2)
+    assert int(refused.headers["retry-after"]) > 0
+    assert _send(bob, at).status_code == 200
+    assert alice.http.get("/api/messages/queue").json()["pagination"]["total"] == 2
+
+
+def test_what_was_sent_does_not_wait_but_is_stored(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    alice.sent(_send(alice, alice.server).json()["messageId"])
+    alice.sent(_send(alice, alice.server).json()["messageId"])
+    assert _send(alice, allow("alice", waiting_messages=1)).status_code == 200
+    _refused(_send(alice, allow("alice", waiting_messages=9, stored_messages=3)), 429, "stored_messages", 3)
+
+
+def test_the_same_request_again_is_answered_though_the_limit_is_reached(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    at = allow("alice", waiting_messages=1)
+    key = {"headers": {"idempotency-key": "one"}}
+    first = _send(alice, at, **key)
+    assert first.status_code == 200
+    assert _send(alice, at, **key).json() == first.json()
+    _refused(_send(alice, at), 429, "waiting_messages", 1)
+
+
+def test_rows_of_a_bulk_that_are_not_accepted_yet_count(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    row = json.dumps({"phoneId": "+1234567890", "message": "hello"})
+    rows: dict[str, Any] = {"content": f"{row}\n{row}\n{row}\n", "headers": {"content-type": "application/x-ndjson"}}
+    assert alice.http.post("/api/messages/bulk", **rows).status_code == 200
+    fresh = allow("alice", waiting_messages=4)
+    assert [_send(alice, fresh).status_code for _ in range(2)] == [200, 429]
+
+
+def test_files_are_bounded_in_bytes(alice: Person, bob: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    bob.link("919876543211")
+    file = {"files": {"mediaFile": ("a.csv", b"a,b\n" * 100, "text/csv")}}
+    at = allow("alice", media_bytes=800)
+    assert [_send(alice, at, **file).status_code for _ in range(2)] == [200, 200]
+    _refused(_send(alice, at, **file), 413, "media_bytes", 800)
+    assert _send(alice, at).status_code == 200
+    assert _send(bob, at, **file).status_code == 200
+
+
+def test_one_message_is_changed_so_often(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    made = _send(alice, alice.server, data={"phoneId": "+1234567890", "message": "x", "scheduledTime": ahead(hours=1)})
+    message = made.json()["messageId"]
+    with allow("alice", message_changes=2).client(headers={"cookie": alice.cookie}) as client:
+        for text in ("one", "two"):
+            assert client.patch(f"/api/messages/{message}", json={"message": text}).status_code == 200
+        _refused(client.patch(f"/api/messages/{message}", json={"message": "three"}), 429, "message_changes", 2)
+        assert client.get(f"/api/messages/{message}").json()["message"] == "two"
+        assert client.delete(f"/api/messages/{message}").status_code == 200
+
+
+def test_one_failed_message_is_retried_so_often(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    message = _send(alice, alice.server).json()["messageId"]
+    at = allow("alice", message_changes=1)
+
+    def fail() -> None:
+        alice.server.sql(
+            "UPDATE message SET status = 'failed', ended_at = now(), error_code = 'x', error_message = 'x'"
+        )
+
+    with at.client(headers={"cookie": alice.cookie}) as client:
+        fail()
+        assert client.post(f"/api/messages/{message}/retry").status_code == 200
+        fail()
+        _refused(client.post(f"/api/messages/{message}/retry"), 429, "message_changes", 1)
+
+
+def test_searches_and_uploads_at_once_are_bounded(alice: Person, bob: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    bob.link("919876543211")
+    at = allow("alice", searches=0, uploads=0)
+    file = {"files": {"mediaFile": ("a.csv", b"a,b\n", "text/csv")}}
+    with at.client(headers={"cookie": alice.cookie}) as client:
+        _refused(client.get("/api/messages/queue?q=hello"), 429, "searches", 0)
+        assert client.get("/api/messages/queue?status=queued").status_code == 200
+    _refused(_send(alice, at, **file), 429, "uploads", 0)
+    assert _send(alice, at).status_code == 200
+    assert _send(bob, at, **file).status_code == 200
+
+
+def test_a_place_is_given_back(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    at = allow("alice", searches=1)
+    with at.client(headers={"cookie": alice.cookie}) as client:
+        assert [client.get("/api/messages/queue?q=hello").status_code for _ in range(3)] == [200, 200, 200]
+
+
+def test_places_under_way_are_counted(alice: Person, server: WebServer) -> None:
+    limits = server.server._context.limits
+
+    async def take(_: object) -> list[str]:
+        tried: list[str] = []
+        async with limits.slot(alice.id, Limit.COMPUTING), limits.slot(alice.id, Limit.COMPUTING):
+            for limit in (Limit.COMPUTING, Limit.UPLOADS):
+                try:
+                    async with limits.slot(alice.id, limit):
+                        tried.append("taken")
+                except Exception as error:  # noqa: BLE001 - which one is what is asked
+                    tried.append(getattr(error, "code", repr(error)))
+        async with limits.slot(alice.id, Limit.COMPUTING):
+            tried.append("taken")
+        return tried
+
+    assert server.run(take) == ["limit_reached", "taken", "taken"]
+
+
+def test_no_file_is_taken_when_the_disk_is_nearly_full(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.link("919876543210")
+    monkeypatch.setattr(uploads, "LEAST_FREE", 1.0)
+    file = {"files": {"mediaFile": ("a.csv", b"a,b\n", "text/csv")}}
+    refused = _send(alice, alice.server, **file)
+    assert (refused.status_code, refused.json()["code"]) == (503, "disk_nearly_full")
+    assert int(refused.headers["retry-after"]) > 0
+    rows: dict[str, Any] = {"content": "{}\n", "headers": {"content-type": "application/x-ndjson"}}
+    assert alice.http.post("/api/messages/bulk", **rows).json()["code"] == "disk_nearly_full"
+    assert _send(alice, alice.server).status_code == 200
+
+
+@pytest.mark.usefixtures("alice", "bob")
+def test_the_operator_sees_and_sets_limits(server: WebServer) -> None:
+    server.run(lambda db: users_admin.set_limits(db, "ALICE", [(Limit.SESSIONS, 3), (Limit.UPLOADS, 1)]))
+    server.run(lambda db: users_admin.set_limits(db, "alice", [(Limit.SESSIONS, 4), (Limit.UPLOADS, None)]))
+    of_alice = {one.limit: one for one in server.run(lambda db: users_admin.limits_of(db, "alice"))}
+    assert set(of_alice) == set(Limit)
+    assert (of_alice[Limit.SESSIONS].allowed, of_alice[Limit.SESSIONS].is_override) == (4, True)
+    assert not of_alice[Limit.UPLOADS].is_override
+    assert not any(one.is_override for one in server.run(lambda db: users_admin.limits_of(db, "bob")))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sessions", "sessions=", "sessions=-1", "sessions=1.5", "nothing=1", "sessions=9e9"]
+)
+def test_what_sets_no_limit(text: str) -> None:
+    with pytest.raises(Invalid):
+        parse_override(text)
+
+
+def test_a_limit_that_is_raised_counts_within_seconds(alice: Person, allow: Set, server: WebServer) -> None:
+    alice.link("919876543210")
+    at = allow("alice", waiting_messages=0)
+    assert _send(alice, at).status_code == 429
+    server.run(lambda db: users_admin.set_limits(db, "alice", [(Limit.WAITING_MESSAGES, None)]))
+
+    _until(lambda: _send(alice, at).status_code == 200)
