@@ -6,6 +6,7 @@ from uuid import UUID
 
 import structlog
 
+from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.settings import Settings
 from chatwren.store import files, lateness, retention, totals
 from chatwren.store.database import CHANGED, Database
@@ -35,9 +36,23 @@ async def sweep(db: Database, media_store: MediaStore, settings: Settings) -> No
         while removed == retention.STEP:
             async with db.connection() as connection:
                 removed = await remove(connection)
+    await _cut_inbound(db)
     orphans = await media_store.sweep(older_than=files.ORPHAN_AGE, keep=lambda keys: _with_rows(db, keys))
     if orphans:
         log.info("housekeeping.orphans_removed", count=orphans)
+
+
+async def _cut_inbound(db: Database) -> None:
+    """Remove the oldest received messages of accounts that have too many: strangers decide how many arrive."""
+    async with db.connection() as connection:
+        too_many = await retention.surplus_inbound(connection, default=BOUNDS[Limit.INBOUND_MESSAGES].default)
+    for account, up_to in too_many:
+        removed, step = 0, retention.STEP
+        while step == retention.STEP:
+            async with db.connection() as connection:
+                step = await retention.remove_inbound(connection, account, up_to)
+            removed += step
+        log.warning("housekeeping.inbound_cut", account=str(account), removed=removed)
 
 
 async def _with_rows(db: Database, keys: Sequence[str]) -> set[str]:

@@ -1,9 +1,11 @@
-"""How long rows are kept, and their removal in steps that hold nothing up."""
+"""How long rows are kept, and their removal in steps that hold nothing up. docs/operations.md lists all bounds."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from uuid import UUID
 
+from chatwren.domain.limits import Limit
 from chatwren.store.database import Connection
 
 STEP = 1000
@@ -38,6 +40,36 @@ def steps(keep_messages: timedelta) -> list[Callable[[Connection], Awaitable[int
     if keep_messages:
         found += [partial(_remove_kept, table, keep_messages) for table in _OLD_MESSAGES]
     return found
+
+
+async def surplus_inbound(connection: Connection, *, default: int) -> list[tuple[UUID, datetime]]:
+    """Accounts with more received messages than they may have: each with the time up to which they are too many.
+
+    Args:
+        connection: one statement is run.
+        default: how many an account of a user may have of whom the operator has said nothing else.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT counted.account_id, last.received_at
+        FROM (SELECT account_id, count(*) AS n FROM inbound GROUP BY account_id) AS counted
+        JOIN account a ON a.id = counted.account_id
+        LEFT JOIN user_limit l ON l.user_id = a.user_id AND l.name = $1
+        CROSS JOIN LATERAL (
+          SELECT received_at FROM inbound i WHERE i.account_id = counted.account_id
+          ORDER BY received_at DESC OFFSET coalesce(l.value, $2) LIMIT 1
+        ) AS last
+        WHERE counted.n > coalesce(l.value, $2)
+        """,
+        Limit.INBOUND_MESSAGES,
+        default,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def remove_inbound(connection: Connection, account: UUID, up_to: datetime) -> int:
+    """Remove up to STEP of the account's received messages of that time or before."""
+    return await _remove("inbound", "account_id = $1 AND received_at <= $2", connection, account, up_to)
 
 
 async def _remove(table: str, condition: str, connection: Connection, *values: object) -> int:

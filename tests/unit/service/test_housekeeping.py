@@ -5,10 +5,12 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from tests.unit.delivery.conftest import Rows
 
 from chatwren.domain import clock
 from chatwren.domain.ids import uuid7
-from chatwren.service import housekeeping
+from chatwren.domain.limits import Limit
+from chatwren.service import housekeeping, users_admin
 from chatwren.settings import Settings
 from chatwren.store import files
 from chatwren.store.database import Database
@@ -17,6 +19,11 @@ from chatwren.store.media import media_store
 pytestmark = pytest.mark.anyio
 
 SETTINGS = Settings(_env_file=None, keep_messages_days=30)
+
+
+@pytest.fixture
+def rows(db: Database) -> Rows:
+    return Rows(db)
 
 
 async def _message(db: Database, user: UUID, *, days_ago: int, status: str, ended_days_ago: int = 0) -> UUID:
@@ -138,3 +145,34 @@ async def test_messages_of_an_account_that_cannot_send_expire_meanwhile(db: Data
     await housekeeping.often(db, SETTINGS)
     async with db.connection() as connection:
         assert await connection.fetchval("SELECT status::text FROM message WHERE id = $1", message) == "expired"
+
+
+async def test_of_too_many_received_messages_the_oldest_go(db: Database, rows: Rows, tmp_path: Path) -> None:
+    alice, bob = await rows.account("alice"), await rows.account("bob")
+    async with db.connection() as connection:
+        for account in (alice, bob):
+            await connection.execute(
+                "INSERT INTO inbound (account_id, chat, sender, wa_id, from_me, is_group, at, received_at, text, raw)"
+                " SELECT $1, 'a', 'a', n::text, false, false, now(), now() - n * interval '1 minute', '', ''"
+                " FROM generate_series(1, 2500) n",
+                account,
+            )
+    await users_admin.set_limits(db, "alice", [(Limit.INBOUND_MESSAGES, 300)])
+    await housekeeping.sweep(db, media_store(str(tmp_path / "media")), SETTINGS)
+    async with db.connection() as connection:
+        left = await connection.fetch("SELECT wa_id::integer FROM inbound WHERE account_id = $1 ORDER BY 1", alice)
+        assert [row[0] for row in left] == list(range(1, 301))
+        assert await connection.fetchval("SELECT count(*) FROM inbound WHERE account_id = $1", bob) == 2500
+
+
+async def test_the_docs_name_a_bound_for_every_table(db: Database) -> None:
+    docs = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    section = docs.partition("## What grows")[2].partition("\n## ")[0]
+    named = {name for line in section.splitlines() if line.startswith("| `") for name in _names(line.split("|")[1])}
+    async with db.connection() as connection:
+        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert named == {row[0] for row in tables}
+
+
+def _names(cell: str) -> list[str]:
+    return cell.split("`")[1::2]
