@@ -168,13 +168,13 @@ func TestChangesOfAGroupAreTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, words, yes := "Orchestra", "We meet on Mondays", true
+	name, words, yes := given("Orchestra"), given("We meet on Mondays"), true
 	for what, change := range map[string]struct {
 		change groupChange
 		told   func(*events.GroupInfo) bool
 	}{
-		"name":     {groupChange{Name: &name}, func(e *events.GroupInfo) bool { return e.Name != nil && e.Name.Name == name }},
-		"topic":    {groupChange{Description: &words}, func(e *events.GroupInfo) bool { return e.Topic != nil && e.Topic.Topic == words }},
+		"name":     {groupChange{Name: &name}, func(e *events.GroupInfo) bool { return e.Name != nil && e.Name.Name == string(name) }},
+		"topic":    {groupChange{Description: &words}, func(e *events.GroupInfo) bool { return e.Topic != nil && e.Topic.Topic == string(words) }},
 		"announce": {groupChange{Announce: &yes}, func(e *events.GroupInfo) bool { return e.Announce != nil && e.Announce.IsAnnounce }},
 		"join":     {groupChange{Add: []string{charlie}}, func(e *events.GroupInfo) bool { return slices.Equal(e.Join, []types.JID{address{charlie, 0}.lid()}) }},
 		"promote":  {groupChange{Promote: []string{bob}}, func(e *events.GroupInfo) bool { return len(e.Promote) == 1 }},

@@ -15,6 +15,7 @@
 //	companion.go   a linked device as the server knows it, with the queue of what it has not acknowledged
 //	messages.go    the way of a message from a companion to devices; parcel.go what is on its way to one
 //	phone.go       a simulated phone, in an actor of its own; inbox.go what it reads, outbox.go what it writes
+//	hostile.go     what no app would send
 //	welcome.go     what a phone gives a new companion; phonestate.go the phone's side of app state
 //	faults.go      the ways in which it misbehaves on request
 //	state.go       what survives a restart: an append-only journal
@@ -35,6 +36,8 @@
 //	DELETE /phones/{number}/companions/{device}        unlinks
 //	GET    /phones/{number}/messages                   [{id, from, to, text, media, at, deliveries, receipt}]
 //	POST   /phones/{number}/messages                   {to, text}; to is a number or the id of a group
+//	POST   /phones/{number}/messages                   {to, raw, id, timestamp, pushName, type, edit}: hostile, see below
+//	POST   /phones/{number}/receipts                   {to, ids, type, timestamp, group}: likewise
 //	GET    /phones/{number}/messages/{id}/media?from=  the attachment, decrypted
 //	POST   /phones/{number}/typing                     {to, typing}
 //	POST   /phones/{number}/disappearing               {to, seconds}: the timer of a chat, 0 ends it
@@ -47,6 +50,15 @@
 //	POST   /qr/decode                                  a picture of a QR code -> {text}
 //	GET    /stats                                      figures
 //	GET    /events                                     server-sent: message, phone, companion, group, typing, fault
+//
+// # Hostile phones
+//
+// Strangers send what no app would. A message with "raw" (base64) goes out with these bytes as its plaintext, a
+// waE2E.Message or not, and with the id, time stamp, push name and attributes as given; all but raw and to may be left
+// out. A receipt goes to the companions of a number, with ids, type ("" is delivered) and time stamp as given, whether
+// there are such messages or not. These texts, and the names of phones and groups, are a JSON string, a number as it is
+// written, or {"base64": "..."} for bytes that no JSON string can hold. What is given is not checked; the answer is the
+// same whether anybody can read it.
 //
 // # Which numbers exist
 //

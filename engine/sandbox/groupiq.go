@@ -91,12 +91,12 @@ func (c *connection) changeGroup(node *waBinary.Node, g *group, child *waBinary.
 		change.Demote = numbers
 	case "subject":
 		content, _ := child.Content.([]byte)
-		name := string(content)
+		name := given(content)
 		change.Name = &name
 	case "description":
 		body := child.GetChildByTag("body")
 		content, _ := body.Content.([]byte)
-		text := string(content)
+		text := given(content)
 		change.Description = &text
 	case "announcement":
 		change.Announce = &yes

@@ -189,8 +189,8 @@ func (s *Server) notifyGroup(g *group, by string, numbers []string, event waBina
 // groupChange is a wish to change a group; what is nil or empty stays.
 type groupChange struct {
 	By          string   `json:"by"` // the member who does it; "" is the owner
-	Name        *string  `json:"name"`
-	Description *string  `json:"description"`
+	Name        *given   `json:"name"`
+	Description *given   `json:"description"`
 	Announce    *bool    `json:"announce"`
 	Locked      *bool    `json:"locked"`
 	Ephemeral   *uint32  `json:"disappearsAfterSeconds"`
@@ -251,12 +251,12 @@ func (g *group) changed(change *groupChange) (*group, []waBinary.Node) {
 		events = append(events, waBinary.Node{Tag: tag, Attrs: attrs, Content: content})
 	}
 	if change.Name != nil {
-		next.Name, next.NamedAt = *change.Name, now
+		next.Name, next.NamedAt = string(*change.Name), now
 		by := address{change.By, 0}
 		event("subject", waBinary.Attrs{"subject": next.Name, "s_t": unix(now), "s_o": by.lid(), "s_o_pn": by.pn()})
 	}
 	if change.Description != nil {
-		next.Description, next.DescriptionID = *change.Description, newID()
+		next.Description, next.DescriptionID = string(*change.Description), newID()
 		event("description", waBinary.Attrs{"id": next.DescriptionID}, waBinary.Node{Tag: "body", Content: []byte(next.Description)})
 	}
 	if change.Announce != nil {

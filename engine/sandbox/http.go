@@ -48,6 +48,7 @@ func (s *Server) phonesHandler() http.Handler {
 	route("POST /phones/{number}/disappearing", s.postDisappearing)
 	route("GET /phones/{number}/messages", s.listMessages)
 	route("POST /phones/{number}/messages", s.postMessage)
+	route("POST /phones/{number}/receipts", s.postReceipt)
 	route("DELETE /phones/{number}/companions/{device}", s.deleteCompanion)
 	route("GET /groups", s.listGroups)
 	route("POST /groups", s.postGroup)
@@ -90,11 +91,14 @@ func (s *Server) answer(w http.ResponseWriter, result any, err error) {
 	_ = json.NewEncoder(w).Encode(result)
 }
 
+// maxBody is how large the body of a request may be: a message that fills a frame, in base64.
+const maxBody = 32 << 20
+
 // readJSON reads the body of a request.
 func readJSON(r *http.Request, into any) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<20))
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
 	if err != nil {
-		return badRequest("the body cannot be read")
+		return badRequest("the body cannot be read, or has more than %d bytes", maxBody)
 	}
 	if err = json.Unmarshal(body, into); err != nil {
 		return badRequest("the body is not the JSON that is expected: %s", err)
@@ -132,7 +136,7 @@ func (s *Server) getStats(*http.Request) (any, error) {
 
 // decodeQR reads the text of the QR code in a picture.
 func (s *Server) decodeQR(r *http.Request) (any, error) {
-	picture, err := io.ReadAll(io.LimitReader(r.Body, 32<<20))
+	picture, err := io.ReadAll(io.LimitReader(r.Body, maxBody))
 	if err != nil {
 		return nil, badRequest("the body cannot be read")
 	}

@@ -19,21 +19,21 @@ func (s *Server) listGroups(*http.Request) (any, error) {
 
 func (s *Server) postGroup(r *http.Request) (any, error) {
 	var wish struct {
-		Name         string   `json:"name"`
+		Name         given    `json:"name"`
 		Owner        string   `json:"owner"`
 		Participants []string `json:"participants"`
 	}
 	if err := readJSON(r, &wish); err != nil {
 		return nil, err
 	}
-	if wish.Name == "" || len(wish.Name) > 400 {
-		return nil, badRequest("\"name\" must have 1 to 400 bytes")
+	if wish.Name == "" || len(wish.Name) > maxHostileText {
+		return nil, badRequest("\"name\" must have 1 to %d bytes", maxHostileText)
 	}
 	wish.Owner = strings.TrimPrefix(wish.Owner, "+")
 	if err := checkNumbers(append([]string{wish.Owner}, wish.Participants...)); err != nil {
 		return nil, err
 	}
-	g, err := s.createGroup(wish.Name, wish.Owner, wish.Participants)
+	g, err := s.createGroup(string(wish.Name), wish.Owner, wish.Participants)
 	if err != nil {
 		return nil, err
 	}

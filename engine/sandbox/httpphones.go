@@ -68,7 +68,7 @@ func (s *Server) patchPhone(r *http.Request) (any, error) {
 		return nil, err
 	}
 	var wish struct {
-		Name       *string `json:"name"`
+		Name       *given  `json:"name"`
 		Receipts   *string `json:"receipts"`
 		Registered *bool   `json:"registered"`
 		Passkey    *bool   `json:"passkey"`
@@ -80,10 +80,10 @@ func (s *Server) patchPhone(r *http.Request) (any, error) {
 		return nil, badRequest("\"receipts\" is none, delivered or read")
 	}
 	if wish.Name != nil {
-		if *wish.Name == "" || len(*wish.Name) > 100 {
-			return nil, badRequest("\"name\" has 1 to 100 bytes")
+		if *wish.Name == "" || len(*wish.Name) > maxHostileText {
+			return nil, badRequest("\"name\" has 1 to %d bytes", maxHostileText)
 		}
-		if err = p.rename(*wish.Name); err != nil {
+		if err = p.rename(string(*wish.Name)); err != nil {
 			return nil, err
 		}
 	}
@@ -136,14 +136,24 @@ func (s *Server) postMessage(r *http.Request) (any, error) {
 	var wish struct {
 		To   string `json:"to"`
 		Text string `json:"text"`
+		Raw  []byte `json:"raw"`
+		hostile
 	}
 	if err = readJSON(r, &wish); err != nil {
 		return nil, err
 	}
-	if wish.Text == "" || len(wish.Text) > 65_536 {
-		return nil, badRequest("\"text\" must have 1 to 65536 bytes")
+	var id string
+	to := strings.TrimPrefix(wish.To, "+")
+	switch {
+	case wish.Raw != nil:
+		id, err = s.writeRaw(r, p, to, wish.Raw, wish.hostile)
+	case wish.hostile != hostile{}:
+		err = badRequest("only a \"raw\" message goes out as you say")
+	case wish.Text == "" || len(wish.Text) > 65_536:
+		err = badRequest("\"text\" must have 1 to 65536 bytes")
+	default:
+		id, err = p.write(r.Context(), to, wish.Text)
 	}
-	id, err := p.write(r.Context(), strings.TrimPrefix(wish.To, "+"), wish.Text)
 	return map[string]string{"id": id}, err
 }
 

@@ -17,9 +17,10 @@ type parcel struct {
 	category string // "peer" between devices of one account
 	edit     string
 	from     address
-	chat     string // the other number, or the group's id: what a copy for an own device is about
-	group    *group // nil for a direct message
-	at       string // unix seconds
+	chat     string  // the other number, or the group's id: what a copy for an own device is about
+	group    *group  // nil for a direct message
+	at       string  // unix seconds
+	pushName *string // instead of the sender's
 	encs     []waBinary.Node
 	identity []byte // the sender's ADVSignedDeviceIdentity, with a message that begins a session
 }
@@ -59,9 +60,12 @@ func garbled(encs []waBinary.Node) []waBinary.Node {
 
 // stanza is the parcel as a companion gets it.
 func (m *parcel) stanza(s *Server, to address) waBinary.Node {
+	name := s.settingsOf(m.from.number).Name
+	if m.pushName != nil {
+		name = *m.pushName
+	}
 	attrs := waBinary.Attrs{
-		"id": m.id, "t": m.at, "type": m.kind, "category": m.category, "edit": m.edit,
-		"notify": s.settingsOf(m.from.number).Name,
+		"id": m.id, "t": m.at, "type": m.kind, "category": m.category, "edit": m.edit, "notify": name,
 	}
 	switch {
 	case m.group != nil:

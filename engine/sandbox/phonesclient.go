@@ -26,6 +26,7 @@ func (c PhonesClient) Do(ctx context.Context, method, path string, in, out any) 
 	if err != nil {
 		return err
 	}
+	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err

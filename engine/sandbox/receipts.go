@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -179,14 +180,16 @@ func (p *phone) encryptAgain(to address, g *group, node *waBinary.Node) {
 			}
 		}
 	}
-	content := proto.Clone(sent.content).(*waE2E.Message)
+	plain := sent.plain
 	switch {
 	case g != nil:
-		content.SenderKeyDistributionMessage = p.senderKey(g)
+		// What follows a protobuf is merged into it.
+		key, _ := proto.Marshal(&waE2E.Message{SenderKeyDistributionMessage: p.senderKey(g)})
+		plain = slices.Concat(plain, key)
 	case to.number == p.number && sent.parcel.category != "peer":
-		content = forOwnDevice(sent.parcel.chat, content)
+		plain = forOwnDevice(sent.parcel.chat, plain)
 	}
-	enc, err := p.encrypt(to, content)
+	enc, err := p.encrypt(to, plain)
 	if err != nil {
 		p.server.log.Warn("a phone cannot encrypt for a device", "phone", p.number, "device", to, "error", err)
 		return

@@ -1,6 +1,7 @@
 """The whole system in the sandbox, as processes: the sandbox, web, and as many workers as a test starts."""
 
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -255,6 +256,18 @@ class Phones:
     async def write(self, number: str, to: str, text: str) -> None:
         """Send a text from a phone to a number or group."""
         await self._do("POST", f"/phones/{number}/messages", {"to": to, "text": text})
+
+    async def write_raw(self, number: str, to: str, plaintext: bytes, **given: Any) -> None:
+        """Send these bytes as a message, with id, timestamp, pushName or type as given: see engine/sandbox/doc.go.
+
+        A text that no JSON string holds is `{"base64": ...}`.
+        """
+        raw = base64.b64encode(plaintext).decode()
+        await self._do("POST", f"/phones/{number}/messages", {"to": to, "raw": raw, **given})
+
+    async def receipt(self, number: str, to: str, ids: Sequence[Any], **given: Any) -> None:
+        """Send a receipt for messages that need not exist, with a type, timestamp or group as given."""
+        await self._do("POST", f"/phones/{number}/receipts", {"to": to, "ids": list(ids), **given})
 
     async def messages(self, number: str, *, sender: str | None = None) -> list[dict[str, Any]]:
         """What a phone shows, in the order of first arrival."""
