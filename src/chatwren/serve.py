@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import httpx
 import structlog
 
 from chatwren import programs
+from chatwren.environment import ENGINE, SANDBOX, WEB, WORKER, inherited
 from chatwren.settings import CannotStart, Settings, variable
 from chatwren.store.claim import Claim
 from chatwren.store.embedded import EmbeddedPostgres
@@ -79,7 +79,9 @@ async def migrate_all(database_url: str) -> None:
     except asyncpg.exceptions.PostgresError as error:
         raise CannotStart(f"The database refused the migration: {error}") from None
     process = await asyncio.create_subprocess_exec(
-        str(programs.engine()), "migrate", env=os.environ | {"DATABASE_URL": database_url}, stdin=subprocess.DEVNULL
+        *(str(programs.engine()), "migrate"),
+        env=inherited(ENGINE) | {"DATABASE_URL": database_url},
+        stdin=subprocess.DEVNULL,
     )
     if await process.wait():
         raise CannotStart("The engine's tables could not be migrated: its message stands above.")
@@ -109,13 +111,13 @@ async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | N
     async with contextlib.AsyncExitStack() as stack:  # which stops things in the reverse order of their start
         line = Lifeline()
         stack.callback(line.close)
-        environment = os.environ | _environment(settings)
+        given = _given(settings)
 
         if settings.database_url is None:
-            environment["DATABASE_URL"] = await stack.enter_async_context(_postgres(settings))
+            given["DATABASE_URL"] = await stack.enter_async_context(_postgres(settings))
         else:
-            environment["DATABASE_URL"] = settings.database_url
-        await migrate_all(environment["DATABASE_URL"])
+            given["DATABASE_URL"] = settings.database_url
+        await migrate_all(given["DATABASE_URL"])
 
         async def start(child: Child) -> str:
             stack.push_async_callback(child.stop, hurry)
@@ -123,17 +125,19 @@ async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | N
 
         phones = None
         if settings.sandbox:
-            sandbox = _sandbox(settings, environment, line)
+            sandbox = _sandbox(settings, line)
             ready = json.loads(await start(sandbox))
             sandbox.keep()
             phones = f"http://localhost:{settings.sandbox_port}"
-            environment |= _sandbox_environment(settings, ready)
+            given |= _given_by_sandbox(settings, ready)
 
         # A send in progress has its time-out to end in; an answer of web is short, a browser's event stream is cut.
         patience = {"worker": settings.send_timeout_seconds + 10, "web": 15.0}
         children = [
-            Child(name, [sys.executable, "-m", "chatwren", name], environment, line, patience=patience[name])
-            for name in ("worker", "web")
+            Child(
+                name, [sys.executable, "-m", "chatwren", name], inherited(needed) | given, line, patience=patience[name]
+            )
+            for name, needed in (("worker", WORKER), ("web", WEB))
         ]
         for child in children:
             await start(child)
@@ -182,7 +186,7 @@ async def _postgres(settings: Settings) -> AsyncIterator[str]:
         log.info("process.stopped", name="postgres")
 
 
-def _sandbox(settings: Settings, environment: dict[str, str], line: Lifeline) -> Child:
+def _sandbox(settings: Settings, line: Lifeline) -> Child:
     # Chosen once, so that a sandbox that is started again is found by the engines that know its address.
     protocol_port = _free_port()
     host = settings.host or "127.0.0.1"
@@ -196,14 +200,14 @@ def _sandbox(settings: Settings, environment: dict[str, str], line: Lifeline) ->
             ),
             *("--state-dir", str(settings.data_dir.resolve() / "sandbox")),
         ],
-        environment,
+        inherited(SANDBOX) | {variable("log_level"): settings.log_level},
         line,
         patience=5,
         first_line=True,
     )
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def _given(settings: Settings) -> dict[str, str]:
     """What the children have to know of this command's options, and of what it chose."""
     given = {"data_dir": str(settings.data_dir.resolve()), "port": str(settings.port), "log_level": settings.log_level}
     if settings.host is not None:
@@ -211,7 +215,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {variable(name): value for name, value in given.items()}
 
 
-def _sandbox_environment(settings: Settings, ready: dict[str, str]) -> dict[str, str]:
+def _given_by_sandbox(settings: Settings, ready: dict[str, str]) -> dict[str, str]:
     """All that sandbox mode sets: another server, brisk pacing and no cap unless the user set a pace."""
     given = {"sandbox": "true", "whatsapp_address": ready["whatsapp"], "whatsapp_root_key": ready["rootKey"]}
     given |= {name: value for name, value in SANDBOX_PACING.items() if name not in settings.model_fields_set}

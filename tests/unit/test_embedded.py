@@ -1,7 +1,10 @@
 """The embedded PostgreSQL: what is committed stays, and nothing outlives its parent."""
 
 import asyncio
+import contextlib
 import os
+import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +12,8 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -32,6 +37,9 @@ PARENT = textwrap.dedent("""
 
     asyncio.run(main())
 """)
+
+
+only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand PostgreSQL to another user")
 
 
 @pytest.fixture
@@ -80,6 +88,36 @@ async def words(url: str) -> list[str]:
         return [row["word"] for row in await connection.fetch("SELECT word FROM word ORDER BY word")]
     finally:
         await connection.close()
+
+
+def made_by_an_older_version(folder: Path, word: str) -> Path:
+    """Data as an older version made them: whoever reaches the socket is trusted, and for root they are of nobody."""
+    owner = quarters.find_home(Settings(data_dir=folder))[1]
+    programs = quarters.find_programs(owner)
+    if owner.change:
+        nobody = pwd.getpwnam("nobody")
+        owner = quarters.Owner(nobody.pw_uid, nobody.pw_gid, change=True)
+    home = folder / "postgres"
+    owner.make_folder(home)
+    how: dict[str, Any] = {"capture_output": True, "cwd": "/"} | owner.popen_arguments()
+    subprocess.run([programs / "initdb", "-D", home, "-U", "chatwren", "--auth=trust", "--no-sync"], check=True, **how)
+    for database, said in (
+        ("postgres", "CREATE DATABASE chatwren\n"),
+        ("chatwren", f"CREATE TABLE word (word text)\nINSERT INTO word VALUES ('{word}')\n"),
+    ):
+        subprocess.run(
+            [programs / "postgres", "--single", "-D", home, database], check=True, input=said.encode(), **how
+        )
+    return home
+
+
+def command_lines() -> str:
+    """Those of all processes."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found.append((process / "cmdline").read_text(errors="replace"))
+    return "\n".join(found)
 
 
 async def test_rows_are_there_after_a_restart(folder: Path) -> None:
@@ -164,7 +202,7 @@ async def test_a_stale_pid_file_whose_number_was_given_to_another_process(folder
     home, owner = quarters.find_home(settings)
     pid_file = (home / "postmaster.pid").read_text()
     await server.stop()
-    bystander = await asyncio.create_subprocess_exec("sleep", "600", **owner.popen_arguments())  # type: ignore[arg-type]
+    bystander = await asyncio.create_subprocess_exec("sleep", "600", **owner.popen_arguments())
     try:
         lines = pid_file.splitlines(keepends=True)
         (home / "postmaster.pid").write_text("".join([f"{bystander.pid}\n", *lines[1:]]))
@@ -244,7 +282,7 @@ def test_no_place_for_a_socket_is_one_clear_line(folder: Path, monkeypatch: pyte
         quarters.find_socket_folder(settings, owner)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand PostgreSQL to another user")
+@only_root
 async def test_root_in_a_closed_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quarters, "SYSTEM_ROOT", folder / "var")
     closed = folder / "closed"
@@ -257,6 +295,82 @@ async def test_root_in_a_closed_folder(folder: Path, monkeypatch: pytest.MonkeyP
     assert home.stat().st_uid != 0
     assert await words(await server.start()) == ["kept"]
     await server.stop()
+
+
+@pytest.mark.parametrize("given", [None, "wrong"])
+async def test_who_has_not_the_password_is_not_let_in(folder: Path, given: str | None) -> None:
+    async with reach_database(Settings(data_dir=folder)) as url:
+        password = urlsplit(url).password
+        assert password is not None
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(url.replace(f":{password}@", f":{given}@" if given else "@"))
+        kept = folder / "postgres" / "password"
+        assert kept.read_text() == password
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert password not in await asyncio.to_thread(command_lines), "which everybody sees"
+
+
+async def test_data_of_an_older_version_ask_for_a_password_from_now_on_and_keep_their_rows(folder: Path) -> None:
+    home = made_by_an_older_version(folder, "kept")
+    trusting = (home / "pg_hba.conf").read_text()
+    server = EmbeddedPostgres(Settings(data_dir=folder))
+    for _ in range(2):
+        url = await server.start()
+        assert await words(url) == ["kept"]
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(url.replace(f":{urlsplit(url).password}@", "@"))
+        await server.stop()
+    assert (home / "pg_hba.conf").read_text() == trusting, "the older version still runs on them"
+
+
+@only_root
+async def test_root_gives_data_of_nobody_to_a_user_of_its_own(folder: Path) -> None:
+    settings = Settings(data_dir=folder)
+    home = made_by_an_older_version(folder, "kept")
+    nobody = home.stat().st_uid
+    outside = folder / "outside"
+    outside.write_text("")
+    (home / "link").symlink_to(outside)
+    left = next(quarters.socket_folders(settings))
+    quarters.Owner(nobody, nobody, change=True).make_folder(left)
+    os.chown(home, 0, 0)  # as a start left it that was killed in the middle
+    os.chown(home / "base", pwd.getpwnam("chatwren").pw_uid, 0)
+
+    async with reach_database(settings) as url:
+        assert await words(url) == ["kept"]
+        assert urlsplit(url).query.startswith(f"host={left}")
+        own = home.stat().st_uid
+        assert own == pwd.getpwnam("chatwren").pw_uid
+        assert {path.lstat().st_uid for path in [home, *home.rglob("*"), left, *left.iterdir()]} == {own}
+        assert outside.stat().st_uid == 0
+        stranger = quarters.Owner(nobody, nobody, change=True)
+        assert not stranger.can("test", "-e", left / quarters.SOCKET_NAME)
+        assert not stranger.can("test", "-e", home / "PG_VERSION")
+
+
+@only_root
+def test_root_without_a_user_for_postgresql_is_one_clear_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarters, "USER", "no:name")
+    monkeypatch.setattr(quarters, "USER_TRIES", 1)
+    with pytest.raises(
+        CannotStart, match=r"^PostgreSQL does not run as root, and its user `no:name` could not be made"
+    ):
+        quarters.find_home(Settings(data_dir=folder))
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(CannotStart, match="there is no useradd"):
+        quarters.find_home(Settings(data_dir=folder))
+
+
+async def test_a_password_that_is_not_the_servers_is_one_clear_line_and_can_be_made_anew(folder: Path) -> None:
+    settings = Settings(data_dir=folder)
+    async with reach_database(settings) as url:
+        await store(url, "kept")
+    (folder / "postgres" / "password").write_text("of another server")
+    with pytest.raises(CannotStart, match=r"^PostgreSQL does not take the password in .*: remove that file"):
+        await EmbeddedPostgres(settings).start()
+    (folder / "postgres" / "password").unlink()
+    async with reach_database(settings) as url:
+        assert await words(url) == ["kept"]
 
 
 async def test_commands_reach_the_server_that_runs_and_else_start_one(folder: Path) -> None:

@@ -17,6 +17,14 @@ import pytest
 from chatwren.settings import Settings, variable
 from chatwren.store.throwaway import open_folder
 
+SECRETS = {
+    "CHATWREN_COOKIE_SECRETS": "secret of the cookie",
+    "AWS_SECRET_ACCESS_KEY": "secret of a store",
+    "HTTPS_PROXY": "http://user:secret@proxy.invalid",
+    "no_proxy": "secret.invalid",
+    "STRIPE_KEY": "secret of another program",
+}
+
 
 class Running(NamedTuple):
     """A `serve` that said that it is ready."""
@@ -35,8 +43,14 @@ def folder() -> Iterator[Path]:
 def environment(folder: Path) -> dict[str, str]:
     ours = {variable(name) for name in Settings.model_fields}
     clean = {name: value for name, value in os.environ.items() if name not in ours}
-    # as a variable and not as an option, since every process below inherits it: that is how descendants finds them
-    return clean | {"CHATWREN_DATA_DIR": str(folder / "data"), "CHATWREN_PORT": "0", "CHATWREN_SANDBOX_PORT": "0"}
+    (folder / "temporary").mkdir(exist_ok=True)
+    return clean | {
+        "TMPDIR": str(folder / "temporary"),  # which every process below inherits: that is how descendants finds them
+        "CHATWREN_DATA_DIR": str(folder / "data"),
+        "CHATWREN_PORT": "0",
+        "CHATWREN_SANDBOX_PORT": "0",
+        **SECRETS,
+    }
 
 
 def command(folder: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -56,9 +70,16 @@ def descendants(folder: Path) -> dict[int, str]:
     found = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it ended meanwhile
-            if f"CHATWREN_DATA_DIR={folder}/data\0".encode() in (process / "environ").read_bytes():
-                found[int(process.name)] = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if f"TMPDIR={folder}/temporary" in (process / "environ").read_text(errors="replace").split("\0"):
+                found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
     return found
+
+
+def known(pid: int) -> set[str]:
+    """The names of the secrets that a process has in its environment, and the parts of it that are ours."""
+    pairs = [pair.partition("=") for pair in Path(f"/proc/{pid}/environ").read_text().split("\0")]
+    assert not [name for name, _, value in pairs if "secret" in value and value != SECRETS.get(name)]
+    return {name for name, _, _ in pairs if name in SECRETS or name.startswith(("CHATWREN_", "DATABASE_"))}
 
 
 @contextlib.contextmanager
@@ -90,6 +111,27 @@ def test_it_is_ready_and_whole_and_ends_in_order(folder: Path) -> None:
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(60) == 0
         assert not descendants(folder)
+
+
+def test_each_process_has_in_its_environment_what_it_needs(folder: Path) -> None:
+    every_setting = {variable(name) for name in Settings.model_fields}
+    with serving(folder) as running:
+        seen: dict[str, set[str]] = {}
+        for pid, line in descendants(folder).items():
+            for part in ("-m chatwren web", "-m chatwren worker", "chatwren-engine", "chatwren-sandbox", "postgres"):
+                if part in line:
+                    seen.setdefault(part, set()).update(known(pid))
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(60) == 0
+    proxies, lifeline = {"HTTPS_PROXY", "no_proxy"}, {"CHATWREN_LIFELINE_FD"}
+    assert seen.pop("postgres") == set()
+    assert seen.pop("chatwren-sandbox") == lifeline | {"CHATWREN_LOG_LEVEL"}
+    told = {"DATABASE_URL", "CHATWREN_LOG_LEVEL", "CHATWREN_WHATSAPP_ADDRESS", "CHATWREN_WHATSAPP_ROOT_KEY"}
+    assert seen.pop("chatwren-engine") == lifeline | proxies | told
+    worker, web = seen.pop("-m chatwren worker"), seen.pop("-m chatwren web")
+    assert web - worker == {"CHATWREN_COOKIE_SECRETS"}
+    assert worker - every_setting == lifeline | proxies | {"AWS_SECRET_ACCESS_KEY"}
+    assert not seen
 
 
 def test_a_child_that_is_killed_comes_back(folder: Path) -> None:

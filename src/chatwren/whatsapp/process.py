@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 
 from chatwren import programs
+from chatwren.environment import ENGINE, inherited
 from chatwren.settings import CannotStart, Settings, variable
 from chatwren.supervisor import BackOff, Child, Lifeline
 from chatwren.whatsapp.client import Engine, EngineError
@@ -134,8 +135,9 @@ class EngineProcess:
         return Child(
             "engine",
             [str(programs.engine()), "serve", "--socket", str(socket), "--worker", str(self._worker)],
-            os.environ
+            inherited(ENGINE)
             | {"DATABASE_URL": self._settings.database_url or ""}
+            | {variable("log_level"): self._settings.log_level}
             | {name: str(value) for name, value in given.items() if value is not None},
             line,
             patience=_PATIENCE_SECONDS,
