@@ -119,12 +119,16 @@ func (a *account) unlink(ctx context.Context) bool {
 	return true
 }
 
-// forget deletes the keys of a device.
+// forgetDevice: privacy tokens have no foreign key.
+const forgetDevice = `WITH tokens AS (DELETE FROM whatsmeow_privacy_tokens WHERE our_jid = $1)
+	DELETE FROM whatsmeow_device WHERE jid = $1`
+
+// forget deletes the keys of a device, and all else that is kept for it.
 func (d *database) forget(jid types.JID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
 	for {
-		_, err := d.sql.ExecContext(ctx, "DELETE FROM whatsmeow_device WHERE jid = $1", jid.String())
+		_, err := d.sql.ExecContext(ctx, forgetDevice, jid.String())
 		if err == nil {
 			return nil
 		}

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -25,6 +26,8 @@ app = typer.Typer(
 )
 users = typer.Typer(help="The users of this installation.", no_args_is_help=True)
 app.add_typer(users, name="users")
+
+_DELETION_SECONDS = 90
 
 T = TypeVar("T")
 DataDir = Annotated[
@@ -210,6 +213,7 @@ def list_users(data_dir: DataDir = None) -> None:
     async def run(db: "Database") -> None:
         for user in await users_admin.list_users(db):
             state = f"disabled {user.disabled_at:%Y-%m-%d}" if user.disabled_at else "active"
+            state = "being deleted" if user.deleted_at else state
             phone = user.account_phone or "-"
             print(f"{user.username:24}  {state:20}  since {user.created_at:%Y-%m-%d}  {phone:16}  {user.name}")
 
@@ -249,13 +253,33 @@ def delete(
     data_dir: DataDir = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a user with all messages, files and the linked account."""
+    """Delete a user and everything of theirs: messages, files, keys; and unlink their device from the phone."""
     from chatwren.service import users_admin
+    from chatwren.service.deletion import NoWorker
+    from chatwren.store.media import media_store
 
     if not yes:
         typer.confirm(f"Delete {username} and everything of theirs?", abort=True)
+    settings = _settings(data_dir=data_dir)
+    lease, wait = timedelta(seconds=settings.lease_seconds), timedelta(seconds=_DELETION_SECONDS)
+    media = media_store(settings.media_url or str(settings.data_dir / "media"))
 
-    _with_users(data_dir, lambda db: users_admin.delete(db, username))
+    async def run(db: "Database") -> None:
+        try:
+            deleted = await users_admin.delete(db, media, username, lease=lease, wait=wait)
+        except NoWorker:
+            print(f"{username} can do nothing any more. No worker runs: everything is removed when one does.")
+            return
+        if deleted is None:
+            print(
+                f"{username} can do nothing any more. The rest takes longer: `chatwren users list` shows when it ends."
+            )
+            return
+        print(f"{username} is deleted.")
+        if not deleted.told_whatsapp:
+            print("WhatsApp could not be told: the phone lists the device until it is removed there.")
+
+    _with_users(data_dir, run)
 
 
 @users.command()

@@ -2,13 +2,18 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from chatwren.domain.errors import NotFound
-from chatwren.service import users_admin
+from chatwren.domain.errors import Conflict, NotFound
+from chatwren.domain.ids import uuid7
+from chatwren.service import deletion, users_admin
+from chatwren.service.deletion import Deleted, NoWorker
+from chatwren.store import deletions
 from chatwren.store.database import Database
+from chatwren.store.media import MediaStore, media_store
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import WebServer
 
@@ -55,8 +60,15 @@ def test_deleted_is_gone_with_everything(alice: Person, bob: Person, server: Web
             files={"mediaFile": ("a.csv", b"a,b\n", "text/csv")},
         )
         assert sent.status_code == 200
-    server.run(lambda db: users_admin.delete(db, "alice"))
+    with pytest.raises(NoWorker):
+        server.run(lambda db: _delete(db, "ALICE", server))
     assert alice.http.get("/api/users/me").status_code == 401
+    assert _login(alice) == 403
+    assert [one.deleted_at is None for one in server.run(users_admin.list_users)] == [False, True]
+    assert server.run(deletion.pending) == []  # the device is still linked
+    server.sql("UPDATE account SET status = 'logged_out' WHERE user_id = $1", alice.id)
+    server.run(lambda db: deletion.work_off(db, _media(server), [alice.id]))
+    assert [one.name for one in (server.settings.data_dir / "media").iterdir()] == [str(bob.id)]
     for table in ("app_user", "account", "message", "media", "session"):
         assert server.sql(f"SELECT count(*) FROM {table}") == [(1,)], table
     assert bob.http.get("/api/messages/queue").json()["pagination"]["total"] == 1
@@ -79,12 +91,46 @@ def test_the_export_is_all_of_the_user_and_no_secret(alice: Person, charlie: Per
         assert secret not in everything.replace("sha256", ""), secret
 
 
-@pytest.mark.parametrize(
-    "act", [users_admin.reset_password, users_admin.disable, users_admin.enable, users_admin.delete]
-)
+def _media(server: WebServer) -> MediaStore:
+    return media_store(str(server.settings.data_dir / "media"))
+
+
+async def _delete(db: Database, username: str, server: WebServer) -> Deleted | None:
+    at_most = timedelta(seconds=0.1)
+    return await users_admin.delete(db, _media(server), username, lease=timedelta(seconds=6), wait=at_most)
+
+
+def test_without_a_device_no_worker_is_needed(alice: Person, bob: Person, server: WebServer) -> None:
+    assert server.run(lambda db: _delete(db, "alice", server)) == Deleted(told_whatsapp=True)
+    assert server.sql("SELECT id FROM app_user") == [(bob.id,)]
+    assert alice.http.get("/api/users/me").status_code == 401
+
+
+def test_who_is_being_deleted_stays_so(alice: Person, server: WebServer) -> None:
+    alice.link("919876543210")
+    server.sql("INSERT INTO worker (id, host) VALUES ($1, 'of the test')", uuid7())
+    assert server.run(lambda db: _delete(db, "alice", server)) is None, "the worker takes too long"
+    with pytest.raises(Conflict):
+        server.run(lambda db: users_admin.enable(db, "alice"))
+    assert server.run(lambda db: _delete(db, "alice", server)) is None, "a second time it is waited for again"
+
+
+def test_one_process_deletes_at_a_time(alice: Person, server: WebServer) -> None:
+    async def beside_another(db: Database) -> None:
+        async with db.connection() as connection, deletions.one_at_a_time(connection) as other:
+            assert other
+            await deletion.work_off(db, _media(server), [alice.id])
+
+    server.run(beside_another)
+    assert len(server.sql("SELECT FROM app_user")) == 1
+
+
+@pytest.mark.parametrize("act", [users_admin.reset_password, users_admin.disable, users_admin.enable])
 def test_nobody_of_that_name(act: Callable[[Database, str], Any], alice: Person, server: WebServer) -> None:
     with pytest.raises(NotFound):
         server.run(lambda db: act(db, "nobody"))
+    with pytest.raises(NotFound):
+        server.run(lambda db: _delete(db, "nobody", server))
     with pytest.raises(NotFound):
         server.run(lambda db: _exported(db, "nobody"))
     assert alice.http.get("/api/users/me").status_code == 200

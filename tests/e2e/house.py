@@ -155,9 +155,9 @@ class House:
         for program in reversed(self._programs):
             await program.end()
 
-    def person(self, name: str) -> "contextlib.AbstractAsyncContextManager[Person]":
+    def person(self, name: str, *, phone: str = "+919812345678") -> "contextlib.AbstractAsyncContextManager[Person]":
         """Somebody who signs up, with a session of their own."""
-        return _person(self, name)
+        return _person(self, name, phone)
 
 
 @contextlib.asynccontextmanager
@@ -312,7 +312,8 @@ class Phones:
 class Person:
     """Somebody who uses the HTTP API, with a phone of their own."""
 
-    def __init__(self, home: House, client: httpx.AsyncClient, number: str) -> None:
+    def __init__(self, home: House, client: httpx.AsyncClient, username: str, number: str) -> None:
+        self.username = username
         self.number = number
         self.http = client
         self._phones = home.phones
@@ -379,17 +380,18 @@ def a_number() -> str:
 
 
 @contextlib.asynccontextmanager
-async def _person(home: House, name: str) -> AsyncIterator[Person]:
+async def _person(home: House, name: str, phone: str) -> AsyncIterator[Person]:
     async with httpx.AsyncClient(base_url=home.url, timeout=30, trust_env=False) as client:
+        username = f"{name}-{secrets.token_hex(4)}"
         answer = await client.post(
             "/api/auth/register",
             json={
                 "name": name.title(),
-                "phone": "+919812345678",
-                "email": f"{name}@example.com",
-                "username": f"{name}-{secrets.token_hex(4)}",
+                "phone": phone,
+                "email": f"{username}@example.com",
+                "username": username,
                 "password": "correct horse battery",
             },
         )
         assert answer.is_success, answer.text
-        yield Person(home, client, a_number())
+        yield Person(home, client, username, a_number())

@@ -31,7 +31,8 @@ async def log_out(db: Database, engine: Engine, worker: UUID, account: Owned) ->
     told = await engine.logout(account.account, account.jid or "", account.epoch)
     log.info("account.logged_out", account=str(account.account), told_whatsapp=told)
     async with db.connection() as connection:
-        await account_state.unlinked(connection, worker, account.account, "logged_out", "by_user")
+        reason = "by_user" if told else "not_told"
+        await account_state.unlinked(connection, worker, account.account, "logged_out", reason)
     db.hint(CHANGED, {account.user})
 
 

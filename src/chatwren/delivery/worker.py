@@ -18,7 +18,7 @@ from chatwren.delivery.inbox import Inbox
 from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.delivery.sender import WhatsAppSender
 from chatwren.domain.ids import uuid7
-from chatwren.service import bulk, housekeeping
+from chatwren.service import bulk, deletion, housekeeping
 from chatwren.settings import CannotStart, Settings
 from chatwren.store import pairing_jobs, workers
 from chatwren.store.database import CLASHES, UNREACHABLE, WORK, Database
@@ -33,6 +33,7 @@ _PAUSE_SECONDS = 1
 _OFTEN_SECONDS = 5
 _BULK_POLL_SECONDS = 0.5
 _SWEEP_SECONDS = 600
+_DELETIONS_SECONDS = 1
 
 
 async def run(settings: Settings) -> None:
@@ -185,6 +186,11 @@ class _Worker:
         async def sweep() -> None:
             await housekeeping.sweep(self._db, self._media, self._settings)
 
+        async def delete_users() -> None:
+            if users := await deletion.pending(self._db):
+                await self._log_out_orphans(self._engines.current)  # of a pairing that the deletion ended
+                await deletion.work_off(self._db, self._media, users)
+
         async def repeat(work: Callable[[], Awaitable[None]], pause: float) -> None:
             while True:
                 try:
@@ -193,7 +199,11 @@ class _Worker:
                     log.warning("worker.house_not_kept", error=repr(error))
                 await asyncio.sleep(pause)
 
-        await asyncio.gather(repeat(often, _OFTEN_SECONDS), repeat(sweep, _SWEEP_SECONDS))
+        await asyncio.gather(
+            repeat(often, _OFTEN_SECONDS),
+            repeat(sweep, _SWEEP_SECONDS),
+            repeat(delete_users, _DELETIONS_SECONDS),
+        )
 
     async def _accept_bulks(self) -> None:
         while True:

@@ -73,6 +73,7 @@ _RELEASE = "POST /api/whatsapp/release lets them go; DELETE /api/messages/{id} c
 _LOGGED_OUT = {
     "unlinked_on_phone": ": the device was unlinked on the phone",
     "locked": ": WhatsApp has locked it",
+    "not_told": ", but WhatsApp could not be told: the phone lists the device until you remove it there",
 }
 _OFFLINE: dict[str, tuple[str, str | None]] = {
     "connection_lost": ("The connection to WhatsApp is down; it is being opened again.", None),

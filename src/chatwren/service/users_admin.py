@@ -5,14 +5,18 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
-from chatwren.domain.errors import NotFound
+from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.domain.people import username_key
+from chatwren.service import deletion
+from chatwren.service.deletion import Deleted
 from chatwren.service.users import hash_password
 from chatwren.store import limits, sessions, users
 from chatwren.store.database import Connection, Database
+from chatwren.store.media import MediaStore
 from chatwren.store.users import UserSummary
 
 __all__ = [
@@ -104,14 +108,30 @@ async def set_limits(db: Database, username: str, changes: Sequence[tuple[Limit,
             await limits.set_override(connection, user_id, limit, value)
 
 
-async def delete(db: Database, username: str) -> None:
-    """Delete the user and everything that belongs to them. Their files are removed by the next sweep.
+async def delete(
+    db: Database, media: MediaStore, username: str, *, lease: timedelta, wait: timedelta
+) -> Deleted | None:
+    """Delete the user and everything that belongs to them, or go on with it.
+
+    Args:
+        db: where the user is.
+        media: where the user's files are.
+        username: who.
+        lease: how long a worker may be silent that lives.
+        wait: how long to wait for the end.
+
+    Returns:
+        What it came to; None: it has begun, and goes on.
 
     Raises:
         NotFound: there is no such user.
+        NoWorker: it has begun, and goes on when a worker runs.
     """
-    async with _user(db, username) as (connection, user_id):
-        await users.delete(connection, user_id)
+    async with db.connection() as connection:
+        found = await users.credentials(connection, username_key(username))
+    if found is None:
+        raise _unknown(username)
+    return await deletion.begin(db, media, found.user.id, lease=lease, wait=wait)
 
 
 async def export(db: Database, username: str) -> AsyncIterator[bytes]:
@@ -129,9 +149,20 @@ async def export(db: Database, username: str) -> AsyncIterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def _user(db: Database, username: str) -> AsyncIterator[tuple[Connection, UUID]]:
-    """A transaction, and the id of the user of that name."""
+    """A transaction, and the id of the user of that name.
+
+    Raises:
+        NotFound: there is no such user.
+        Conflict: the user is being deleted.
+    """
     async with db.transaction() as connection:
         found = await users.credentials(connection, username_key(username))
         if found is None:
-            raise NotFound(f"There is no user {username}.")
+            raise _unknown(username)
+        if found.deleted:
+            raise Conflict(f"{username} is being deleted.", code="being_deleted")
         yield connection, found.user.id
+
+
+def _unknown(username: str) -> NotFound:
+    return NotFound(f"There is no user {username}.")

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import re
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 import obstore
 from obstore.exceptions import BaseError
@@ -74,6 +77,14 @@ class MediaStore:
         with suppress(FileNotFoundError):
             await self._run(obstore.delete, self._objects, _checked(key))
 
+    async def delete_all_of(self, user_id: UUID) -> None:
+        """Remove all files of a user, and what a crash has left of some."""
+        async for keys in self._each(self._keys_of(user_id)):
+            for key in keys:
+                await self.delete(key)
+        if self._folder:
+            await self._run(partial(shutil.rmtree, ignore_errors=True), self._folder / str(user_id))
+
     async def sweep(self, *, older_than: timedelta, keep: Callable[[Sequence[str]], Awaitable[set[str]]]) -> int:
         """Remove old files that nobody keeps: those stored just before a crash, and those of removed users.
 
@@ -113,6 +124,10 @@ class MediaStore:
             keys = [one["path"] for one in batch if one["last_modified"] < before and _KEY.fullmatch(one["path"])]
             if keys:
                 yield keys
+
+    def _keys_of(self, user_id: UUID) -> Iterator[list[str]]:
+        for batch in obstore.list(self._objects, prefix=str(user_id), chunk_size=_SWEEP_STEP):
+            yield [one["path"] for one in batch if _KEY.fullmatch(one["path"])]
 
     async def _each(self, items: Iterator[T]) -> AsyncIterator[T]:
         while (item := await self._run(next, items, None)) is not None:

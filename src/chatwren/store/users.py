@@ -29,17 +29,22 @@ class Credentials:
     user: User
     password_hash: str
     disabled: bool
+    deleted: bool
 
 
 @dataclass(frozen=True, slots=True)
 class UserSummary:
-    """A user as its operator sees them. `account_phone` is that of the first account, digits."""
+    """A user as its operator sees them. `account_phone` is that of the first account, digits.
+
+    With `deleted_at` everything of theirs is being removed.
+    """
 
     id: UUID
     username: str
     name: str
     created_at: datetime
     disabled_at: datetime | None
+    deleted_at: datetime | None
     account_phone: str | None
 
 
@@ -72,9 +77,11 @@ async def insert(connection: Connection, user: User, *, key: str, password_hash:
 async def credentials(connection: Connection, key: str) -> Credentials | None:
     """What the user whose name has this key must prove."""
     row = await connection.fetchrow(
-        f"SELECT password_hash, disabled_at IS NOT NULL, {COLUMNS} FROM app_user WHERE username_key = $1", key
+        f"SELECT password_hash, disabled_at IS NOT NULL, deleted_at IS NOT NULL, {COLUMNS} FROM app_user"
+        " WHERE username_key = $1",
+        key,
     )
-    return Credentials(User(*row[2:]), row[0], row[1]) if row else None
+    return Credentials(User(*row[3:]), *row[:3]) if row else None
 
 
 async def get(connection: Connection, user_id: UUID) -> User:
@@ -102,16 +109,11 @@ async def set_disabled(connection: Connection, user_id: UUID, *, disabled: bool)
     )
 
 
-async def delete(connection: Connection, user_id: UUID) -> None:
-    """Remove the user and, by foreign keys, every row that belongs to them."""
-    await connection.execute("DELETE FROM app_user WHERE id = $1", user_id)
-
-
 async def summaries(connection: Connection) -> list[UserSummary]:
     """All users, in the order in which they signed up."""
     rows = await connection.fetch(
         """
-        SELECT id, username, name, created_at, disabled_at,
+        SELECT id, username, name, created_at, disabled_at, deleted_at,
                (SELECT phone FROM account WHERE user_id = app_user.id ORDER BY created_at, id LIMIT 1)
         FROM app_user ORDER BY created_at, id
         """

@@ -38,6 +38,15 @@ async def register(connection: Connection, worker: UUID, host: str) -> None:
     await connection.execute("INSERT INTO worker (id, host) VALUES ($1, $2)", worker, host)
 
 
+async def any_alive(connection: Connection, *, lease: timedelta) -> bool:
+    """Whether a worker has renewed within the lease."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM worker WHERE heartbeat_at > clock_timestamp() - $1::interval)", lease
+        )
+    )
+
+
 async def renew(connection: Connection, worker: UUID, *, lease: timedelta, gap: timedelta) -> Renewal | None:
     """Record that the worker lives. None: it was taken for dead, and its accounts may be another's.
 

@@ -1,0 +1,131 @@
+"""Of a user who is deleted nothing is left: no row, no file, no key, and no device on the phone."""
+
+import contextlib
+import json
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.e2e import traces
+from tests.e2e.house import House, Person, Program, a_number, until
+
+pytestmark = pytest.mark.anyio
+
+SENT, LATER, IN_BULK, RECEIVED, FILE = (
+    f"{word} {a_number()}" for word in ("erin sent", "erin sends later", "erin's bulk", "a friend wrote", "in a file")
+)
+
+
+@contextlib.asynccontextmanager
+async def erin_with_all(home: House) -> AsyncIterator[tuple[Person, list[str | UUID]]]:
+    """Somebody with some of everything, linked, and what must not be found of them afterwards."""
+    own_phone, friend = a_number(), a_number()
+    async with home.person("erin", phone=f"+{own_phone}") as erin:
+        await erin.link()
+        group = await home.phones.create_group(f"family of {erin.username}", erin.number, [friend])
+        await erin.until_message(
+            await erin.send(friend, SENT, file=("a.csv", f"{FILE}\n".encode())), receipt="read", seconds=60
+        )
+        await erin.until_message(await erin.send(group, SENT), status="sent")
+        later = await erin.send(friend, LATER, scheduledTime=await _tomorrow(home))
+        answer = await erin.http.post(
+            "/api/messages/send",
+            data={"phoneId": f"+{friend}", "message": LATER, "scheduledTime": await _tomorrow(home)},
+            headers={"Idempotency-Key": f"key of {erin.username}"},
+        )
+        assert answer.is_success, answer.text
+        row = {"phoneId": f"+{friend}", "message": IN_BULK, "scheduledTime": await _tomorrow(home)}
+        answer = await erin.http.post(
+            "/api/messages/bulk", content=json.dumps(row), headers={"Content-Type": "application/x-ndjson"}
+        )
+        assert answer.is_success, answer.text
+        await erin.get("/api/whatsapp/groups")
+        await home.phones.write(friend, erin.number, RECEIVED)
+
+        async def stored() -> Any:
+            return await home.sql("SELECT 1 FROM inbound WHERE text = $1", RECEIVED)
+
+        await until(stored, what="the message from the friend")
+        ((user, account),) = await home.sql(
+            "SELECT u.id, a.id FROM app_user u JOIN account a ON a.user_id = u.id WHERE username = $1", erin.username
+        )
+        files = [row[0] for row in await home.sql("SELECT id FROM media WHERE user_id = $1", user)]
+        ((lid,),) = await home.sql("SELECT lid FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", erin.number)
+        left: list[str | UUID] = [own_phone, erin.number, friend, lid, erin.username, group, SENT, LATER, IN_BULK]
+        left += [RECEIVED, FILE, user, account, UUID(later.partition("_")[2]), *files]
+        yield erin, left
+
+
+async def _tomorrow(home: House) -> str:
+    ((at,),) = await home.sql("SELECT (now() + interval '1 day')::text")
+    return str(at).replace(" ", "T").replace("+00", "Z")
+
+
+async def _found(home: House, left: list[str | UUID]) -> list[str]:
+    return [
+        *await traces.in_database(home.environment["DATABASE_URL"], left),
+        *await traces.in_folder(home.folder / "media", left),
+    ]
+
+
+async def _delete(home: House, person: Person) -> Program:
+    return await home.start("delete", sys.executable, "-m", "chatwren", "users", "delete", person.username, "--yes")
+
+
+async def _ended(program: Program) -> str:
+    assert await program.process.wait() == 0, program.log.read_text()
+    return program.log.read_text()
+
+
+async def test_nothing_is_left(own_house: House) -> None:
+    await own_house.worker()
+    async with own_house.person("bob") as bob, erin_with_all(own_house) as (erin, left):
+        await bob.link()
+        friend = a_number()
+        sent = await bob.send(friend, "bob's own")
+        await bob.until_message(sent, receipt="read")
+        before = await _found(own_house, left)
+        assert {one.rpartition(" in ")[0] for one in before} == {str(one) for one in left}, "the search sees all"
+        assert "is deleted." in await _ended(await _delete(own_house, erin))
+        assert await _found(own_house, left) == []
+        assert await own_house.phones.devices(erin.number) == 0
+        assert (await erin.http.get("/api/users/me")).status_code == 401
+        assert (await bob.message(sent))["message"] == "bob's own"
+        await bob.until_message(await bob.send(friend, "and goes on"), receipt="read")
+        assert await own_house.sql("SELECT 1 FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", friend)
+
+
+async def test_nothing_is_left_once_a_worker_runs(own_house: House) -> None:
+    worker = await own_house.worker()
+    async with erin_with_all(own_house) as (erin, left):
+        await worker.end()
+        own_house.workers.remove(worker)
+        assert "No worker runs" in await _ended(await _delete(own_house, erin))
+        assert (await erin.http.get("/api/users/me")).status_code == 401
+        assert await own_house.phones.devices(erin.number) == 1
+        await own_house.worker()
+
+        async def gone() -> bool:
+            return not await own_house.sql("SELECT 1 FROM app_user WHERE username = $1", erin.username)
+
+        await until(gone, seconds=60, what="the end of the deletion")
+
+        async def nothing_left() -> bool:
+            return await _found(own_house, left) == []
+
+        await until(nothing_left)
+        assert await own_house.phones.devices(erin.number) == 0
+
+
+async def test_whatsapp_out_of_reach(own_house: House) -> None:
+    """The keys go all the same, and the command says that the phone was not told."""
+    await own_house.worker()
+    async with erin_with_all(own_house) as (erin, left):
+        await own_house.phones.fault("drop", phone=erin.number, milliseconds=60_000)
+        said = await _ended(await _delete(own_house, erin))
+        await own_house.phones.end_faults()
+        assert "WhatsApp could not be told" in said
+        assert await _found(own_house, left) == []
