@@ -1,6 +1,7 @@
 """Signing up, logging in and out, and what ends a session."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,8 @@ import httpx
 import pytest
 
 from chatwren.domain import clock
+from chatwren.service import users
+from chatwren.service.turns import Turns
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import WebServer
 
@@ -216,11 +219,98 @@ def test_a_throttle_ends_with_its_window(alice: Person, http: httpx.Client) -> N
 
 
 @pytest.mark.usefixtures("window_begins")
-def test_a_hundred_failures_by_address(alice: Person, http: httpx.Client) -> None:
-    assert _login(http, "nobody", "wrong").status_code == 401
-    alice.server.sql("UPDATE throttle SET count = 100")
-    assert _login(http, "somebody else").status_code == 429
+def test_ten_guesses_at_the_same_moment_are_ten(
+    alice: Person, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared = []
+    monkeypatch.setattr(users, "_verify", lambda *given: compared.append(given))
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda _: _login(http, "alice", "wrong").status_code, range(60)))
+        while 503 in answers:  # as they are told: again, a little later
+            answers = [one for one in answers if one != 503]
+            answers += pool.map(lambda _: _login(http, "alice", "wrong").status_code, range(60 - len(answers)))
+    assert len(compared) == 10
+    assert sorted(answers) == [401] * 10 + [429] * 50
+    assert alice.server.sql("SELECT max(count) FROM throttle") == [(10,)]
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_a_right_password_does_not_count(alice: Person, http: httpx.Client) -> None:
+    for _ in range(12):
+        assert _login(http, "alice").status_code == 200
+    assert alice.server.sql("SELECT DISTINCT count FROM throttle") == [(0,)]
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_a_disabled_users_right_password_does_not_count(alice: Person, http: httpx.Client) -> None:
+    alice.server.sql("UPDATE app_user SET disabled_at = now()")
+    assert _login(http, "alice").status_code == 403
+    assert alice.server.sql("SELECT DISTINCT count FROM throttle") == [(0,)]
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_a_browser_with_a_session_is_not_locked_out_by_strangers_at_its_address(
+    alice: Person, bob: Person, http: httpx.Client
+) -> None:
+    assert _login(http, "alice").status_code == 200
+    with alice.server.client() as stranger:
+        for _ in range(10):
+            assert _login(stranger, "alice", "wrong").status_code == 401
+        assert _login(stranger, "alice").status_code == 429
+    alice.server.sql("UPDATE throttle SET count = 1000")
+    assert _login(http, "alice").status_code == 200
+    # Its own failures count, and another's session proves nothing.
+    for _ in range(10):
+        assert _login(http, "alice", "wrong").status_code == 401
     assert _login(http, "alice").status_code == 429
+    assert _login(bob.http, "alice").status_code == 429
+
+
+@pytest.mark.usefixtures("window_begins")
+def test_an_address_of_many_failures_is_slow_for_strangers_and_not_for_who_is_known(
+    alice: Person, bob: Person, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow: list[bool] = []
+    turn = Turns.turn
+
+    def noted(*one: Any, **given: Any) -> Any:
+        slow.append(given["slow"])
+        return turn(*one, **given)
+
+    monkeypatch.setattr(Turns, "turn", noted)
+    assert _login(http, "alice").status_code == 200  # hence known
+    assert http.post("/api/auth/logout").status_code == 200
+    assert _login(http, "nobody", "wrong").status_code == 401
+    alice.server.sql("UPDATE throttle SET count = CASE count WHEN 1 THEN 100 ELSE count END")
+    assert _login(http, "alice").status_code == 200
+    assert _login(http, bob.username).status_code == 200
+    assert _login(http, "somebody else", "wrong").status_code == 401
+    assert slow == [False, False, False, True, True]
+
+
+def test_who_signs_up_is_known_and_a_few_networks_are_remembered(
+    server: WebServer, serve: Callable[..., WebServer]
+) -> None:
+    with serve(trusted_proxies=("127.0.0.1",)).client(headers={"x-forwarded-for": "203.0.113.7"}) as there:
+        assert there.post("/api/auth/register", json=REGISTRATION).status_code == 200
+        known = server.sql("SELECT network FROM login_network")
+        assert len(known) == 1
+        server.sql(
+            "INSERT INTO login_network SELECT user_id, n::text::bytea, now() - n * interval '1 hour'"
+            " FROM login_network, generate_series(1, 60) n"
+        )
+        assert _login(there, "dora", REGISTRATION["password"]).status_code == 200
+    kept = server.sql("SELECT network FROM login_network ORDER BY seen_at DESC")
+    assert (len(kept), kept[0]) == (50, known[0])
+
+
+def test_too_many_that_wait_are_503(alice: Person, http: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = alice.server.server._context.throttling._turns
+    monkeypatch.setattr(turns, "_most", 0)
+    monkeypatch.setattr(turns, "_at_once", 0)
+    for answer in (_login(http, "alice"), http.post("/api/auth/register", json=REGISTRATION)):
+        assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+        assert int(answer.headers["retry-after"]) >= 1
 
 
 @pytest.mark.usefixtures("window_begins")

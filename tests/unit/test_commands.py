@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chatwren.service.throttling import Throttling
 from chatwren.service.users import Registration, register
 from chatwren.settings import Settings, variable
 from chatwren.store.database import Database
@@ -90,7 +91,7 @@ def test_vary_prints_a_variation_and_what_was_changed(tmp_path: Path) -> None:
 async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
     for username in ("alice", "bob"):
         new = Registration("Some Body", "+919876543210", f"{username}@example.com", username, "a good password", "")
-        await register(db, new, address="", instead_of=None)
+        await register(db, Throttling(db), new, address="", instead_of=None)
 
     async def users(*arguments: str) -> subprocess.CompletedProcess[str]:
         return await asyncio.to_thread(chatwren, "users", *arguments, cwd=tmp_path, DATABASE_URL=database_url)

@@ -26,9 +26,9 @@ async def start(connection: Connection, user_id: UUID, *, instead_of: str | None
         The new session's id: 43 characters that nobody can guess.
     """
     if instead_of is not None:
-        await sessions.delete(connection, _hash(instead_of))
+        await sessions.delete(connection, hash_of(instead_of))
     sid = secrets.token_urlsafe(32)
-    await sessions.insert(connection, _hash(sid), user_id)
+    await sessions.insert(connection, hash_of(sid), user_id)
     return sid
 
 
@@ -41,7 +41,7 @@ class Sessions:
 
     async def get(self, sid: str) -> Session | None:
         """The session with this id; None when there is no such session, or not any more."""
-        return await self._batches.do(_hash(sid))
+        return await self._batches.do(hash_of(sid))
 
     async def _get(self, sid_hashes: Sequence[bytes]) -> list[Session | None]:
         async with self._db.connection() as connection:
@@ -55,7 +55,7 @@ class Sessions:
 async def end(db: Database, sid: str) -> None:
     """End the session, if there is one."""
     async with db.connection() as connection:
-        await sessions.delete(connection, _hash(sid))
+        await sessions.delete(connection, hash_of(sid))
 
 
 async def cookie_secret(db: Database) -> str:
@@ -64,5 +64,6 @@ async def cookie_secret(db: Database) -> str:
         return await secret_store.get_or_keep(connection, _COOKIE_SECRET, secrets.token_urlsafe(32))
 
 
-def _hash(sid: str) -> bytes:
+def hash_of(sid: str) -> bytes:
+    """What is stored of a session's id."""
     return hashlib.sha256(sid.encode("utf-8", "surrogatepass")).digest()

@@ -14,6 +14,7 @@ STEP = 1000
 _OLD = {
     "session": "last_seen_at < now() - interval '14 days' OR created_at < now() - interval '90 days'",
     "throttle": "window_start < now() - interval '1 day'",
+    "login_network": "seen_at < now() - interval '90 days'",
     "idempotency": "created_at < now() - interval '24 hours'",
     "pairing": "requested_at < now() - interval '30 days'",
 }

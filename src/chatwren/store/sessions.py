@@ -68,6 +68,12 @@ def _session(row: tuple[Any, ...]) -> Session:
     )
 
 
+async def is_of_user(connection: Connection, sid_hash: bytes, user_id: UUID) -> bool:
+    """Whether there is such a living session, and it is that user's."""
+    row = await connection.fetchrow(f"SELECT user_id FROM ({LIVING.format(sid_hash='$1')}) AS living", sid_hash)
+    return row is not None and row[0] == user_id
+
+
 async def touch(connection: Connection, sid_hashes: Collection[bytes]) -> None:
     """Note that the sessions are used."""
     await connection.execute("UPDATE session SET last_seen_at = now() WHERE sid_hash = ANY($1)", list(sid_hashes))

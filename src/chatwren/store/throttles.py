@@ -1,29 +1,95 @@
-"""The table `throttle`: how often something happened in a window of time. Shared by all web processes."""
+"""The tables `throttle`: how often something was tried in a window of time, and `login_network`: who is no stranger.
+
+Shared by all web processes.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from chatwren.store.database import Connection
 
+_NETWORKS_KEPT = 50
+"""Networks that are remembered of one user."""
+
 
 async def counts(connection: Connection, keys: Sequence[str], window_start: datetime) -> dict[str, int]:
-    """How often each of these happened in the window; 0 is left out."""
+    """How often each of these was tried in the window; 0 is left out."""
     rows = await connection.fetch(
         "SELECT key, count FROM throttle WHERE key = ANY($1) AND window_start = $2", keys, window_start
     )
     return {row[0]: row[1] for row in rows}
 
 
-async def add(connection: Connection, keys: Sequence[str], window_start: datetime) -> dict[str, int]:
-    """Count one more of each in the window; the new counts."""
-    rows = await connection.fetch(
+async def take(
+    connection: Connection, key: str, window_start: datetime, *, at_most: int, also: str | None = None
+) -> bool:
+    """Count one more try of `key` in the window, and of `also`, which has no limit.
+
+    False when there were `at_most` already; then nothing is counted. Of many at one moment no more are let through.
+    """
+    row = await connection.fetchrow(
         """
-        INSERT INTO throttle (key, window_start, count)
-        SELECT key, $2, 1 FROM unnest($1::text[]) AS key ORDER BY key
-        ON CONFLICT (key, window_start) DO UPDATE SET count = throttle.count + 1
-        RETURNING key, count
+        WITH taken AS (
+          INSERT INTO throttle (key, window_start, count) VALUES ($1, $3, 1)
+          ON CONFLICT (key, window_start) DO UPDATE SET count = throttle.count + 1 WHERE throttle.count < $4
+          RETURNING count
+        ), others AS (
+          INSERT INTO throttle (key, window_start, count) SELECT $2::text, $3, 1 FROM taken WHERE $2::text IS NOT NULL
+          ON CONFLICT (key, window_start) DO UPDATE SET count = throttle.count + 1
+        )
+        SELECT FROM taken
         """,
-        keys,
+        key,
+        also,
+        window_start,
+        at_most,
+    )
+    return row is not None
+
+
+async def give_back(connection: Connection, key: str, window_start: datetime, *, also: str | None = None) -> None:
+    """Undo a `take`. In the order in which that counted, so that the two cannot wait for each other."""
+    await connection.execute(
+        """
+        WITH given AS (
+          UPDATE throttle SET count = count - 1 WHERE key = $1 AND window_start = $3 AND count > 0 RETURNING key
+        )
+        UPDATE throttle SET count = count - 1 FROM given
+        WHERE throttle.key = $2 AND window_start = $3 AND count > 0
+        """,
+        key,
+        also,
         window_start,
     )
-    return {row[0]: row[1] for row in rows}
+
+
+async def knows(connection: Connection, user_id: UUID, network: bytes) -> bool:
+    """Whether the user has logged in from that network lately."""
+    row = await connection.fetchrow(
+        "SELECT FROM login_network WHERE user_id = $1 AND network = $2 AND seen_at > now() - interval '90 days'",
+        user_id,
+        network,
+    )
+    return row is not None
+
+
+async def remember(connection: Connection, user_id: UUID, network: bytes) -> None:
+    """Note that the user has logged in from that network; of those before, the latest are kept."""
+    await connection.execute(
+        """
+        INSERT INTO login_network (user_id, network) VALUES ($1, $2)
+        ON CONFLICT (user_id, network) DO UPDATE SET seen_at = now()
+        """,
+        user_id,
+        network,
+    )
+    await connection.execute(
+        """
+        DELETE FROM login_network WHERE (user_id, network) IN (
+          SELECT user_id, network FROM login_network WHERE user_id = $1 ORDER BY seen_at DESC OFFSET $2
+        )
+        """,
+        user_id,
+        _NETWORKS_KEPT,
+    )

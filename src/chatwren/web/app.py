@@ -23,6 +23,7 @@ from chatwren.service import sessions
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
+from chatwren.service.throttling import Throttling
 from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store
@@ -110,6 +111,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         sessions.Sessions(db),
         limits,
         Intake(db, media, limits),
+        Throttling(db),
     )
     app = Litestar(
         _HANDLERS,

@@ -12,6 +12,7 @@ from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
+from chatwren.service.throttling import Throttling
 from chatwren.service.users import User
 from chatwren.settings import Settings
 from chatwren.store.database import Database
@@ -31,6 +32,7 @@ class Context:
         cookie: how session ids travel; its secret may come from the database when the application starts.
         changes: what the database says has changed.
         limits: what each user may have.
+        throttling: how often strangers may try.
         draining: set when the process is about to end.
     """
 
@@ -42,6 +44,7 @@ class Context:
     sessions: Sessions
     limits: Limits
     intake: Intake
+    throttling: Throttling
     metrics: Metrics = field(default_factory=Metrics)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -88,11 +88,15 @@ async def test_old_rows_go_and_young_ones_stay(db: Database, tmp_path: Path) -> 
             "INSERT INTO idempotency (user_id, key, request_hash, answer) VALUES ($1, 'young', '', '{}')", alice
         )
         await connection.execute("INSERT INTO throttle VALUES ('a', now(), 1), ('b', now() - interval '2 days', 1)")
+        await connection.execute(
+            "INSERT INTO login_network VALUES ($1, 'young', now()), ($1, 'old', now() - interval '91 days')", alice
+        )
     await housekeeping.sweep(db, media_store(str(tmp_path / "media")), SETTINGS)
     async with db.connection() as connection:
         assert [row[0] for row in await connection.fetch("SELECT sid_hash FROM session")] == [b"young"]
         assert [row[0] for row in await connection.fetch("SELECT key FROM idempotency")] == ["young"]
         assert [row[0] for row in await connection.fetch("SELECT key FROM throttle")] == ["a"]
+        assert [row[0] for row in await connection.fetch("SELECT network FROM login_network")] == [b"young"]
 
 
 async def test_a_file_whose_row_was_never_written_goes(

@@ -91,7 +91,11 @@ async def register(request: HttpRequest) -> Response[Registered]:
     number, warning = gst
     new = Registration(name=name, phone=phone, email=email, username=username, password=password, gst=number)
     _, sid = await users.register(
-        context(request).db, new, address=client_address(request), instead_of=session_id(request)
+        context(request).db,
+        context(request).throttling,
+        new,
+        address=client_address(request),
+        instead_of=session_id(request),
     )
     answer = Registered("User registered successfully", [warning] if warning else UNSET)
     return Response(answer, headers={"set-cookie": context(request).cookie.line(sid, secure=is_https(request))})
@@ -109,7 +113,12 @@ async def login(request: HttpRequest) -> Response[LoggedIn]:
         password = form.read("password", required_text)
         form.check()
     user, sid = await users.log_in(
-        context(request).db, username, password, address=client_address(request), instead_of=session_id(request)
+        context(request).db,
+        context(request).throttling,
+        username,
+        password,
+        address=client_address(request),
+        instead_of=session_id(request),
     )
     return Response(
         LoggedIn("Login successful", LoggedInUser(user.name, user.username, user.email)),
