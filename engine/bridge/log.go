@@ -1,8 +1,11 @@
 package bridge
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
+	"time"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
 	waLog "go.mau.fi/whatsmeow/util/log"
@@ -17,16 +20,22 @@ func (l protocolLog) Sub(module string) waLog.Logger {
 	return protocolLog{l.log.With("module", module)}
 }
 
-func (l protocolLog) Errorf(format string, args ...any) {
-	l.log.Error(fmt.Sprintf(format, bare(args)...))
-}
-
-func (l protocolLog) Warnf(format string, args ...any) {
-	l.log.Warn(fmt.Sprintf(format, bare(args)...))
-}
+func (l protocolLog) Errorf(format string, args ...any) { l.write(slog.LevelError, format, args) }
+func (l protocolLog) Warnf(format string, args ...any)  { l.write(slog.LevelWarn, format, args) }
 
 func (protocolLog) Infof(string, ...any)  {}
 func (protocolLog) Debugf(string, ...any) {}
+
+// write logs as from the place in whatsmeow that has something to say: repeats are counted by place.
+func (l protocolLog) write(level slog.Level, format string, args []any) {
+	if !l.log.Enabled(context.Background(), level) {
+		return
+	}
+	var place [1]uintptr
+	runtime.Callers(3, place[:]) // neither Callers, nor this, nor Errorf
+	record := slog.NewRecord(time.Now(), level, fmt.Sprintf(format, bare(args)...), place[0])
+	_ = l.log.Handler().Handle(context.Background(), record)
+}
 
 func bare(args []any) []any {
 	out := make([]any, len(args))

@@ -208,6 +208,7 @@ def vary(
 @users.command(name="list")
 def list_users(data_dir: DataDir = None) -> None:
     """All users."""
+    from chatwren.logs import printable
     from chatwren.service import users_admin
 
     async def run(db: "Database") -> None:
@@ -215,7 +216,8 @@ def list_users(data_dir: DataDir = None) -> None:
             state = f"disabled {user.disabled_at:%Y-%m-%d}" if user.disabled_at else "active"
             state = "being deleted" if user.deleted_at else state
             phone = user.account_phone or "-"
-            print(f"{user.username:24}  {state:20}  since {user.created_at:%Y-%m-%d}  {phone:16}  {user.name}")
+            username, name = printable(user.username), printable(user.name)
+            print(f"{username:24}  {state:20}  since {user.created_at:%Y-%m-%d}  {phone:16}  {name}")
 
     _with_users(data_dir, run)
 

@@ -90,7 +90,9 @@ def test_vary_prints_a_variation_and_what_was_changed(tmp_path: Path) -> None:
 
 async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
     for username in ("alice", "bob"):
-        new = Registration("Some Body", "+919876543210", f"{username}@example.com", username, "a good password", "")
+        new = Registration(
+            "Some\u202eBody\x1b[2J", "+919876543210", f"{username}@example.com", username, "a good password", ""
+        )
         await register(db, Throttling(db), new, address="", instead_of=None)
 
     async def users(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -100,6 +102,7 @@ async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
         ["alice", "active"],
         ["bob", "active"],
     ]
+    assert r"Some\u202eBody\x1b[2J" in (await users("list")).stdout, "harmless for a terminal"
     assert len((await users("reset-password", "alice")).stdout.strip()) >= 12
     assert (await users("disable", "bob")).returncode == 0
     assert "disabled" in (await users("list")).stdout.splitlines()[1]

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from chatwren.logs import hide_password, hide_secrets
 from chatwren.settings import CannotStart, Settings, load_settings, variable
 
 
@@ -67,17 +66,3 @@ def test_two_data_directories_are_two_instances_and_one_by_two_names_is_one(tmp_
     (tmp_path / "link").symlink_to(tmp_path / "one")
     one, link, two = (Settings(data_dir=tmp_path / name) for name in ("one", "link", "two"))
     assert one.instance_id == link.instance_id != two.instance_id
-
-
-def test_no_secret_is_logged() -> None:
-    event = {
-        "event": "connecting to postgresql://alice:hunter2@db/chatwren",
-        "password": "hunter2",
-        "headers": {"Cookie": "connect.sid=s%3Ax", "accept": "*/*"},
-        "tried": ["postgresql://alice:hunter2@db/chatwren"],
-    }
-    logged = hide_secrets(None, "info", event)
-    assert "hunter2" not in str(logged)
-    assert "connect.sid" not in str(logged)
-    assert logged["headers"]["accept"] == "*/*"
-    assert hide_password("postgresql://chatwren@/x?host=/tmp/y") == "postgresql://chatwren@/x?host=/tmp/y"
