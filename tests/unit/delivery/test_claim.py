@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from chatwren.domain.pacing import ColdCap
-from chatwren.store import dispatch, messages
+from chatwren.store import contacts, dispatch, messages
 from chatwren.store.database import Database
 from chatwren.store.dispatch import Claimed
 from tests.unit.delivery.conftest import Rows
@@ -67,6 +67,7 @@ async def test_lanes_in_their_order_and_the_future_blocks_nothing(db: Database, 
         "next_at = now() + interval '1 second'",
         "logout_wanted_at = now()",
         "status = 'logged_out'",
+        "status = 'banned'",
     ],
 )
 async def test_an_account_that_may_not_send_sends_nothing(db: Database, rows: Rows, state: str) -> None:
@@ -96,12 +97,15 @@ async def test_what_is_in_flight_goes_again_before_all_else(db: Database, rows: 
     assert (again.id, again.wa_id, again.attempts) == (message, first.wa_id, 2)
 
 
-async def test_a_message_in_flight_that_is_settled_or_gone_blocks_nothing(db: Database, rows: Rows) -> None:
+@pytest.mark.parametrize(
+    "end", ["DELETE FROM message", "UPDATE message SET status = 'sent', sent_at = now()"], ids=["gone", "settled"]
+)
+async def test_a_message_in_flight_that_is_settled_or_gone_blocks_nothing(db: Database, rows: Rows, end: str) -> None:
     account, worker = await rows.account(), await rows.worker()
     await rows.own(worker)
     first, second = await rows.message(account), await rows.message(account)
     await claim(db, worker, account)
-    await rows.one("DELETE FROM message WHERE id = $1", first)
+    await rows.one(f"{end} WHERE id = $1", first)
     await rows.one("UPDATE account SET next_at = now()")
     assert [one.id for one in await claim(db, worker, account)] == [second]
 
@@ -121,6 +125,133 @@ async def test_messages_to_a_recipient_wait_together(db: Database, rows: Rows) -
     assert await claim(db, worker, account) == []
     await rows.one("UPDATE contact SET retry_at = now()")
     assert [one.text for one in await claim(db, worker, account)] == ["one"]
+
+
+async def test_whom_another_account_backs_off_from_is_written_to(db: Database, rows: Rows) -> None:
+    account, charlies, worker = await rows.account("alice"), await rows.account("charlie"), await rows.worker()
+    await rows.own(worker)
+    message = await rows.message(account)
+    await rows.one(
+        "INSERT INTO contact (account_id, address, retry_at) VALUES ($1, '4915200001', now() + interval '1 min')",
+        charlies,
+    )
+    assert [one.id for one in await claim(db, worker, account)] == [message]
+
+
+async def test_the_due_time_decides_and_then_acceptance(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    late = await rows.message(account, due_in=-1)
+    same = [await rows.message(account, due_in=-9) for _ in range(2)]
+    await rows.one("UPDATE message SET due = (SELECT due FROM message WHERE id = $1) WHERE id = $2", *same)
+    for expected in (*same, late):
+        assert [one.id for one in await claim(db, worker, account)] == [expected]
+        await may_go_on(rows, account)
+
+
+async def test_when_a_restriction_has_ended_it_goes_on(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    message = await rows.message(account)
+    await rows.one("UPDATE account SET restricted_until = now() - interval '1 s'")
+    assert [one.id for one in await claim(db, worker, account)] == [message]
+
+
+async def test_an_account_that_is_locked_is_passed_over(db: Database, rows: Rows) -> None:
+    """By a pairing or a receipt: the others are not to wait for it."""
+    locked, other, worker = await rows.account("alice"), await rows.account("bob"), await rows.worker()
+    await rows.own(worker)
+    await rows.message(locked)
+    his = await rows.message(other)
+    async with db.transaction() as connection:
+        await connection.execute("SELECT FROM account WHERE id = $1 FOR UPDATE", locked)
+        async with asyncio.timeout(5):
+            assert [one.id for one in await claim(db, worker, locked, other)] == [his]
+
+
+async def test_nothing_else_leaves_before_the_guard_is_over(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    await rows.message(account)
+    await claim(db, worker, account)
+    assert await rows.one("SELECT next_at - now() BETWEEN interval '28 s' AND interval '30 s' FROM account")
+
+
+async def test_where_whatsapp_says_a_recipient_is_counts_for_a_while_and_for_one_account(
+    db: Database, rows: Rows
+) -> None:
+    account, charlies, worker = await rows.account("alice"), await rows.account("charlie"), await rows.worker()
+    await rows.own(worker)
+
+    async def known(whose: UUID) -> str | None:
+        await rows.message(whose)
+        (claimed,) = await claim(db, worker, whose)
+        await may_go_on(rows, whose)
+        return claimed.jid
+
+    assert await known(account) is None
+    async with db.connection() as connection:
+        for whose in (account, charlies):
+            await contacts.remember_address(connection, whose, "4915200001", "1@lid")
+    assert await known(account) == "1@lid"
+    await rows.one("UPDATE contact SET checked_at = now() - interval '23 hours'")
+    assert await known(account) == "1@lid"
+    await rows.one("UPDATE contact SET checked_at = now() - interval '25 hours'")
+    assert await known(account) is None
+    async with db.connection() as connection:
+        for whose in (account, charlies):
+            await contacts.remember_address(connection, whose, "4915200001", "2@lid")
+        await contacts.forget_address(connection, account, "4915200001")
+    assert [await known(whose) for whose in (account, charlies)] == [None, "2@lid"]
+
+
+async def test_the_first_message_to_a_contact_is_known_as_such(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+
+    async def is_first(kind: str = "phone") -> bool:
+        message = await rows.message(account)
+        await rows.one("UPDATE message SET recipient_kind = $2 WHERE id = $1", message, kind)
+        (claimed,) = await claim(db, worker, account)
+        await may_go_on(rows, account)
+        return claimed.first
+
+    assert await is_first()
+    assert not await is_first("group")
+    await rows.one("INSERT INTO contact (account_id, address, wrote_at) VALUES ($1, '4915200001', now())", account)
+    assert await is_first()  # who wrote has not been reached
+    await rows.one("UPDATE contact SET reached_at = now()")
+    assert not await is_first()
+
+
+async def test_an_upload_is_used_again_by_its_account_and_for_a_while(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account("alice"), await rows.worker()
+    other = await rows.account("alice")
+    await rows.own(worker)
+    media = await rows.one(
+        "INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256)"
+        " VALUES (gen_random_uuid(), $1, 'document', 'text/plain', 'a.txt', 5, '') RETURNING id",
+        rows.users["alice"],
+    )
+
+    async def handle(whose: UUID) -> bytes | None:
+        await rows.one("UPDATE message SET media_id = $2 WHERE id = $1", await rows.message(whose), media)
+        (claimed,) = await claim(db, worker, whose)
+        await may_go_on(rows, whose)
+        assert claimed.file is not None
+        return claimed.file.handle
+
+    async def upload(whose: UUID, given: bytes) -> None:
+        async with db.connection() as connection:
+            await contacts.remember_upload(connection, media, whose, given)
+
+    await upload(account, b"first")
+    assert [await handle(whose) for whose in (account, other)] == [b"first", None]
+    await rows.one("UPDATE media_upload SET uploaded_at = now() - interval '25 hours'")
+    assert await handle(account) is None
+    await upload(account, b"second")
+    await upload(other, b"other")
+    assert [await handle(whose) for whose in (account, other)] == [b"second", b"other"]
 
 
 @pytest.mark.parametrize("change", ["cancel", "put off", "rewrite"])

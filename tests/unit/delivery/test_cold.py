@@ -11,7 +11,7 @@ from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.pacing import ColdCap
 from chatwren.store import cold, dispatch, inbound, messages
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed, Outcome
+from chatwren.store.dispatch import Claimed, Outcome, Receipt
 from chatwren.store.inbound import Inbound
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
@@ -97,6 +97,7 @@ async def test_who_has_neither_written_nor_been_reached_is_cold(rows: Rows, acco
         assert await lane(rows, await accept(rows, account, "4915200002", lane=asked)) == "cold"
     assert await lane(rows, await accept(rows, account, "4915200002", lane="urgent")) == "urgent"
     assert await lane(rows, await accept(rows, account, "1203@g.us", kind="group")) == "normal"
+    assert await rows.one("SELECT count(*) FROM contact WHERE address = '1203@g.us'") == 0
 
 
 async def test_one_who_is_reached_is_cold_no_more(rows: Rows, account: UUID, worker: UUID) -> None:
@@ -164,6 +165,100 @@ async def test_the_cap_frees_a_place_24_hours_later_and_grows(rows: Rows, accoun
     assert [one.recipient for one in await claim(rows.db, worker, account, cap=TWO)] == ["4915200002"]
 
 
+async def state(rows: Rows, account: UUID, cap: ColdCap = TWO) -> cold.ColdState:
+    async with rows.db.connection() as connection:
+        return await cold.state(connection, account, cap)
+
+
+async def test_the_window_of_the_cap_is_24_hours(rows: Rows, account: UUID, worker: UUID) -> None:
+    await accept(rows, account, "4915200001")
+    (claimed,) = await claim(rows.db, worker, account, cap=TWO)
+    await settle(rows, worker, claimed)
+    for age, used in (("23 hours 59 min", 1), ("24 hours 1 s", 0)):
+        await rows.one(f"UPDATE contact SET cold_at = now() - interval '{age}'")
+        assert (await state(rows, account)).used == used
+    for number in (2, 3):  # both places are free
+        await accept(rows, account, f"491520000{number}")
+        (claimed,) = await claim(rows.db, worker, account, cap=TWO)
+        await settle(rows, worker, claimed)
+
+
+async def test_the_cap_grows_with_whole_days_up_to_the_most(rows: Rows, account: UUID) -> None:
+    for age, cap in (("23 hours", 2), ("25 hours", 3), ("7 days 1 hour", 9), ("9 days", 10), ("1 year", 10)):
+        await rows.one(f"UPDATE account SET number_since = now() - interval '{age}'")
+        assert (await state(rows, account)).cap == cap
+    none = await state(rows, account, ColdCap(first=0, growth=0, most=0))
+    assert (none.cap, none.used, none.free_at) == (None, 0, None)
+
+
+async def test_each_account_has_its_own_cap(rows: Rows, account: UUID, worker: UUID) -> None:
+    charlies = await rows.account("charlie")
+    await rows.one(
+        "INSERT INTO contact (account_id, address, reached_at, cold_at)"
+        " SELECT $1, n::text, now(), now() FROM generate_series(1, 5) n",
+        charlies,
+    )
+    assert [(await state(rows, one)).used for one in (account, charlies)] == [0, 5]
+    await accept(rows, account, "4915200001")
+    assert await claim(rows.db, worker, account, cap=TWO)
+
+
+async def test_who_has_written_is_no_new_contact_when_reached(rows: Rows, account: UUID, worker: UUID) -> None:
+    await writes(rows, account, "4915200001")
+    message = await accept(rows, account, "4915200001")
+    (claimed,) = await claim(rows.db, worker, account)
+    assert claimed.id == message
+    await settle(rows, worker, claimed)
+    assert await rows.one("SELECT reached_at IS NOT NULL AND cold_at IS NULL FROM contact")
+    assert (await state(rows, account)).used == 0
+
+
+async def test_a_receipt_proves_that_a_contact_was_reached(rows: Rows, account: UUID, worker: UUID) -> None:
+    _, second = [await accept(rows, account, "4915200002") for _ in range(2)]
+    other = await accept(rows, account, "4915200003")
+    (claimed,) = await claim(rows.db, worker, account)
+    async with rows.db.transaction() as connection:
+        receipt = Receipt(account, claimed.wa_id, read=False, at=datetime.now(UTC))
+        await dispatch.apply_receipts(connection, [receipt], pacing=PACING)
+    assert [await lane(rows, one) for one in (second, other)] == ["normal", "cold"]
+
+
+async def test_only_the_cold_lane_of_that_account_is_left(rows: Rows, account: UUID) -> None:
+    mine = [await rows.message(account, to="4915200002", lane=name) for name in ("urgent", "cold", "bulk")]
+    other = await rows.message(account, to="4915200003", lane="cold")
+    charlies = await rows.message(await rows.account("charlie"), to="4915200002", lane="cold")
+    await writes(rows, account, "4915200002")
+    assert [await lane(rows, one) for one in (*mine, other, charlies)] == ["urgent", "normal", "bulk", "cold", "cold"]
+
+
+async def test_one_who_was_not_reached_stays_a_stranger(rows: Rows, account: UUID, worker: UUID) -> None:
+    first, second = [await accept(rows, account, "4915200002") for _ in range(2)]
+    (claimed,) = await claim(rows.db, worker, account)
+    await settle(rows, worker, claimed, "waiting", account_pause=timedelta(seconds=1))
+    assert [await lane(rows, one) for one in (first, second)] == ["cold", "cold"]
+    (claimed,) = await claim(rows.db, worker, account)
+    await settle(rows, worker, claimed, "failed", error=("rejected_479", "x"))
+    assert await lane(rows, second) == "cold"
+    assert (await state(rows, account)).used == 0
+
+
+async def test_what_is_urgent_stays_so_beside_another_to_the_same_stranger(rows: Rows, account: UUID) -> None:
+    both = [row(rows, account, "4915200002", lane=name) for name in ("urgent", "normal")]
+    async with rows.db.connection() as connection:
+        assert await messages.insert(connection, both) == {one.id for one in both}
+    assert [await lane(rows, one.id) for one in both] == ["urgent", "cold"]
+
+
+async def test_when_whatsapp_has_refused_long_enough_new_contacts_go_on(
+    rows: Rows, account: UUID, worker: UUID
+) -> None:
+    message = await accept(rows, account, "4915200002")
+    await rows.one("UPDATE account SET cold_until = now() + interval '1 min'")
+    assert await claim(rows.db, worker, account) == []
+    await rows.one("UPDATE account SET cold_until = now() - interval '1 s'")
+    assert [one.id for one in await claim(rows.db, worker, account)] == [message]
+
+
 @pytest.mark.parametrize("code", [463, 475])
 async def test_what_whatsapp_refuses_holds_new_contacts_alone(
     rows: Rows, account: UUID, worker: UUID, code: int
@@ -212,6 +307,31 @@ async def test_who_writes_while_their_message_is_refused_is_answered_at_once(
     await settle(rows, worker, claimed, "waiting", recipient_pause=HOUR, cold_refusal=463)
     assert [await lane(rows, one) for one in (first, second)] == ["normal", "normal"]
     assert [one.id for one in await claim(rows.db, worker, account)] == [first]
+
+
+@pytest.mark.parametrize(("wrote", "refusal"), [("5 min", 463), ("1 s", None)])
+async def test_only_who_has_just_written_is_answered_at_once_and_only_a_refusal_is_void(
+    rows: Rows, account: UUID, worker: UUID, wrote: str, refusal: int | None
+) -> None:
+    await accept(rows, account, "4915200002", lane="urgent")
+    (claimed,) = await claim(rows.db, worker, account)
+    await writes(rows, account, "4915200002")
+    await rows.one(f"UPDATE contact SET wrote_at = now() - interval '{wrote}'")
+    await settle(rows, worker, claimed, "waiting", recipient_pause=HOUR, cold_refusal=refusal)
+    assert await rows.one("SELECT retry_at > now() + interval '59 min' FROM contact")
+    assert await claim(rows.db, worker, account) == []
+
+
+async def test_a_retried_message_to_one_whom_another_account_has_reached_stays_cold(
+    rows: Rows, account: UUID, worker: UUID
+) -> None:
+    message = await accept(rows, account, "4915200002")
+    (claimed,) = await claim(rows.db, worker, account)
+    await settle(rows, worker, claimed, "failed", error=("rejected_479", "x"))
+    await writes(rows, await rows.account("charlie"), "4915200002")
+    async with rows.db.connection() as connection:
+        assert await messages.retry(connection, rows.users["alice"], message)
+    assert await lane(rows, message) == "cold"
 
 
 async def test_a_retried_message_to_one_who_has_been_reached_meanwhile_is_cold_no_more(

@@ -15,8 +15,12 @@ DAY = timedelta(days=1)
 
 
 async def account(rows: Rows) -> UUID:
-    account = await rows.account("alice")
-    await rows.one("DELETE FROM outage")
+    return await account_of(rows, "alice")
+
+
+async def account_of(rows: Rows, name: str) -> UUID:
+    account = await rows.account(name)
+    await rows.one("DELETE FROM outage WHERE account_id = $1", account)
     return account
 
 
@@ -69,6 +73,61 @@ async def test_a_limit_of_its_own(rows: Rows) -> None:
     await rows.one("UPDATE outage SET began_at = began_at - interval '3 days'")
     await expire(rows, mine)
     assert [await rows.status(one) for one in (strict, lax)] == ["expired", "waiting"]
+
+
+async def test_a_limit_of_its_own_may_be_wider_than_the_common_one(rows: Rows) -> None:
+    mine = await account(rows)
+    await outage(rows, mine, 62)
+    common, wide = [await rows.message(mine, due_in=-60 * 3600) for _ in range(2)]
+    await rows.one("UPDATE message SET expires_at = due + interval '100 hours' WHERE id = $1", wide)
+    await expire(rows, mine)
+    assert [await rows.status(one) for one in (common, wide)] == ["expired", "waiting"]
+
+
+async def test_its_own_limit_counts_the_same_time(rows: Rows) -> None:
+    """It could send all the time but for an hour, and Chatwren was busy with others."""
+    mine = await account(rows)
+    await outage(rows, mine, 20, 19)
+    message = await rows.message(mine, due_in=-30 * 3600)
+    await rows.one("UPDATE message SET expires_at = due + interval '2 hours'")
+    await expire(rows, mine)
+    assert await rows.status(message) == "waiting"
+    await outage(rows, mine, 1.01)
+    await expire(rows, mine)
+    assert await rows.status(message) == "expired"
+
+
+@pytest.mark.parametrize(("hours", "status"), [(23.9, "waiting"), (24.1, "expired")])
+async def test_the_common_limit_on_both_sides(rows: Rows, hours: float, status: str) -> None:
+    mine = await account(rows)
+    await outage(rows, mine, hours)
+    message = await rows.message(mine, due_in=-48 * 3600)
+    await expire(rows, mine)
+    assert await rows.status(message) == status
+
+
+async def test_who_is_looked_at_now_and_then_cannot_send_and_has_messages_due(rows: Rows) -> None:
+    cut, back, idle = [await account_of(rows, name) for name in ("alice", "bob", "charlie")]
+    for one in (cut, back):
+        await rows.message(one)
+    await rows.message(idle, due_in=60)
+    for one in (cut, idle):
+        await outage(rows, one, 1)
+    await outage(rows, back, 2, 1)
+    async with rows.db.connection() as connection:
+        assert await lateness.cut_off(connection) == [(cut, rows.users["alice"])]
+
+
+async def test_outages_are_forgotten_so_long_after_their_end(rows: Rows) -> None:
+    mine = await account(rows)
+    for began, ended in ((50, 25), (100, 23), (200, None)):
+        await outage(rows, mine, began, ended)
+    async with rows.db.connection() as connection:
+        await lateness.forget_outages(connection, DAY)
+    assert await rows.one("SELECT array_agg(round(extract(epoch FROM now() - began_at) / 3600)) FROM outage") == [
+        100,
+        200,
+    ]
 
 
 async def test_nothing_that_may_be_out_expires(rows: Rows) -> None:

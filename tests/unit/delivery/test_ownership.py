@@ -1,7 +1,7 @@
 """Who owns what: claims, fair shares, takeover, and who may take whom for dead."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -9,9 +9,11 @@ import pytest
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.settings import Settings
-from chatwren.store import leases, workers
+from chatwren.store import account_state, accounts, leases, workers
 from chatwren.store.database import UNREACHABLE, WORK, Database
+from chatwren.store.throwaway import fresh_database
 from tests.cable import cable
+from tests.conftest import Postgres
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_claim import claim
 
@@ -131,6 +133,167 @@ async def test_a_transaction_in_which_a_worker_froze_holds_nobody_up(
         with pytest.raises(UNREACHABLE):
             await frozen.execute("COMMIT")
     assert await rows.one("SELECT worker_id = $1 FROM lease WHERE account_id = $2", heir, account)
+
+
+@pytest.mark.parametrize("locked", ["worker", "account"])
+async def test_what_is_locked_is_not_waited_for_by_who_reaps(db: Database, rows: Rows, locked: str) -> None:
+    """By what a dead worker left behind, or by another who reaps: whoever beats next finds it again."""
+    account, held, other, heir = await rows.account(), await rows.worker(), await rows.worker(), await rows.worker()
+    await rows.own(held)
+    await is_steady(rows, heir)
+    for one in (held, other):
+        await fell_silent(rows, one)
+    row = held if locked == "worker" else account
+    async with db.transaction() as connection:
+        await connection.execute(f"SELECT FROM {locked} WHERE id = $1 FOR UPDATE", row)
+        async with asyncio.timeout(5):
+            assert await reap(db, heir) == ({other} if locked == "worker" else {held, other})
+    assert await reap(db, heir) == ({held} if locked == "worker" else set())
+
+
+@pytest.mark.parametrize(("silent", "dead"), [("5.5 s", False), ("6.1 s", True)])
+async def test_a_worker_is_dead_when_its_lease_is_over_and_not_before(
+    db: Database, rows: Rows, silent: str, *, dead: bool
+) -> None:
+    other, heir = await rows.worker(), await rows.worker()
+    await is_steady(rows, heir)
+    await rows.one(f"UPDATE worker SET heartbeat_at = now() - interval '{silent}' WHERE id = $1", other)
+    assert await reap(db, heir) == ({other} if dead else set())
+
+
+async def test_one_that_is_late_itself_judges_nobody(db: Database, rows: Rows) -> None:
+    other, late = await rows.worker(), await rows.worker()
+    await is_steady(rows, late)
+    for one in (other, late):
+        await fell_silent(rows, one)
+    assert await reap(db, late) == set()
+
+
+@pytest.mark.parametrize(
+    ("since_beat", "healthy_for", "steady"),
+    [("3.5 s", "6.1 s", True), ("3.5 s", "5.5 s", False), ("4 s", "60 s", False)],
+    ids=["steady", "too new", "after a gap"],
+)
+async def test_steady_is_who_has_renewed_for_a_lease_without_a_gap(
+    db: Database, rows: Rows, since_beat: str, healthy_for: str, *, steady: bool
+) -> None:
+    worker = await rows.worker()
+    await rows.one(
+        f"UPDATE worker SET heartbeat_at = now() - interval '{since_beat}',"
+        f" healthy_since = now() - interval '{healthy_for}'"
+    )
+    async with db.connection() as connection:
+        renewal = await workers.renew(connection, worker, lease=LEASE, gap=timedelta(seconds=3.6))
+    assert renewal is not None
+    assert renewal.steady == steady
+    assert renewal.next_end is None  # nobody else's
+
+
+async def test_a_renewal_knows_when_the_next_lease_of_another_ends(db: Database, rows: Rows) -> None:
+    worker, soon, later, over = [await rows.worker() for _ in range(4)]
+    for one, age in ((worker, 5), (soon, 2), (later, 1), (over, 7)):
+        await rows.one("UPDATE worker SET heartbeat_at = now() - $2 * interval '1 s' WHERE id = $1", one, age)
+    async with db.connection() as connection:
+        renewal = await workers.renew(connection, worker, lease=LEASE, gap=LEASE)
+    assert renewal is not None
+    assert renewal.next_end is not None
+    assert timedelta(seconds=3) < renewal.next_end <= timedelta(seconds=4)
+
+
+async def test_a_silent_worker_counts_for_nothing_in_the_shares(db: Database, rows: Rows) -> None:
+    for _ in range(3):
+        await rows.account()
+    silent, other = await rows.worker(), await rows.worker()
+    async with db.connection() as connection:
+        assert (await leases.share(connection, other, lease=LEASE)).fair == 2
+        await fell_silent(rows, silent)
+        assert (await leases.share(connection, other, lease=LEASE)).fair == 3
+
+
+async def test_a_pairing_that_has_ended_is_nothing_to_own_an_account_for(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    await rows.one("UPDATE account SET status = 'logged_out'")
+    await rows.one(
+        "INSERT INTO pairing (id, account_id, user_id, token, expires_at, state, failure, ended_at)"
+        " SELECT gen_random_uuid(), id, user_id, 't', now(), 'failed', 'timeout', now() FROM account"
+    )
+    async with db.connection() as connection:
+        (mine,) = await leases.owned(connection, worker)
+        assert (mine.wanted, mine.pairing) == (False, None)
+        await leases.release(connection, worker, account, mine.epoch)
+        assert (await leases.share(connection, worker, lease=LEASE)).unowned == 0
+    assert await take_share(db, worker) == 0
+
+
+async def test_a_takeover_keeps_the_pause_unless_something_was_in_flight(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.one("UPDATE account SET connected = true, next_at = now() + interval '1 min'")
+    async with db.transaction() as connection:
+        assert await leases.claim(connection, worker, limit=1) == 1
+    assert await rows.one("SELECT next_at > now() + interval '50 s' AND NOT connected FROM account")
+    await rows.one("UPDATE account SET in_flight = $1", await rows.message(account))
+    await rows.one("UPDATE lease SET worker_id = NULL")
+    async with db.transaction() as connection:
+        await leases.claim(connection, worker, limit=1)
+    assert await rows.one("SELECT next_at <= now() FROM account")
+
+
+async def test_an_account_is_given_up_by_its_owner_under_its_epoch_alone(db: Database, rows: Rows) -> None:
+    account, worker, other = await rows.account(), await rows.worker(), await rows.worker()
+    await rows.own(worker)
+    async with db.connection() as connection:
+        for who, epoch, left in ((other, 1, 1), (worker, 2, 1), (worker, 1, 0)):
+            await leases.release(connection, who, account, epoch)
+            assert len(await leases.owned(connection, worker)) == left
+
+
+async def test_groups_are_wanted_until_a_list_is_stored_that_was_asked_for_since(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+
+    async def wanted() -> datetime | None:
+        async with db.connection() as connection:
+            (mine,) = await leases.owned(connection, worker)
+        return mine.groups_wanted_at
+
+    assert await wanted() is None
+    async with db.connection() as connection:
+        first = await accounts.want_groups(connection, account)
+        assert await wanted() == first
+        await account_state.store_groups(connection, worker, account, [], first)
+        assert await wanted() is None
+        second = await accounts.want_groups(connection, account)
+        assert await wanted() == second
+        # A wish made while WhatsApp was being asked for another is not answered by that.
+        await account_state.store_groups(connection, worker, account, [], first)
+        assert await wanted() == second
+
+
+async def test_the_sessions_of_the_living_are_left(database_url: str, db: Database, rows: Rows) -> None:
+    living, late = await rows.worker(), await rows.worker()
+    await fell_silent(rows, late)
+    async with (
+        Database.connect(database_url, application_name=f"{workers.WORKER}{living}") as near,
+        Database.connect(database_url, application_name=f"{workers.WORKER}{late}") as far,
+        near.connection() as kept,
+        far.connection() as ended,
+    ):
+        async with db.connection() as connection:
+            await workers.end_sessions_of_the_late(connection, lease=LEASE)
+        assert await kept.fetchval("SELECT 1") == 1
+        with pytest.raises(UNREACHABLE):
+            await ended.fetchval("SELECT 1")
+
+
+async def test_the_sessions_of_another_database_of_the_server_are_left(
+    postgres: Postgres, db: Database, rows: Rows
+) -> None:
+    name = f"{workers.ENGINE}{UUID(int=8)}"
+    async with fresh_database(postgres.url) as url, Database.connect(url, application_name=name):
+        async with db.connection() as connection:
+            assert await workers.end_sessions_of_the_gone(connection) == 0
+        assert await rows.one("SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", name) == 1
 
 
 async def test_nobody_judges_before_being_steady_for_a_lease(db: Database, rows: Rows) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from chatwren.domain.pacing import Pacing
-from chatwren.store import dispatch, messages
+from chatwren.store import dispatch, leases, messages
 from chatwren.store.database import Database
 from chatwren.store.dispatch import Claimed, Outcome, Receipt, Recorded
 from tests.unit.delivery.conftest import Rows
@@ -60,6 +60,22 @@ class Scene:
         pause: timedelta = await self.rows.one("SELECT next_at - now() FROM account WHERE id = $1", self.account)
         return pause.total_seconds()
 
+    async def steps(self) -> list[tuple[str, str | None]]:
+        async with self.db.connection() as connection:
+            return [(step, detail) for _, step, detail in await messages.steps(connection, self.claimed.id)]
+
+    async def again(self) -> Claimed:
+        """The next attempt, at once."""
+        await self.rows.one("UPDATE account SET next_at = now()")
+        (claimed,) = await claim(self.db, self.worker, self.account)
+        return claimed
+
+    async def give_up_and_go_on(self) -> UUID:
+        """The message is given up, and the next one is in flight: its id."""
+        await self.record(self.outcome("failed", error=("outcome_unknown", "x"), unconfirmed=True))
+        await self.rows.message(self.account)
+        return (await self.again()).id
+
     async def is_free(self) -> bool:
         free: bool = await self.rows.one("SELECT in_flight IS NULL FROM account WHERE id = $1", self.account)
         return free
@@ -81,18 +97,23 @@ async def test_sent(scene: Scene) -> None:
     assert recorded.pauses.keys() == {scene.account}
 
 
-async def test_the_outcome_is_as_old_as_it_is_when_the_database_was_away(scene: Scene) -> None:
-    await scene.record(scene.outcome("sent", fact=True, age=timedelta(minutes=5)))
+@pytest.mark.parametrize(("status", "column"), [("sent", "sent_at"), ("failed", "ended_at")])
+async def test_the_outcome_is_as_old_as_it_is_when_the_database_was_away(
+    scene: Scene, status: str, column: str
+) -> None:
+    error = ("rejected_479", "x") if status == "failed" else None
+    await scene.record(scene.outcome(status, fact=True, error=error, age=timedelta(minutes=5)))
     row = await scene.rows.get(scene.claimed.id)
-    assert timedelta(minutes=4) < datetime.now(UTC) - row["sent_at"] < timedelta(minutes=6)
+    assert timedelta(minutes=4) < datetime.now(UTC) - row[column] < timedelta(minutes=6)
 
 
 async def test_never_left_waits_again(scene: Scene) -> None:
-    await scene.record(scene.outcome("waiting", account_pause=SECOND))
+    await scene.record(scene.outcome("waiting", account_pause=SECOND, cause="not_open"))
     row = await scene.rows.get(scene.claimed.id)
     assert (row["status"], row["attempts"]) == ("waiting", 1)
     assert await scene.is_free()
     assert await scene.pause() < 1
+    assert await scene.steps() == [("attempt", "1"), ("not_sent", "not_open")]
 
 
 async def test_unknown_stays_in_flight(scene: Scene) -> None:
@@ -101,12 +122,15 @@ async def test_unknown_stays_in_flight(scene: Scene) -> None:
     assert (row["status"], row["unconfirmed"]) == ("sending", 1)
     assert not await scene.is_free()
     assert 1 < await scene.pause() < 2
+    assert [step for step, _ in await scene.steps()] == ["attempt", "unconfirmed"]
 
 
 async def test_a_recipient_backs_off_and_the_account_keeps_its_pace(scene: Scene) -> None:
     await scene.record(scene.outcome("waiting", recipient_pause=60 * SECOND))
     assert 9 < await scene.pause() < 15
-    assert await scene.rows.one("SELECT retry_at > now() + interval '50 s' FROM contact")
+    assert await scene.rows.one(
+        "SELECT retry_at > now() + interval '50 s' AND retry_code = 'recipient_unreachable' FROM contact"
+    )
 
 
 async def test_a_restriction_is_kept_with_its_end(scene: Scene) -> None:
@@ -126,6 +150,17 @@ async def test_a_decision_of_a_former_owner_counts_for_nothing(scene: Scene, sta
     assert (row["status"], row["unconfirmed"]) == ("sending", 1)  # 1: the takeover knows that its outcome is unknown
 
 
+async def test_a_decision_counts_only_from_the_owner_and_under_the_current_epoch(scene: Scene) -> None:
+    other = await scene.rows.worker()
+    decision = scene.outcome("waiting", account_pause=SECOND)
+    assert not (await scene.record(decision, worker=other)).users
+    async with scene.db.connection() as connection:
+        await leases.release(connection, scene.worker, scene.account, 1)
+    await scene.rows.own(scene.worker)  # it owns the account again, but what it had begun is another's
+    assert not (await scene.record(decision)).users
+    assert await scene.rows.status(scene.claimed.id) == "sending"
+
+
 @pytest.mark.parametrize("status", ["sent", "failed"])
 async def test_a_fact_of_a_former_owner_counts(scene: Scene, status: str) -> None:
     await scene.lose()
@@ -140,6 +175,171 @@ async def test_nothing_goes_backwards(scene: Scene) -> None:
     await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
     await scene.record(scene.outcome("waiting", account_pause=SECOND))
     assert await scene.rows.status(scene.claimed.id) == "sent"
+
+
+async def test_a_refusal_stays_one_whatever_is_said_later(scene: Scene) -> None:
+    await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
+    assert await scene.rows.one("SELECT count(*) FROM contact WHERE reached_at IS NOT NULL") == 0
+    await scene.record(scene.outcome("sent", fact=True))
+    assert await scene.rows.status(scene.claimed.id) == "failed"
+
+
+@pytest.mark.parametrize("word", ["acknowledgement", "receipt"])
+async def test_only_what_may_be_out_is_acknowledged_while_it_waits(scene: Scene, word: str) -> None:
+    async def say() -> Recorded:
+        if word == "receipt":
+            return await scene.receive(scene.receipt())
+        return await scene.record(scene.outcome("sent", fact=True))
+
+    await scene.record(scene.outcome("waiting", account_pause=SECOND))
+    assert not (await say()).users
+    assert await scene.rows.status(scene.claimed.id) == "waiting"
+    await scene.again()
+    await scene.record(scene.outcome("failed", error=("outcome_unknown", "x"), unconfirmed=True))
+    async with scene.db.connection() as connection:
+        assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
+    assert (await say()).users
+    row = await scene.rows.get(scene.claimed.id)
+    assert (row["status"], row["error_code"]) == ("sent", None)
+
+
+@pytest.mark.parametrize("word", ["acknowledgement", "receipt"])
+async def test_word_of_an_old_message_leaves_what_is_in_flight(scene: Scene, word: str) -> None:
+    in_flight = await scene.give_up_and_go_on()
+    if word == "receipt":
+        recorded = await scene.receive(scene.receipt())
+    else:
+        recorded = await scene.record(scene.outcome("sent", fact=True))
+    assert await scene.rows.status(scene.claimed.id) == "sent"
+    assert not recorded.pauses
+    assert await scene.rows.one("SELECT in_flight FROM account") == in_flight
+    assert await scene.pause() > 20  # its guard
+
+
+async def test_doubt_is_counted_once_for_each_attempt_and_kept(scene: Scene) -> None:
+    unknown = scene.outcome("sending", unconfirmed=True, account_pause=SECOND)
+    for attempts in (1, 2, 3):
+        await scene.record(unknown)
+        claimed = await scene.again()
+        assert (claimed.attempts, claimed.unconfirmed) == (attempts + 1, attempts)
+
+
+async def test_a_retry_has_its_re_sends_again_and_keeps_the_doubt(scene: Scene) -> None:
+    await scene.rows.one("UPDATE message SET unconfirmed = 4")
+    await scene.record(scene.outcome("failed", error=("outcome_unknown", "x"), unconfirmed=True))
+    async with scene.db.connection() as connection:
+        assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
+    assert (await scene.again()).unconfirmed == 1
+
+
+async def test_the_timeline_keeps_a_hundred_attempts(scene: Scene) -> None:
+    for attempts in (99, 100):
+        await scene.rows.one("UPDATE message SET attempts = $1", attempts)
+        await scene.record(scene.outcome("waiting", account_pause=SECOND))
+        await scene.again()
+    steps = await scene.steps()
+    assert [detail for step, detail in steps if step == "attempt"] == ["99", "100"]
+    await scene.record(scene.outcome("waiting", account_pause=SECOND))
+    assert await scene.steps() == steps
+
+
+@pytest.mark.parametrize("word", ["acknowledgement", "receipt"])
+async def test_a_group_is_no_contact(scene: Scene, word: str) -> None:
+    await scene.rows.one("UPDATE message SET recipient_kind = 'group', recipient = '1203@g.us'")
+    if word == "receipt":
+        await scene.receive(scene.receipt())
+    else:
+        await scene.record(scene.outcome("sent", fact=True))
+    assert await scene.rows.status(scene.claimed.id) == "sent"
+    assert await scene.rows.one("SELECT count(*) FROM contact") == 0
+
+
+async def test_what_stands_of_the_account_stays_when_a_message_goes_out(scene: Scene) -> None:
+    """It was restricted, and refused new contacts, while this message was under way."""
+    await scene.rows.one(
+        "UPDATE account SET restriction_code = 101, restricted_since = now(),"
+        " restricted_until = now() + interval '1 h', cold_code = 463, cold_since = now(),"
+        " cold_until = now() + interval '2 h'"
+    )
+    columns = "restriction_code, restricted_since, restricted_until, cold_code, cold_since, cold_until"
+    before = await scene.rows.one(f"SELECT ({columns}) FROM account")
+    await scene.record(scene.outcome("sent", fact=True))
+    assert await scene.rows.one(f"SELECT ({columns}) FROM account") == before
+
+
+@pytest.mark.parametrize("word", ["acknowledgement", "receipt"])
+async def test_the_pause_varies_within_the_jitter_and_counts_from_the_claim(scene: Scene, word: str) -> None:
+    rows, worker = scene.rows, await scene.rows.worker()
+    accounts = [await rows.account(f"user {number}") for number in range(30)]
+    await rows.own(worker)
+    for account in accounts:
+        await rows.message(account)
+    claimed = await claim(scene.db, worker, *accounts)
+    await rows.one("UPDATE message SET claimed_at = now() - interval '4 s'")
+    if word == "receipt":
+        await scene.receive(*(Receipt(one.account, one.wa_id, read=False, at=datetime.now(UTC)) for one in claimed))
+    else:
+        sent = [Outcome(one.id, one.account, one.epoch, "sent", fact=True, age=timedelta()) for one in claimed]
+        await scene.record(*sent, worker=worker)
+    async with scene.db.connection() as connection:
+        found = await connection.fetch(
+            "SELECT a.next_at - m.claimed_at FROM account a JOIN message m ON m.account_id = a.id WHERE a.id = ANY($1)",
+            accounts,
+        )
+    pauses = sorted(row[0].total_seconds() for row in found)
+    assert 10 <= pauses[0] < pauses[-1] <= 15
+    assert pauses[-1] - pauses[0] > 1, "the jitter does not vary"
+
+
+async def test_two_accounts_with_one_whatsapp_id_are_two_messages(scene: Scene) -> None:
+    """WhatsApp's ids are each sender's own; a stranger may even choose one that we use."""
+    rows, worker = scene.rows, await scene.rows.worker()
+    bobs = await rows.account("bob")
+    await rows.own(worker)
+    his = await rows.message(bobs)
+    await rows.one("UPDATE message SET wa_id = $2 WHERE id = $1", his, scene.claimed.wa_id)
+    (bobs_claimed,) = await claim(scene.db, worker, bobs)
+    assert bobs_claimed.wa_id == scene.claimed.wa_id
+    recorded = await scene.receive(scene.receipt(read=True))
+    assert recorded.users == {scene.claimed.user}
+    assert recorded.pauses.keys() == {scene.account}
+    assert [await rows.status(one) for one in (scene.claimed.id, his)] == ["sent", "sending"]
+    assert await rows.one("SELECT in_flight FROM account WHERE id = $1", bobs) == his
+    assert await rows.one("SELECT count(*) FROM contact WHERE account_id = $1", bobs) == 0
+    recorded = await scene.receive(Receipt(bobs, bobs_claimed.wa_id, read=False, at=datetime.now(UTC)))
+    assert recorded.users == {bobs_claimed.user}
+    assert (await rows.get(his))["read_at"] is None
+
+
+async def test_receipts_times_are_the_first_and_none_is_to_come(scene: Scene) -> None:
+    await scene.record(scene.outcome("sent", fact=True))
+    await scene.rows.one("UPDATE message SET claimed_at = now() - interval '60 s', sent_at = now() - interval '50 s'")
+    await scene.receive(scene.receipt(ago=10), scene.receipt(ago=30), scene.receipt(read=True, ago=-100))
+    row = await scene.rows.get(scene.claimed.id)
+    now = datetime.now(UTC)
+    assert timedelta(seconds=29) < now - row["delivered_at"] < timedelta(seconds=40)
+    assert timedelta(seconds=49) < now - row["sent_at"] < timedelta(seconds=60)
+    assert row["read_at"] <= now
+    await scene.receive(scene.receipt(read=True, ago=20))
+    assert await scene.rows.get(scene.claimed.id) == row
+
+
+async def test_a_receipt_from_before_the_message_comes_after_it_all_the_same(scene: Scene) -> None:
+    await scene.record(scene.outcome("sent", fact=True))
+    await scene.receive(scene.receipt(ago=100))
+    await scene.receive(scene.receipt(read=True, ago=90))
+    row = await scene.rows.get(scene.claimed.id)
+    assert row["claimed_at"] <= row["sent_at"] <= row["delivered_at"] <= row["read_at"]
+
+
+async def test_a_later_receipt_moves_nothing_that_is_known(scene: Scene) -> None:
+    await scene.record(scene.outcome("sent", fact=True))
+    await scene.receive(scene.receipt())
+    before = await scene.rows.get(scene.claimed.id)
+    await scene.receive(scene.receipt(read=True, ago=-1))
+    after = await scene.rows.get(scene.claimed.id)
+    assert (after["sent_at"], after["delivered_at"]) == (before["sent_at"], before["delivered_at"])
+    assert after["read_at"] is not None
 
 
 async def test_a_receipt_settles_an_unknown_outcome(scene: Scene) -> None:
