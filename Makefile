@@ -6,6 +6,7 @@ UV := $(PY) -m uv
 WITH_DATABASE := $(if $(CHATWREN_TEST_DATABASE_URL),,$(PY) -m chatwren.store.throwaway)
 ENGINE_SOURCES := $(shell find engine proto -type f ! -name '*_test.go')
 PYTEST := $(PY) -m pytest
+SCRIPTS := $(addprefix tools/,build-engine go mutate stats)
 
 # Caches stay in the clone where the home folder is missing or closed; uv follows pip's index and the system's certificates.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo open),open)
@@ -87,13 +88,14 @@ test: .venv/.dev ## The whole suite: lint, types, architecture, Go, Python, brow
 	@$(WITH_DATABASE) tools/parts $(PARTS)
 
 lint: .venv/.dev ## Style, types, architecture rules, and whether generated code is up to date
-	@$(PY) -m ruff check . tools/go tools/build-engine tools/stats
-	@$(PY) -m ruff format --check . tools/go tools/build-engine tools/stats
+	@$(PY) -m ruff check . $(SCRIPTS)
+	@$(PY) -m ruff format --check . $(SCRIPTS)
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo
 	@out=$$($(PY) tools/go gofmt -l .) && [ -z "$$out" ] || { echo "gofmt would change: $$out" >&2; exit 1; }
 	@$(PY) tools/go vet ./...
 	@tools/proto --check
+	@$(PY) tools/mutate --check
 
 test-go: .venv/.dev ## The engine and the sandbox; with the race detector where there is a C compiler
 	@if command -v cc >/dev/null; then echo "Go tests with the race detector"; export CGO_ENABLED=1; race=-race; \
@@ -117,14 +119,17 @@ chaos: .venv/.dev ## The long form of test-chaos: 20,000 messages, 5,000 cancels
 
 # --- the rest ----------------------------------------------------------------------------------------------------------
 
-.PHONY: bench format proto lock update-whatsmeow stats
+.PHONY: bench mutate format proto lock update-whatsmeow stats
 bench: .venv/.dev ## Measure: each file of bench/ prints the ratios of one run
 	@for one in $(filter-out bench/variation_judging.py,$(wildcard bench/*.py)); do \
 	echo "== $$one"; PYTHONPATH=. $(WITH_DATABASE) $(PY) "$$one" || exit 1; done
 
+mutate: .venv/.dev ## Plant small faults one at a time and tell which the tests notice; ONLY="word ..." for some of them
+	@$(PY) tools/mutate $(ONLY)
+
 format: .venv/.dev ## Put all code into its one form
-	@$(PY) -m ruff check --fix-only --quiet . tools/go tools/build-engine tools/stats
-	@$(PY) -m ruff format . tools/go tools/build-engine tools/stats
+	@$(PY) -m ruff check --fix-only --quiet . $(SCRIPTS)
+	@$(PY) -m ruff format . $(SCRIPTS)
 	@$(PY) tools/go gofmt -l -w .
 
 proto: .venv/.dev ## Generate the code of proto/engine.proto, for Go and for Python
