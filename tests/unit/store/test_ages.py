@@ -113,15 +113,38 @@ async def test_a_throttle_counts_its_window_alone_and_outlives_it(db: Database, 
     async with db.connection() as connection:
         now = await connection.fetchval("SELECT now()")
         before = now - timedelta(minutes=15)
-        assert await throttles.add(connection, ["a", "b"], before) == {"a": 1, "b": 1}
-        assert await throttles.add(connection, ["a"], now) == {"a": 1}
-        assert await throttles.add(connection, ["a"], now) == {"a": 2}
+        for window, let_through in ((before, True), (now, True), (now, True), (now, False)):
+            assert await throttles.take(connection, "a", window, at_most=2, also="b") == let_through
         await sweep(db)
-        assert await throttles.counts(connection, ["a", "b"], now) == {"a": 2}
+        assert await throttles.counts(connection, ["a", "b", "c"], now) == {"a": 2, "b": 2}
         assert await throttles.counts(connection, ["a", "b"], before) == {"a": 1, "b": 1}
-        await rows.one("UPDATE throttle SET window_start = window_start - interval '25 hours'")
-        await sweep(db)
+        await throttles.give_back(connection, "a", now, also="b")
+        assert await throttles.counts(connection, ["a", "b"], now) == {"a": 1, "b": 1}
+        assert await throttles.counts(connection, ["a", "b"], before) == {"a": 1, "b": 1}
+    await rows.one("UPDATE throttle SET window_start = window_start - interval '25 hours'")
+    await sweep(db)
     assert await rows.one("SELECT count(*) FROM throttle") == 0
+
+
+async def test_a_network_is_known_for_90_days_and_the_latest_50_are(db: Database, rows: Rows) -> None:
+    alice, bob = await rows.user("alice"), await rows.user("bob")
+
+    async def knows(user: UUID, network: bytes) -> bool:
+        async with db.connection() as connection:
+            return await throttles.knows(connection, user, network)
+
+    async with db.connection() as connection:
+        await throttles.remember(connection, alice, b"home")
+    assert [await knows(user, b"home") for user in (alice, bob)] == [True, False]
+    for age, known in (("89 days 23 hours", True), ("90 days 1 min", False)):
+        await rows.one(f"UPDATE login_network SET seen_at = now() - interval '{age}'")
+        assert await knows(alice, b"home") == known
+        await sweep(db)
+        assert await rows.one("SELECT count(*) FROM login_network") == known
+    async with db.connection() as connection:
+        for number in range(51):
+            await throttles.remember(connection, alice, b"%d" % number)
+    assert [await knows(alice, b"%d" % number) for number in (0, 1, 50)] == [False, True, True]
 
 
 async def test_pairings_are_kept_for_30_days(db: Database, rows: Rows) -> None:
