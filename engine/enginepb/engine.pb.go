@@ -302,7 +302,7 @@ func (x Event_Receipt_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Receipt_Type.Descriptor instead.
 func (Event_Receipt_Type) EnumDescriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 1, 0}
+	return file_engine_proto_rawDescGZIP(), []int{31, 1, 0}
 }
 
 type Event_State_Kind int32
@@ -369,7 +369,7 @@ func (x Event_State_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_State_Kind.Descriptor instead.
 func (Event_State_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 3, 0}
+	return file_engine_proto_rawDescGZIP(), []int{31, 3, 0}
 }
 
 type InfoRequest struct {
@@ -2347,6 +2347,67 @@ func (x *EventAck) GetOk() bool {
 	return false
 }
 
+// How every Event begins, for whoever cannot read the rest of one.
+type EventHead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Account       string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	NeedsAck      bool                   `protobuf:"varint,3,opt,name=needs_ack,json=needsAck,proto3" json:"needs_ack,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventHead) Reset() {
+	*x = EventHead{}
+	mi := &file_engine_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventHead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventHead) ProtoMessage() {}
+
+func (x *EventHead) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventHead.ProtoReflect.Descriptor instead.
+func (*EventHead) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *EventHead) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *EventHead) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *EventHead) GetNeedsAck() bool {
+	if x != nil {
+		return x.NeedsAck
+	}
+	return false
+}
+
 type Event struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Seq      uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"` // counts from 1 in one engine process
@@ -2368,7 +2429,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_engine_proto_msgTypes[30]
+	mi := &file_engine_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2380,7 +2441,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[30]
+	mi := &file_engine_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2393,7 +2454,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30}
+	return file_engine_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -2544,7 +2605,7 @@ type RenewRequest_Lease struct {
 
 func (x *RenewRequest_Lease) Reset() {
 	*x = RenewRequest_Lease{}
-	mi := &file_engine_proto_msgTypes[31]
+	mi := &file_engine_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2556,7 +2617,7 @@ func (x *RenewRequest_Lease) String() string {
 func (*RenewRequest_Lease) ProtoMessage() {}
 
 func (x *RenewRequest_Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[31]
+	mi := &file_engine_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2604,7 +2665,7 @@ type PairRequest_Start struct {
 
 func (x *PairRequest_Start) Reset() {
 	*x = PairRequest_Start{}
-	mi := &file_engine_proto_msgTypes[32]
+	mi := &file_engine_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2616,7 +2677,7 @@ func (x *PairRequest_Start) String() string {
 func (*PairRequest_Start) ProtoMessage() {}
 
 func (x *PairRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[32]
+	mi := &file_engine_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2724,7 @@ type PairRequest_Confirm struct {
 
 func (x *PairRequest_Confirm) Reset() {
 	*x = PairRequest_Confirm{}
-	mi := &file_engine_proto_msgTypes[33]
+	mi := &file_engine_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2675,7 +2736,7 @@ func (x *PairRequest_Confirm) String() string {
 func (*PairRequest_Confirm) ProtoMessage() {}
 
 func (x *PairRequest_Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[33]
+	mi := &file_engine_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2708,7 +2769,7 @@ type PairRequest_PasskeyResponse struct {
 
 func (x *PairRequest_PasskeyResponse) Reset() {
 	*x = PairRequest_PasskeyResponse{}
-	mi := &file_engine_proto_msgTypes[34]
+	mi := &file_engine_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2720,7 +2781,7 @@ func (x *PairRequest_PasskeyResponse) String() string {
 func (*PairRequest_PasskeyResponse) ProtoMessage() {}
 
 func (x *PairRequest_PasskeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[34]
+	mi := &file_engine_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +2813,7 @@ type PairRequest_PasskeyConfirmation struct {
 
 func (x *PairRequest_PasskeyConfirmation) Reset() {
 	*x = PairRequest_PasskeyConfirmation{}
-	mi := &file_engine_proto_msgTypes[35]
+	mi := &file_engine_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2764,7 +2825,7 @@ func (x *PairRequest_PasskeyConfirmation) String() string {
 func (*PairRequest_PasskeyConfirmation) ProtoMessage() {}
 
 func (x *PairRequest_PasskeyConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[35]
+	mi := &file_engine_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2791,7 +2852,7 @@ type PairEvent_Codes struct {
 
 func (x *PairEvent_Codes) Reset() {
 	*x = PairEvent_Codes{}
-	mi := &file_engine_proto_msgTypes[36]
+	mi := &file_engine_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +2864,7 @@ func (x *PairEvent_Codes) String() string {
 func (*PairEvent_Codes) ProtoMessage() {}
 
 func (x *PairEvent_Codes) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[36]
+	mi := &file_engine_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +2897,7 @@ type PairEvent_PhoneCode struct {
 
 func (x *PairEvent_PhoneCode) Reset() {
 	*x = PairEvent_PhoneCode{}
-	mi := &file_engine_proto_msgTypes[37]
+	mi := &file_engine_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2848,7 +2909,7 @@ func (x *PairEvent_PhoneCode) String() string {
 func (*PairEvent_PhoneCode) ProtoMessage() {}
 
 func (x *PairEvent_PhoneCode) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[37]
+	mi := &file_engine_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2887,7 +2948,7 @@ type PairEvent_PasskeyRequest struct {
 
 func (x *PairEvent_PasskeyRequest) Reset() {
 	*x = PairEvent_PasskeyRequest{}
-	mi := &file_engine_proto_msgTypes[38]
+	mi := &file_engine_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +2960,7 @@ func (x *PairEvent_PasskeyRequest) String() string {
 func (*PairEvent_PasskeyRequest) ProtoMessage() {}
 
 func (x *PairEvent_PasskeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[38]
+	mi := &file_engine_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2931,7 +2992,7 @@ type PairEvent_PasskeyConfirm struct {
 
 func (x *PairEvent_PasskeyConfirm) Reset() {
 	*x = PairEvent_PasskeyConfirm{}
-	mi := &file_engine_proto_msgTypes[39]
+	mi := &file_engine_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2943,7 +3004,7 @@ func (x *PairEvent_PasskeyConfirm) String() string {
 func (*PairEvent_PasskeyConfirm) ProtoMessage() {}
 
 func (x *PairEvent_PasskeyConfirm) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[39]
+	mi := &file_engine_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2977,7 +3038,7 @@ type PairEvent_Confirm struct {
 
 func (x *PairEvent_Confirm) Reset() {
 	*x = PairEvent_Confirm{}
-	mi := &file_engine_proto_msgTypes[40]
+	mi := &file_engine_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2989,7 +3050,7 @@ func (x *PairEvent_Confirm) String() string {
 func (*PairEvent_Confirm) ProtoMessage() {}
 
 func (x *PairEvent_Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[40]
+	mi := &file_engine_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3036,7 +3097,7 @@ type PairEvent_Success struct {
 
 func (x *PairEvent_Success) Reset() {
 	*x = PairEvent_Success{}
-	mi := &file_engine_proto_msgTypes[41]
+	mi := &file_engine_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3048,7 +3109,7 @@ func (x *PairEvent_Success) String() string {
 func (*PairEvent_Success) ProtoMessage() {}
 
 func (x *PairEvent_Success) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[41]
+	mi := &file_engine_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3149,7 @@ type PairEvent_Failure struct {
 
 func (x *PairEvent_Failure) Reset() {
 	*x = PairEvent_Failure{}
-	mi := &file_engine_proto_msgTypes[42]
+	mi := &file_engine_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3100,7 +3161,7 @@ func (x *PairEvent_Failure) String() string {
 func (*PairEvent_Failure) ProtoMessage() {}
 
 func (x *PairEvent_Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[42]
+	mi := &file_engine_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3140,7 +3201,7 @@ type PairEvent_Codes_Code struct {
 
 func (x *PairEvent_Codes_Code) Reset() {
 	*x = PairEvent_Codes_Code{}
-	mi := &file_engine_proto_msgTypes[43]
+	mi := &file_engine_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3152,7 +3213,7 @@ func (x *PairEvent_Codes_Code) String() string {
 func (*PairEvent_Codes_Code) ProtoMessage() {}
 
 func (x *PairEvent_Codes_Code) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[43]
+	mi := &file_engine_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +3252,7 @@ type SendResponse_Sent struct {
 
 func (x *SendResponse_Sent) Reset() {
 	*x = SendResponse_Sent{}
-	mi := &file_engine_proto_msgTypes[44]
+	mi := &file_engine_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3203,7 +3264,7 @@ func (x *SendResponse_Sent) String() string {
 func (*SendResponse_Sent) ProtoMessage() {}
 
 func (x *SendResponse_Sent) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[44]
+	mi := &file_engine_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3237,7 +3298,7 @@ type SendResponse_NotSent struct {
 
 func (x *SendResponse_NotSent) Reset() {
 	*x = SendResponse_NotSent{}
-	mi := &file_engine_proto_msgTypes[45]
+	mi := &file_engine_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3249,7 +3310,7 @@ func (x *SendResponse_NotSent) String() string {
 func (*SendResponse_NotSent) ProtoMessage() {}
 
 func (x *SendResponse_NotSent) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[45]
+	mi := &file_engine_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3289,7 +3350,7 @@ type SendResponse_Unknown struct {
 
 func (x *SendResponse_Unknown) Reset() {
 	*x = SendResponse_Unknown{}
-	mi := &file_engine_proto_msgTypes[46]
+	mi := &file_engine_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3301,7 +3362,7 @@ func (x *SendResponse_Unknown) String() string {
 func (*SendResponse_Unknown) ProtoMessage() {}
 
 func (x *SendResponse_Unknown) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[46]
+	mi := &file_engine_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3335,7 +3396,7 @@ type SendResponse_Rejected struct {
 
 func (x *SendResponse_Rejected) Reset() {
 	*x = SendResponse_Rejected{}
-	mi := &file_engine_proto_msgTypes[47]
+	mi := &file_engine_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3347,7 +3408,7 @@ func (x *SendResponse_Rejected) String() string {
 func (*SendResponse_Rejected) ProtoMessage() {}
 
 func (x *SendResponse_Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[47]
+	mi := &file_engine_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3385,7 +3446,7 @@ type SendResponse_NotOnWhatsApp struct {
 
 func (x *SendResponse_NotOnWhatsApp) Reset() {
 	*x = SendResponse_NotOnWhatsApp{}
-	mi := &file_engine_proto_msgTypes[48]
+	mi := &file_engine_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3397,7 +3458,7 @@ func (x *SendResponse_NotOnWhatsApp) String() string {
 func (*SendResponse_NotOnWhatsApp) ProtoMessage() {}
 
 func (x *SendResponse_NotOnWhatsApp) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[48]
+	mi := &file_engine_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3423,7 +3484,7 @@ type SendResponse_Invalid struct {
 
 func (x *SendResponse_Invalid) Reset() {
 	*x = SendResponse_Invalid{}
-	mi := &file_engine_proto_msgTypes[49]
+	mi := &file_engine_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3496,7 @@ func (x *SendResponse_Invalid) String() string {
 func (*SendResponse_Invalid) ProtoMessage() {}
 
 func (x *SendResponse_Invalid) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[49]
+	mi := &file_engine_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3530,7 @@ type UploadRequest_Start struct {
 
 func (x *UploadRequest_Start) Reset() {
 	*x = UploadRequest_Start{}
-	mi := &file_engine_proto_msgTypes[50]
+	mi := &file_engine_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3481,7 +3542,7 @@ func (x *UploadRequest_Start) String() string {
 func (*UploadRequest_Start) ProtoMessage() {}
 
 func (x *UploadRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[50]
+	mi := &file_engine_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3589,7 @@ type UploadResponse_Failed struct {
 
 func (x *UploadResponse_Failed) Reset() {
 	*x = UploadResponse_Failed{}
-	mi := &file_engine_proto_msgTypes[51]
+	mi := &file_engine_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3540,7 +3601,7 @@ func (x *UploadResponse_Failed) String() string {
 func (*UploadResponse_Failed) ProtoMessage() {}
 
 func (x *UploadResponse_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[51]
+	mi := &file_engine_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3581,7 +3642,7 @@ type Group_Participant struct {
 
 func (x *Group_Participant) Reset() {
 	*x = Group_Participant{}
-	mi := &file_engine_proto_msgTypes[52]
+	mi := &file_engine_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3593,7 +3654,7 @@ func (x *Group_Participant) String() string {
 func (*Group_Participant) ProtoMessage() {}
 
 func (x *Group_Participant) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[52]
+	mi := &file_engine_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3642,7 +3703,7 @@ type CheckNumbersResponse_Result struct {
 
 func (x *CheckNumbersResponse_Result) Reset() {
 	*x = CheckNumbersResponse_Result{}
-	mi := &file_engine_proto_msgTypes[53]
+	mi := &file_engine_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3654,7 +3715,7 @@ func (x *CheckNumbersResponse_Result) String() string {
 func (*CheckNumbersResponse_Result) ProtoMessage() {}
 
 func (x *CheckNumbersResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[53]
+	mi := &file_engine_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3718,7 +3779,7 @@ type Event_Message struct {
 
 func (x *Event_Message) Reset() {
 	*x = Event_Message{}
-	mi := &file_engine_proto_msgTypes[54]
+	mi := &file_engine_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3730,7 +3791,7 @@ func (x *Event_Message) String() string {
 func (*Event_Message) ProtoMessage() {}
 
 func (x *Event_Message) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[54]
+	mi := &file_engine_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3743,7 +3804,7 @@ func (x *Event_Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Message.ProtoReflect.Descriptor instead.
 func (*Event_Message) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 0}
+	return file_engine_proto_rawDescGZIP(), []int{31, 0}
 }
 
 func (x *Event_Message) GetId() string {
@@ -3843,7 +3904,7 @@ type Event_Receipt struct {
 
 func (x *Event_Receipt) Reset() {
 	*x = Event_Receipt{}
-	mi := &file_engine_proto_msgTypes[55]
+	mi := &file_engine_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3855,7 +3916,7 @@ func (x *Event_Receipt) String() string {
 func (*Event_Receipt) ProtoMessage() {}
 
 func (x *Event_Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[55]
+	mi := &file_engine_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3868,7 +3929,7 @@ func (x *Event_Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Receipt.ProtoReflect.Descriptor instead.
 func (*Event_Receipt) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 1}
+	return file_engine_proto_rawDescGZIP(), []int{31, 1}
 }
 
 func (x *Event_Receipt) GetIds() []string {
@@ -3918,7 +3979,7 @@ type Event_Undecryptable struct {
 
 func (x *Event_Undecryptable) Reset() {
 	*x = Event_Undecryptable{}
-	mi := &file_engine_proto_msgTypes[56]
+	mi := &file_engine_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3930,7 +3991,7 @@ func (x *Event_Undecryptable) String() string {
 func (*Event_Undecryptable) ProtoMessage() {}
 
 func (x *Event_Undecryptable) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[56]
+	mi := &file_engine_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3943,7 +4004,7 @@ func (x *Event_Undecryptable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Undecryptable.ProtoReflect.Descriptor instead.
 func (*Event_Undecryptable) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 2}
+	return file_engine_proto_rawDescGZIP(), []int{31, 2}
 }
 
 func (x *Event_Undecryptable) GetId() string {
@@ -3987,7 +4048,7 @@ type Event_State struct {
 
 func (x *Event_State) Reset() {
 	*x = Event_State{}
-	mi := &file_engine_proto_msgTypes[57]
+	mi := &file_engine_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3999,7 +4060,7 @@ func (x *Event_State) String() string {
 func (*Event_State) ProtoMessage() {}
 
 func (x *Event_State) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[57]
+	mi := &file_engine_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4012,7 +4073,7 @@ func (x *Event_State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_State.ProtoReflect.Descriptor instead.
 func (*Event_State) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 3}
+	return file_engine_proto_rawDescGZIP(), []int{31, 3}
 }
 
 func (x *Event_State) GetKind() Event_State_Kind {
@@ -4060,7 +4121,7 @@ type Event_GroupChange struct {
 
 func (x *Event_GroupChange) Reset() {
 	*x = Event_GroupChange{}
-	mi := &file_engine_proto_msgTypes[58]
+	mi := &file_engine_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4072,7 +4133,7 @@ func (x *Event_GroupChange) String() string {
 func (*Event_GroupChange) ProtoMessage() {}
 
 func (x *Event_GroupChange) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[58]
+	mi := &file_engine_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4085,7 +4146,7 @@ func (x *Event_GroupChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_GroupChange.ProtoReflect.Descriptor instead.
 func (*Event_GroupChange) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 4}
+	return file_engine_proto_rawDescGZIP(), []int{31, 4}
 }
 
 func (x *Event_GroupChange) GetGroup() string {
@@ -4104,7 +4165,7 @@ type Event_PushName struct {
 
 func (x *Event_PushName) Reset() {
 	*x = Event_PushName{}
-	mi := &file_engine_proto_msgTypes[59]
+	mi := &file_engine_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4116,7 +4177,7 @@ func (x *Event_PushName) String() string {
 func (*Event_PushName) ProtoMessage() {}
 
 func (x *Event_PushName) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[59]
+	mi := &file_engine_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4129,7 +4190,7 @@ func (x *Event_PushName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_PushName.ProtoReflect.Descriptor instead.
 func (*Event_PushName) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 5}
+	return file_engine_proto_rawDescGZIP(), []int{31, 5}
 }
 
 func (x *Event_PushName) GetName() string {
@@ -4151,7 +4212,7 @@ type Event_Unreadable struct {
 
 func (x *Event_Unreadable) Reset() {
 	*x = Event_Unreadable{}
-	mi := &file_engine_proto_msgTypes[60]
+	mi := &file_engine_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4163,7 +4224,7 @@ func (x *Event_Unreadable) String() string {
 func (*Event_Unreadable) ProtoMessage() {}
 
 func (x *Event_Unreadable) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[60]
+	mi := &file_engine_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4176,7 +4237,7 @@ func (x *Event_Unreadable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Unreadable.ProtoReflect.Descriptor instead.
 func (*Event_Unreadable) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30, 6}
+	return file_engine_proto_rawDescGZIP(), []int{31, 6}
 }
 
 func (x *Event_Unreadable) GetKind() string {
@@ -4420,7 +4481,11 @@ const file_engine_proto_rawDesc = "" +
 	"\x10MarkReadResponse\",\n" +
 	"\bEventAck\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x0e\n" +
-	"\x02ok\x18\x02 \x01(\bR\x02ok\"\x9e\r\n" +
+	"\x02ok\x18\x02 \x01(\bR\x02ok\"T\n" +
+	"\tEventHead\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
+	"\tneeds_ack\x18\x03 \x01(\bR\bneedsAck\"\x9e\r\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
@@ -4534,7 +4599,7 @@ func file_engine_proto_rawDescGZIP() []byte {
 }
 
 var file_engine_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_engine_proto_goTypes = []any{
 	(MediaKind)(0),                          // 0: chatwren.engine.v1.MediaKind
 	(OpenResponse_Result)(0),                // 1: chatwren.engine.v1.OpenResponse.Result
@@ -4572,76 +4637,77 @@ var file_engine_proto_goTypes = []any{
 	(*MarkReadRequest)(nil),                 // 33: chatwren.engine.v1.MarkReadRequest
 	(*MarkReadResponse)(nil),                // 34: chatwren.engine.v1.MarkReadResponse
 	(*EventAck)(nil),                        // 35: chatwren.engine.v1.EventAck
-	(*Event)(nil),                           // 36: chatwren.engine.v1.Event
-	(*RenewRequest_Lease)(nil),              // 37: chatwren.engine.v1.RenewRequest.Lease
-	(*PairRequest_Start)(nil),               // 38: chatwren.engine.v1.PairRequest.Start
-	(*PairRequest_Confirm)(nil),             // 39: chatwren.engine.v1.PairRequest.Confirm
-	(*PairRequest_PasskeyResponse)(nil),     // 40: chatwren.engine.v1.PairRequest.PasskeyResponse
-	(*PairRequest_PasskeyConfirmation)(nil), // 41: chatwren.engine.v1.PairRequest.PasskeyConfirmation
-	(*PairEvent_Codes)(nil),                 // 42: chatwren.engine.v1.PairEvent.Codes
-	(*PairEvent_PhoneCode)(nil),             // 43: chatwren.engine.v1.PairEvent.PhoneCode
-	(*PairEvent_PasskeyRequest)(nil),        // 44: chatwren.engine.v1.PairEvent.PasskeyRequest
-	(*PairEvent_PasskeyConfirm)(nil),        // 45: chatwren.engine.v1.PairEvent.PasskeyConfirm
-	(*PairEvent_Confirm)(nil),               // 46: chatwren.engine.v1.PairEvent.Confirm
-	(*PairEvent_Success)(nil),               // 47: chatwren.engine.v1.PairEvent.Success
-	(*PairEvent_Failure)(nil),               // 48: chatwren.engine.v1.PairEvent.Failure
-	(*PairEvent_Codes_Code)(nil),            // 49: chatwren.engine.v1.PairEvent.Codes.Code
-	(*SendResponse_Sent)(nil),               // 50: chatwren.engine.v1.SendResponse.Sent
-	(*SendResponse_NotSent)(nil),            // 51: chatwren.engine.v1.SendResponse.NotSent
-	(*SendResponse_Unknown)(nil),            // 52: chatwren.engine.v1.SendResponse.Unknown
-	(*SendResponse_Rejected)(nil),           // 53: chatwren.engine.v1.SendResponse.Rejected
-	(*SendResponse_NotOnWhatsApp)(nil),      // 54: chatwren.engine.v1.SendResponse.NotOnWhatsApp
-	(*SendResponse_Invalid)(nil),            // 55: chatwren.engine.v1.SendResponse.Invalid
-	(*UploadRequest_Start)(nil),             // 56: chatwren.engine.v1.UploadRequest.Start
-	(*UploadResponse_Failed)(nil),           // 57: chatwren.engine.v1.UploadResponse.Failed
-	(*Group_Participant)(nil),               // 58: chatwren.engine.v1.Group.Participant
-	(*CheckNumbersResponse_Result)(nil),     // 59: chatwren.engine.v1.CheckNumbersResponse.Result
-	(*Event_Message)(nil),                   // 60: chatwren.engine.v1.Event.Message
-	(*Event_Receipt)(nil),                   // 61: chatwren.engine.v1.Event.Receipt
-	(*Event_Undecryptable)(nil),             // 62: chatwren.engine.v1.Event.Undecryptable
-	(*Event_State)(nil),                     // 63: chatwren.engine.v1.Event.State
-	(*Event_GroupChange)(nil),               // 64: chatwren.engine.v1.Event.GroupChange
-	(*Event_PushName)(nil),                  // 65: chatwren.engine.v1.Event.PushName
-	(*Event_Unreadable)(nil),                // 66: chatwren.engine.v1.Event.Unreadable
+	(*EventHead)(nil),                       // 36: chatwren.engine.v1.EventHead
+	(*Event)(nil),                           // 37: chatwren.engine.v1.Event
+	(*RenewRequest_Lease)(nil),              // 38: chatwren.engine.v1.RenewRequest.Lease
+	(*PairRequest_Start)(nil),               // 39: chatwren.engine.v1.PairRequest.Start
+	(*PairRequest_Confirm)(nil),             // 40: chatwren.engine.v1.PairRequest.Confirm
+	(*PairRequest_PasskeyResponse)(nil),     // 41: chatwren.engine.v1.PairRequest.PasskeyResponse
+	(*PairRequest_PasskeyConfirmation)(nil), // 42: chatwren.engine.v1.PairRequest.PasskeyConfirmation
+	(*PairEvent_Codes)(nil),                 // 43: chatwren.engine.v1.PairEvent.Codes
+	(*PairEvent_PhoneCode)(nil),             // 44: chatwren.engine.v1.PairEvent.PhoneCode
+	(*PairEvent_PasskeyRequest)(nil),        // 45: chatwren.engine.v1.PairEvent.PasskeyRequest
+	(*PairEvent_PasskeyConfirm)(nil),        // 46: chatwren.engine.v1.PairEvent.PasskeyConfirm
+	(*PairEvent_Confirm)(nil),               // 47: chatwren.engine.v1.PairEvent.Confirm
+	(*PairEvent_Success)(nil),               // 48: chatwren.engine.v1.PairEvent.Success
+	(*PairEvent_Failure)(nil),               // 49: chatwren.engine.v1.PairEvent.Failure
+	(*PairEvent_Codes_Code)(nil),            // 50: chatwren.engine.v1.PairEvent.Codes.Code
+	(*SendResponse_Sent)(nil),               // 51: chatwren.engine.v1.SendResponse.Sent
+	(*SendResponse_NotSent)(nil),            // 52: chatwren.engine.v1.SendResponse.NotSent
+	(*SendResponse_Unknown)(nil),            // 53: chatwren.engine.v1.SendResponse.Unknown
+	(*SendResponse_Rejected)(nil),           // 54: chatwren.engine.v1.SendResponse.Rejected
+	(*SendResponse_NotOnWhatsApp)(nil),      // 55: chatwren.engine.v1.SendResponse.NotOnWhatsApp
+	(*SendResponse_Invalid)(nil),            // 56: chatwren.engine.v1.SendResponse.Invalid
+	(*UploadRequest_Start)(nil),             // 57: chatwren.engine.v1.UploadRequest.Start
+	(*UploadResponse_Failed)(nil),           // 58: chatwren.engine.v1.UploadResponse.Failed
+	(*Group_Participant)(nil),               // 59: chatwren.engine.v1.Group.Participant
+	(*CheckNumbersResponse_Result)(nil),     // 60: chatwren.engine.v1.CheckNumbersResponse.Result
+	(*Event_Message)(nil),                   // 61: chatwren.engine.v1.Event.Message
+	(*Event_Receipt)(nil),                   // 62: chatwren.engine.v1.Event.Receipt
+	(*Event_Undecryptable)(nil),             // 63: chatwren.engine.v1.Event.Undecryptable
+	(*Event_State)(nil),                     // 64: chatwren.engine.v1.Event.State
+	(*Event_GroupChange)(nil),               // 65: chatwren.engine.v1.Event.GroupChange
+	(*Event_PushName)(nil),                  // 66: chatwren.engine.v1.Event.PushName
+	(*Event_Unreadable)(nil),                // 67: chatwren.engine.v1.Event.Unreadable
 }
 var file_engine_proto_depIdxs = []int32{
 	1,  // 0: chatwren.engine.v1.OpenResponse.result:type_name -> chatwren.engine.v1.OpenResponse.Result
-	37, // 1: chatwren.engine.v1.RenewRequest.leases:type_name -> chatwren.engine.v1.RenewRequest.Lease
-	38, // 2: chatwren.engine.v1.PairRequest.start:type_name -> chatwren.engine.v1.PairRequest.Start
-	39, // 3: chatwren.engine.v1.PairRequest.confirm:type_name -> chatwren.engine.v1.PairRequest.Confirm
-	40, // 4: chatwren.engine.v1.PairRequest.passkey_response:type_name -> chatwren.engine.v1.PairRequest.PasskeyResponse
-	41, // 5: chatwren.engine.v1.PairRequest.passkey_confirmation:type_name -> chatwren.engine.v1.PairRequest.PasskeyConfirmation
-	42, // 6: chatwren.engine.v1.PairEvent.codes:type_name -> chatwren.engine.v1.PairEvent.Codes
-	43, // 7: chatwren.engine.v1.PairEvent.phone_code:type_name -> chatwren.engine.v1.PairEvent.PhoneCode
-	44, // 8: chatwren.engine.v1.PairEvent.passkey_request:type_name -> chatwren.engine.v1.PairEvent.PasskeyRequest
-	45, // 9: chatwren.engine.v1.PairEvent.passkey_confirm:type_name -> chatwren.engine.v1.PairEvent.PasskeyConfirm
-	46, // 10: chatwren.engine.v1.PairEvent.confirm:type_name -> chatwren.engine.v1.PairEvent.Confirm
-	47, // 11: chatwren.engine.v1.PairEvent.success:type_name -> chatwren.engine.v1.PairEvent.Success
-	48, // 12: chatwren.engine.v1.PairEvent.failure:type_name -> chatwren.engine.v1.PairEvent.Failure
+	38, // 1: chatwren.engine.v1.RenewRequest.leases:type_name -> chatwren.engine.v1.RenewRequest.Lease
+	39, // 2: chatwren.engine.v1.PairRequest.start:type_name -> chatwren.engine.v1.PairRequest.Start
+	40, // 3: chatwren.engine.v1.PairRequest.confirm:type_name -> chatwren.engine.v1.PairRequest.Confirm
+	41, // 4: chatwren.engine.v1.PairRequest.passkey_response:type_name -> chatwren.engine.v1.PairRequest.PasskeyResponse
+	42, // 5: chatwren.engine.v1.PairRequest.passkey_confirmation:type_name -> chatwren.engine.v1.PairRequest.PasskeyConfirmation
+	43, // 6: chatwren.engine.v1.PairEvent.codes:type_name -> chatwren.engine.v1.PairEvent.Codes
+	44, // 7: chatwren.engine.v1.PairEvent.phone_code:type_name -> chatwren.engine.v1.PairEvent.PhoneCode
+	45, // 8: chatwren.engine.v1.PairEvent.passkey_request:type_name -> chatwren.engine.v1.PairEvent.PasskeyRequest
+	46, // 9: chatwren.engine.v1.PairEvent.passkey_confirm:type_name -> chatwren.engine.v1.PairEvent.PasskeyConfirm
+	47, // 10: chatwren.engine.v1.PairEvent.confirm:type_name -> chatwren.engine.v1.PairEvent.Confirm
+	48, // 11: chatwren.engine.v1.PairEvent.success:type_name -> chatwren.engine.v1.PairEvent.Success
+	49, // 12: chatwren.engine.v1.PairEvent.failure:type_name -> chatwren.engine.v1.PairEvent.Failure
 	0,  // 13: chatwren.engine.v1.MediaHandle.kind:type_name -> chatwren.engine.v1.MediaKind
 	20, // 14: chatwren.engine.v1.Media.handle:type_name -> chatwren.engine.v1.MediaHandle
 	21, // 15: chatwren.engine.v1.SendRequest.media:type_name -> chatwren.engine.v1.Media
-	50, // 16: chatwren.engine.v1.SendResponse.sent:type_name -> chatwren.engine.v1.SendResponse.Sent
-	51, // 17: chatwren.engine.v1.SendResponse.not_sent:type_name -> chatwren.engine.v1.SendResponse.NotSent
-	52, // 18: chatwren.engine.v1.SendResponse.unknown:type_name -> chatwren.engine.v1.SendResponse.Unknown
-	53, // 19: chatwren.engine.v1.SendResponse.rejected:type_name -> chatwren.engine.v1.SendResponse.Rejected
-	54, // 20: chatwren.engine.v1.SendResponse.not_on_whatsapp:type_name -> chatwren.engine.v1.SendResponse.NotOnWhatsApp
-	55, // 21: chatwren.engine.v1.SendResponse.invalid:type_name -> chatwren.engine.v1.SendResponse.Invalid
-	56, // 22: chatwren.engine.v1.UploadRequest.start:type_name -> chatwren.engine.v1.UploadRequest.Start
+	51, // 16: chatwren.engine.v1.SendResponse.sent:type_name -> chatwren.engine.v1.SendResponse.Sent
+	52, // 17: chatwren.engine.v1.SendResponse.not_sent:type_name -> chatwren.engine.v1.SendResponse.NotSent
+	53, // 18: chatwren.engine.v1.SendResponse.unknown:type_name -> chatwren.engine.v1.SendResponse.Unknown
+	54, // 19: chatwren.engine.v1.SendResponse.rejected:type_name -> chatwren.engine.v1.SendResponse.Rejected
+	55, // 20: chatwren.engine.v1.SendResponse.not_on_whatsapp:type_name -> chatwren.engine.v1.SendResponse.NotOnWhatsApp
+	56, // 21: chatwren.engine.v1.SendResponse.invalid:type_name -> chatwren.engine.v1.SendResponse.Invalid
+	57, // 22: chatwren.engine.v1.UploadRequest.start:type_name -> chatwren.engine.v1.UploadRequest.Start
 	20, // 23: chatwren.engine.v1.UploadResponse.handle:type_name -> chatwren.engine.v1.MediaHandle
-	57, // 24: chatwren.engine.v1.UploadResponse.failed:type_name -> chatwren.engine.v1.UploadResponse.Failed
+	58, // 24: chatwren.engine.v1.UploadResponse.failed:type_name -> chatwren.engine.v1.UploadResponse.Failed
 	20, // 25: chatwren.engine.v1.DownloadRequest.handle:type_name -> chatwren.engine.v1.MediaHandle
-	58, // 26: chatwren.engine.v1.Group.participants:type_name -> chatwren.engine.v1.Group.Participant
+	59, // 26: chatwren.engine.v1.Group.participants:type_name -> chatwren.engine.v1.Group.Participant
 	29, // 27: chatwren.engine.v1.GroupsResponse.groups:type_name -> chatwren.engine.v1.Group
-	59, // 28: chatwren.engine.v1.CheckNumbersResponse.results:type_name -> chatwren.engine.v1.CheckNumbersResponse.Result
-	60, // 29: chatwren.engine.v1.Event.message:type_name -> chatwren.engine.v1.Event.Message
-	61, // 30: chatwren.engine.v1.Event.receipt:type_name -> chatwren.engine.v1.Event.Receipt
-	62, // 31: chatwren.engine.v1.Event.undecryptable:type_name -> chatwren.engine.v1.Event.Undecryptable
-	63, // 32: chatwren.engine.v1.Event.state:type_name -> chatwren.engine.v1.Event.State
-	64, // 33: chatwren.engine.v1.Event.group_change:type_name -> chatwren.engine.v1.Event.GroupChange
-	65, // 34: chatwren.engine.v1.Event.push_name:type_name -> chatwren.engine.v1.Event.PushName
-	66, // 35: chatwren.engine.v1.Event.unreadable:type_name -> chatwren.engine.v1.Event.Unreadable
-	49, // 36: chatwren.engine.v1.PairEvent.Codes.codes:type_name -> chatwren.engine.v1.PairEvent.Codes.Code
+	60, // 28: chatwren.engine.v1.CheckNumbersResponse.results:type_name -> chatwren.engine.v1.CheckNumbersResponse.Result
+	61, // 29: chatwren.engine.v1.Event.message:type_name -> chatwren.engine.v1.Event.Message
+	62, // 30: chatwren.engine.v1.Event.receipt:type_name -> chatwren.engine.v1.Event.Receipt
+	63, // 31: chatwren.engine.v1.Event.undecryptable:type_name -> chatwren.engine.v1.Event.Undecryptable
+	64, // 32: chatwren.engine.v1.Event.state:type_name -> chatwren.engine.v1.Event.State
+	65, // 33: chatwren.engine.v1.Event.group_change:type_name -> chatwren.engine.v1.Event.GroupChange
+	66, // 34: chatwren.engine.v1.Event.push_name:type_name -> chatwren.engine.v1.Event.PushName
+	67, // 35: chatwren.engine.v1.Event.unreadable:type_name -> chatwren.engine.v1.Event.Unreadable
+	50, // 36: chatwren.engine.v1.PairEvent.Codes.codes:type_name -> chatwren.engine.v1.PairEvent.Codes.Code
 	2,  // 37: chatwren.engine.v1.PairEvent.Failure.kind:type_name -> chatwren.engine.v1.PairEvent.Failure.Kind
 	3,  // 38: chatwren.engine.v1.SendResponse.NotSent.reason:type_name -> chatwren.engine.v1.SendResponse.NotSent.Reason
 	0,  // 39: chatwren.engine.v1.UploadRequest.Start.kind:type_name -> chatwren.engine.v1.MediaKind
@@ -4675,7 +4741,7 @@ var file_engine_proto_depIdxs = []int32{
 	30, // 67: chatwren.engine.v1.Engine.Groups:output_type -> chatwren.engine.v1.GroupsResponse
 	32, // 68: chatwren.engine.v1.Engine.CheckNumbers:output_type -> chatwren.engine.v1.CheckNumbersResponse
 	34, // 69: chatwren.engine.v1.Engine.MarkRead:output_type -> chatwren.engine.v1.MarkReadResponse
-	36, // 70: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.Event
+	37, // 70: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.Event
 	57, // [57:71] is the sub-list for method output_type
 	43, // [43:57] is the sub-list for method input_type
 	43, // [43:43] is the sub-list for extension type_name
@@ -4719,7 +4785,7 @@ func file_engine_proto_init() {
 		(*UploadResponse_Handle)(nil),
 		(*UploadResponse_Failed_)(nil),
 	}
-	file_engine_proto_msgTypes[30].OneofWrappers = []any{
+	file_engine_proto_msgTypes[31].OneofWrappers = []any{
 		(*Event_Message_)(nil),
 		(*Event_Receipt_)(nil),
 		(*Event_Undecryptable_)(nil),
@@ -4734,7 +4800,7 @@ func file_engine_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engine_proto_rawDesc), len(file_engine_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   61,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

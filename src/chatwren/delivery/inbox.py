@@ -1,32 +1,30 @@
 """What happens to accounts: stored in the order in which it came, many at a time, and only then acknowledged."""
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
+from chatwren.delivery import arrivals, dead_letters
 from chatwren.settings import Settings
-from chatwren.store import account_state, dispatch, inbound, lateness
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, Connection, Database
-from chatwren.store.dispatch import Receipt, Recorded
-from chatwren.store.inbound import Inbound
-from chatwren.whatsapp import model
+from chatwren.store.dispatch import Recorded
 from chatwren.whatsapp.client import Engine, EngineError, Events
-from chatwren.whatsapp.model import Connection as State
-from chatwren.whatsapp.model import ConnectionChanged, Event, MessageReceived, ReceiptReceived
+from chatwren.whatsapp.model import ConnectionChanged, Event, Unreadable
 
 log = structlog.get_logger(__name__)
 
 _BATCH = 200
 _PAUSE_SECONDS = 0.5
-UNTOLD_BAN = timedelta(hours=1)
-"""How long a ban is taken to last of which WhatsApp does not say how long."""
-
-# WhatsApp's reasons at login, as whatsmeow names them: 401 logged out, 403 account locked, 406 banned.
-_UNLINKED = {403: ("logged_out", "locked"), 406: ("banned", "banned")}
-_UNLINKED_ON_THE_PHONE = ("logged_out", "unlinked_on_phone")
+_TRIES = 3
+_CLASHES = 20
+_CLASH_PAUSE_SECONDS = 0.02
+MAX_WAITING = 2 * _BATCH
+MAX_WAITING_BYTES = 8 << 20
+"""Of events that were read and not yet stored: the engine keeps the rest."""
 
 
 class Inbox:
@@ -69,142 +67,124 @@ class Inbox:
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self, stream: Events) -> None:
-        came: asyncio.Queue[Event] = asyncio.Queue()
+        came = _Came()
 
         async def read() -> None:
             async for event in stream:
-                came.put_nowait(event)
+                await came.put(event)
 
         reading = asyncio.create_task(read())
-        first: asyncio.Task[Event] | None = None
+        taking: asyncio.Task[list[Event]] | None = None
         try:
             while True:
-                first = asyncio.create_task(came.get())
-                await asyncio.wait([first, reading], return_when=asyncio.FIRST_COMPLETED)
-                if not first.done():
+                taking = asyncio.create_task(came.take())
+                await asyncio.wait([taking, reading], return_when=asyncio.FIRST_COMPLETED)
+                if not taking.done():
                     return await reading
-                batch = [first.result()]
-                while not came.empty() and len(batch) < _BATCH:
-                    batch.append(came.get_nowait())
-                for event, ok in await self._store(batch):
-                    if event.needs_ack:
-                        await stream.ack(event, ok=ok)
+                await self._store(taking.result(), stream)
         finally:
-            running = [reading] if first is None else [reading, first]
+            running = [reading] if taking is None else [reading, taking]
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    async def _store(self, batch: Sequence[Event]) -> list[tuple[Event, bool]]:
-        """Store events, however long it takes. Each with whether it could be."""
+    async def _store(self, batch: Sequence[Event], stream: Events) -> None:
+        """Store events, however long it takes, and acknowledge each that is on disk: as what it is, or put aside."""
+        tries = 0
         while True:
             try:
-                async with self._db.transaction() as connection:
-                    recorded = await self._apply(connection, batch)
-            except UNREACHABLE as error:
-                log.warning("inbox.database_unreachable", waiting=len(batch), error=repr(error))
-                await asyncio.sleep(_PAUSE_SECONDS)
-            except CLASHES:
-                continue
-            except Exception:
+                recorded = await self._write(batch)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a stranger may have made it
+                tries += 1
+                if await self._may_go_again(error, tries, len(batch)):
+                    continue
                 if len(batch) > 1:  # one that cannot be stored must not cost the others
-                    return [answer for event in batch for answer in await self._store([event])]
-                log.exception("inbox.failed", account=str(batch[0].account), event=type(batch[0].what).__name__)
-                return [(batch[0], False)]
+                    middle = len(batch) // 2
+                    await self._store(batch[:middle], stream)
+                    await self._store(batch[middle:], stream)
+                    return
+                if tries >= _TRIES and await self._put_aside(batch[0], error):
+                    break
             else:
-                self._db.hint(CHANGED, recorded.users)
-                self._on_recorded(recorded)
-                for event in batch:
-                    if isinstance(event.what, ConnectionChanged):
-                        self._on_connection(event.account, event.what)
-                return [(event, True) for event in batch]
+                self._tell(recorded, batch)
+                break
+        for event in batch:
+            if event.needs_ack:
+                await stream.ack(event)
+
+    async def _may_go_again(self, error: Exception, tries: int, waiting: int) -> bool:
+        """Whether the fault lies elsewhere; then wait until it may be over. Too often, and it lies with the events."""
+        if isinstance(error, CLASHES):
+            await asyncio.sleep(_CLASH_PAUSE_SECONDS)
+            return tries < _CLASHES
+        if not isinstance(error, UNREACHABLE):
+            return False
+        log.warning("inbox.database_unreachable", waiting=waiting, error=repr(error))
+        while True:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            with contextlib.suppress(*UNREACHABLE):
+                await self._db.ping()
+                return tries < _TRIES
+
+    def _tell(self, recorded: Recorded, batch: Sequence[Event]) -> None:
+        self._db.hint(CHANGED, recorded.users)
+        self._on_recorded(recorded)
+        for event in batch:
+            if isinstance(event.what, ConnectionChanged):
+                self._on_connection(event.account, event.what)
+
+    async def _write(self, batch: Sequence[Event]) -> Recorded:
+        async with self._db.transaction() as connection:
+            return await self._apply(connection, batch)
 
     async def _apply(self, connection: Connection, batch: Sequence[Event]) -> Recorded:
-        users: set[UUID] = set()
-        messages = [_inbound(event.account, event.what) for event in batch if isinstance(event.what, MessageReceived)]
-        receipts = [
-            Receipt(event.account, wa_id, event.what.read, event.what.at)
-            for event in batch
-            if isinstance(event.what, ReceiptReceived)
-            for wa_id in event.what.ids
-        ]
-        settled = Recorded(frozenset(), {})
-        if receipts:
-            settled = await dispatch.apply_receipts(connection, receipts, pacing=self._pacing)
-        if messages:
-            users |= await inbound.store(connection, messages)
+        facts = await arrivals.apply_facts(connection, batch, pacing=self._pacing)
+        users = set(facts.users)
         for event in batch:
-            user = await self._apply_one(connection, event)
+            if isinstance(event.what, Unreadable):
+                await dead_letters.put_aside(connection, event, event.what.reason)
+                continue
+            user = await arrivals.apply_state(connection, self._worker, event, expire_after=self._expire_after)
             if user is not None:
                 users.add(user)
-        return Recorded(settled.users | users, settled.pauses)
+        return Recorded(frozenset(users), facts.pauses)
 
-    async def _apply_one(self, connection: Connection, event: Event) -> UUID | None:
-        match event.what:
-            case ConnectionChanged():
-                return await self._connection_changed(connection, event.account, event.what)
-            case model.NameChanged():
-                return await account_state.named(connection, self._worker, event.account, event.what.name)
-            case model.GroupsChanged():
-                await account_state.groups_changed(connection, self._worker, event.account)
-            case model.Other():
-                log.info("inbox.other", account=str(event.account), what=event.what.what)
-            case MessageReceived() | ReceiptReceived():
-                pass  # stored together
-        return None
-
-    async def _connection_changed(
-        self, connection: Connection, account: UUID, change: ConnectionChanged
-    ) -> UUID | None:
-        log.info(
-            "account.connection",
-            account=str(account),
-            state=change.kind.value,
-            code=change.code or None,
-            detail=change.detail or None,
-        )
-        match change.kind:
-            case State.CONNECTED:
-                user = await account_state.connected(connection, self._worker, account, change.push_name)
-                if user is not None:  # before anything is claimed: what is too late must not go out
-                    await lateness.expire(connection, account, self._expire_after)
-                return user
-            case State.BANNED:
-                return await account_state.restricted(
-                    connection, self._worker, account, change.code, change.until, otherwise=UNTOLD_BAN
-                )
-            case State.LOGGED_OUT:
-                status, reason = _UNLINKED.get(change.code, _UNLINKED_ON_THE_PHONE)
-                return await account_state.unlinked(connection, self._worker, account, status, reason)
-            case State.CONNECT_FAILURE:
-                return await account_state.disconnected(
-                    connection, self._worker, account, f"connect_failure_{change.code}"
-                )
-            case State.DISCONNECTED | State.REPLACED | State.OUTDATED | State.FENCED:
-                return await account_state.disconnected(connection, self._worker, account, _OFFLINE[change.kind])
+    async def _put_aside(self, event: Event, error: Exception) -> bool:
+        """Keep an event that cannot be stored as what it is. False: that cannot be done either; try all of it again."""
+        try:
+            async with self._db.transaction() as connection:
+                await dead_letters.put_aside(connection, event, dead_letters.reason_of(error))
+        except Exception as failure:  # noqa: BLE001 - nothing is acknowledged that is nowhere
+            log.warning("inbox.not_put_aside", account=str(event.account), error=type(failure).__name__)
+            await asyncio.sleep(_PAUSE_SECONDS)
+            return False
+        return True
 
 
-_OFFLINE = {
-    State.DISCONNECTED: "connection_lost",
-    State.REPLACED: "replaced",
-    State.OUTDATED: "outdated",
-    State.FENCED: "fenced",
-}
+class _Came:
+    """Events on the way from the stream to the database, no more than can be held."""
 
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque()
+        self._bytes = 0
+        self._changed = asyncio.Condition()
 
-def _inbound(account: UUID, message: MessageReceived) -> Inbound:
-    return Inbound(
-        account=account,
-        chat=message.chat,
-        sender=message.sender,
-        wa_id=message.id,
-        chat_phone=message.chat_phone,
-        sender_phone=message.sender_phone,
-        push_name=message.push_name,
-        from_me=message.from_me,
-        is_group=message.group,
-        at=message.at,
-        text=message.text,
-        media=message.media,
-        raw=message.raw,
-    )
+    async def put(self, event: Event) -> None:
+        """Add an event, when there is room for it."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._has_room(len(event.raw)))
+            self._events.append(event)
+            self._bytes += len(event.raw)
+            self._changed.notify_all()
+
+    async def take(self) -> list[Event]:
+        """The next events, at least one."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._events)
+            taken = [self._events.popleft() for _ in range(min(len(self._events), _BATCH))]
+            self._bytes -= sum(len(event.raw) for event in taken)
+            self._changed.notify_all()
+        return taken
+
+    def _has_room(self, size: int) -> bool:
+        return not self._events or (len(self._events) < MAX_WAITING and self._bytes + size <= MAX_WAITING_BYTES)

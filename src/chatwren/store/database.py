@@ -97,6 +97,15 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    async def ping(self) -> None:
+        """Return when the database has answered.
+
+        Raises:
+            any of UNREACHABLE: it has not.
+        """
+        async with self.connection() as connection:
+            await connection.execute("SELECT")
+
     def hint(self, channel: str, ids: Iterable[UUID]) -> None:
         """Tell other processes, soon and at most once per 100 ms, that there is news of these ids. Call after commit.
 

@@ -52,7 +52,8 @@ async def store(connection: Connection, messages: Sequence[Inbound]) -> set[UUID
           RETURNING account_id, chat, chat_phone, push_name, from_me, is_group, at
         ), wrote AS (
           INSERT INTO contact (account_id, address, name, wrote_at)
-          SELECT account_id, coalesce(chat_phone, chat) AS address, (array_agg(push_name ORDER BY at DESC))[1], max(at)
+          SELECT account_id, coalesce(chat_phone, chat) AS address, (array_agg(push_name ORDER BY at DESC))[1],
+                 least(max(at), now())  -- by its sender's clock
           FROM stored WHERE NOT from_me AND NOT is_group
           GROUP BY account_id, address ORDER BY account_id, address
           ON CONFLICT (account_id, address) DO UPDATE SET
@@ -71,18 +72,13 @@ async def store(connection: Connection, messages: Sequence[Inbound]) -> set[UUID
         [one.wa_id for one in messages],
         [one.chat_phone for one in messages],
         [one.sender_phone for one in messages],
-        [_storable(one.push_name) for one in messages],
+        [one.push_name for one in messages],
         [one.from_me for one in messages],
         [one.is_group for one in messages],
         [one.at for one in messages],
-        [_storable(one.text) for one in messages],
+        [one.text for one in messages],
         [one.media for one in messages],
         [one.raw for one in messages],
     )
     await contacts.promote(connection, list({(row[1], row[2]) for row in rows if row[2] is not None}))
     return {row[0] for row in rows}
-
-
-def _storable(text: str | None) -> str | None:
-    """PostgreSQL's text holds no NUL; the message as it came is in `raw`."""
-    return None if text is None else text.replace("\0", "\N{REPLACEMENT CHARACTER}")

@@ -17,6 +17,7 @@ _OLD = {
     "login_network": "seen_at < now() - interval '90 days'",
     "idempotency": "created_at < now() - interval '24 hours'",
     "pairing": "requested_at < now() - interval '30 days'",
+    "dead_letter": "created_at < now() - interval '90 days'",
 }
 # Of messages and what belongs to them; $1 is how long they are kept. The time in a message's id, when it was accepted,
 # makes the old ones a range of the primary key.

@@ -144,6 +144,10 @@ _EXPORTED = {
         "to_jsonb(one) - '{raw, media}'::text[] FROM inbound one JOIN account ON account.id = one.account_id"
         " WHERE account.user_id = $1 ORDER BY one.received_at, one.wa_id"
     ),
+    "dead_letter": (
+        "to_jsonb(one) - '{event}'::text[] FROM dead_letter one JOIN account ON account.id = one.account_id"
+        " WHERE account.user_id = $1 ORDER BY one.id"
+    ),
 }
 
 

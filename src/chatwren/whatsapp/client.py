@@ -19,6 +19,7 @@ _SOON = 5.0
 _WHATSAPP_SECONDS = 30.0
 _GRACE_SECONDS = 5.0
 _UPLOAD_SECONDS = 600.0
+_EVENTS = f"/{pb.DESCRIPTOR.services_by_name['Engine'].full_name}/Events"
 _CHANNEL_OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),  # else the back-off of an engine that died holds for its successor
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -103,28 +104,30 @@ class Events:
             EngineError: the stream ended.
         """
         with _translated():
-            while (event := await self._call.read()) is not grpc.aio.EOF:
-                yield convert.event(event)
+            while (raw := await self._call.read()) is not grpc.aio.EOF:
+                yield convert.event(raw)
         raise EngineError("the stream of events ended")
 
-    async def ack(self, event: Event, *, ok: bool) -> None:
-        """Say that the event is stored, or that it is not. Not to be called twice at a time."""
+    async def ack(self, event: Event) -> None:
+        """Say that the event is on disk. Not to be called twice at a time."""
         with _translated():
-            await self._call.write(pb.EventAck(seq=event.seq, ok=ok))
+            await self._call.write(pb.EventAck(seq=event.seq, ok=True))
 
 
 class Engine:
     """One running engine. Made by `Engine.connect`."""
 
-    def __init__(self, stub: EngineStub) -> None:
-        self._stub: Any = stub  # the generated stub is typed for blocking calls
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: Any = EngineStub(channel)  # the generated stub is typed for blocking calls
+        # As bytes: an event that cannot be parsed would come as None, and could not be acknowledged.
+        self._events: Any = channel.stream_stream(_EVENTS, request_serializer=pb.EventAck.SerializeToString)
 
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(cls, socket: Path) -> AsyncIterator[Self]:
         """Connect to the engine that listens on this unix socket. Calls under way fail when the block ends."""
         async with grpc.aio.insecure_channel(f"unix:{socket}", options=_CHANNEL_OPTIONS) as channel:
-            yield cls(EngineStub(channel))
+            yield cls(channel)
 
     async def describe(self) -> Mapping[str, str]:
         """Its build, whatsmeow's, the protocol version, and the server that it talks to (empty: WhatsApp's)."""
@@ -256,13 +259,13 @@ class Engine:
             response = await self._stub.CheckNumbers(request, timeout=_WHATSAPP_SECONDS)
         for result in response.results:
             if result.phone == phone:
-                return result.jid if result.registered else None
+                return convert.address(result.jid) if result.registered else None
         raise EngineError("WhatsApp's answer does not hold the number that was asked for")
 
     @contextlib.asynccontextmanager
     async def events(self) -> AsyncIterator[Events]:
         """The one stream of events; it begins with all that awaits an ack."""
-        call = self._stub.Events()
+        call = self._events()
         try:
             yield Events(call)
         finally:

@@ -1,9 +1,15 @@
-"""Between protobuf and Python, both ways, in one place."""
+"""Between protobuf and Python, both ways, in one place. All that comes in is storable from here on.
+
+Strangers choose most of it, and the engine is not trusted to have made it harmless.
+"""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from itertools import islice
 from uuid import UUID
 
+from google.protobuf.message import DecodeError
+
+from chatwren.domain.storable import MAX_ITEMS, moment, name, span, storable
 from chatwren.whatsapp import model
 from chatwren.whatsapp.enginepb import engine_pb2 as pb
 
@@ -39,12 +45,8 @@ _CONNECTIONS = {
 _READ = {pb.Event.Receipt.DELIVERED: False, pb.Event.Receipt.READ: True, pb.Event.Receipt.PLAYED: True}
 
 
-def _moment(at: int) -> datetime:
-    return datetime.fromtimestamp(at / 1000, UTC)
-
-
-def _span(given: int) -> timedelta:
-    return timedelta(milliseconds=given)
+_NOBODY = UUID(int=0)
+"""The account of what does not say whose it is."""
 
 
 def media_kind(kind: str) -> pb.MediaKind.ValueType:
@@ -67,6 +69,10 @@ def media_to_pb(media: model.Media) -> pb.Media:
 
 def send_result(response: pb.SendResponse) -> model.SendResult:
     """What became of a send. An outcome that this version does not know may mean that it is out."""
+    return storable(_send_result(response))
+
+
+def _send_result(response: pb.SendResponse) -> model.SendResult:
     match response.WhichOneof("outcome"):
         case "sent":
             return model.Sent()
@@ -83,12 +89,20 @@ def send_result(response: pb.SendResponse) -> model.SendResult:
 
 
 def pair_event(event: pb.PairEvent) -> model.PairEvent:
-    """A step of a pairing."""
+    """A step of a pairing.
+
+    Raises:
+        ValueError: it has more codes than any pairing.
+    """
+    return storable(_pair_event(event))
+
+
+def _pair_event(event: pb.PairEvent) -> model.PairEvent:
     match event.WhichOneof("event"):
         case "codes":
-            return model.Codes(tuple((code.text, _span(code.valid_for_ms)) for code in event.codes.codes))
+            return model.Codes(tuple((code.text, span(code.valid_for_ms)) for code in event.codes.codes))
         case "phone_code":
-            return model.TypedCode(event.phone_code.text, _span(event.phone_code.valid_for_ms))
+            return model.TypedCode(event.phone_code.text, span(event.phone_code.valid_for_ms))
         case "confirm":
             return model.Confirm(event.confirm.jid)
         case "success":
@@ -100,19 +114,45 @@ def pair_event(event: pb.PairEvent) -> model.PairEvent:
 
 def group(one: pb.Group) -> model.Group:
     """A group."""
-    phones = tuple(member.phone for member in one.participants if member.phone)
-    return model.Group(one.jid, one.name, phones, len(one.participants))
+    phones = islice((member.phone for member in one.participants if member.phone), MAX_ITEMS)
+    return storable(model.Group(one.jid, one.name, tuple(phones), len(one.participants)))
 
 
-def event(one: pb.Event) -> model.Event:
-    """Something that happened.
+def address(jid: str) -> str:
+    """An address that is no part of anything else."""
+    return name(jid)
+
+
+def event(raw: bytes) -> model.Event:
+    """Something that happened, as the engine sent it. What cannot be read costs that event alone: `what` says so.
 
     Raises:
-        ValueError: the account is no id of ours.
+        DecodeError: not even the number by which it is acknowledged can be read.
     """
-    kind = one.WhichOneof("event") or ""
-    read = _EVENTS.get(kind)
-    return model.Event(one.seq, UUID(one.account), one.needs_ack, read(one) if read else model.Other(kind))
+    try:
+        one = pb.Event.FromString(raw)
+    except DecodeError as error:
+        head = pb.EventHead.FromString(raw)
+        return model.Event(head.seq, _account(head.account), "event", head.needs_ack, _unreadable(error), raw)
+    kind: str = one.WhichOneof("event") or "event"
+    try:
+        what = storable(_EVENTS[kind](one))
+    except Exception as error:  # noqa: BLE001 - whatever it is, a stranger may have made it
+        what = _unreadable(error)
+    if kind == "unreadable":
+        kind = name(one.unreadable.kind)
+    return model.Event(one.seq, _account(one.account), kind, one.needs_ack, what, raw)
+
+
+def _account(given: str) -> UUID:
+    try:
+        return UUID(given)
+    except ValueError:
+        return _NOBODY
+
+
+def _unreadable(error: Exception) -> model.Unreadable:
+    return storable(model.Unreadable(f"{type(error).__name__}: {error}"))
 
 
 def _message(one: pb.Event) -> model.Happened:
@@ -126,7 +166,7 @@ def _message(one: pb.Event) -> model.Happened:
         push_name=message.push_name or None,
         from_me=message.from_me,
         group=message.group,
-        at=_moment(message.at),
+        at=moment(message.at),
         text=message.text,
         media=message.media.SerializeToString() if message.HasField("media") else None,
         raw=message.raw,
@@ -137,8 +177,8 @@ def _receipt(one: pb.Event) -> model.Happened:
     receipt = one.receipt
     read = _READ.get(receipt.type)
     if read is None:
-        return model.Other(f"receipt {pb.Event.Receipt.Type.Name(receipt.type)} {' '.join(receipt.ids)}")
-    return model.ReceiptReceived(tuple(receipt.ids), read, _moment(receipt.at))
+        return model.Other(f"receipt {receipt.type} {' '.join(receipt.ids)}")
+    return model.ReceiptReceived(tuple(receipt.ids), read, moment(receipt.at))
 
 
 def _state(one: pb.Event) -> model.Happened:
@@ -146,7 +186,7 @@ def _state(one: pb.Event) -> model.Happened:
     kind = _CONNECTIONS.get(state.kind)
     if kind is None:
         return model.Other(f"state {state.kind}")
-    until = _moment(state.expires_at) if state.expires_at else None
+    until = moment(state.expires_at) if state.expires_at else None
     return model.ConnectionChanged(kind, state.code, until, state.detail, state.push_name or None)
 
 
@@ -157,5 +197,5 @@ _EVENTS: dict[str, Callable[[pb.Event], model.Happened]] = {
     "group_change": lambda _: model.GroupsChanged(),
     "push_name": lambda one: model.NameChanged(one.push_name.name),
     "undecryptable": lambda one: model.Other(f"undecryptable {one.undecryptable.id}"),
-    "unreadable": lambda one: model.Other(f"unreadable {one.unreadable.kind}: {one.unreadable.detail}"),
+    "unreadable": lambda one: model.Unreadable(one.unreadable.detail),
 }

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from uuid import UUID
 
+from chatwren.domain.storable import Text
+
 # --- what becomes of a send ---------------------------------------------------------------------------------------
 
 
@@ -27,14 +29,14 @@ class NotSent:
     """It certainly is not out."""
 
     reason: NotSentReason
-    detail: str = ""
+    detail: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """It may be out."""
 
-    detail: str = ""
+    detail: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Rejected:
     """WhatsApp refused it, with this number."""
 
     code: int
-    detail: str = ""
+    detail: Text = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class NotOnWhatsApp:
 class Invalid:
     """It can never be sent as it is."""
 
-    detail: str = ""
+    detail: Text = ""
 
 
 SendResult = Sent | NotSent | Unknown | Rejected | NotOnWhatsApp | Invalid
@@ -91,7 +93,7 @@ class Media:
 class Codes:
     """The QR codes of a pairing in the order of their use, each with how long it is the current one."""
 
-    codes: tuple[tuple[str, timedelta], ...]
+    codes: tuple[tuple[Text, timedelta], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ class PairingFailed:
     """The pairing ended. `code` is stable: timeout, refused, outdated, protocol, disconnected."""
 
     code: str
-    detail: str
+    detail: Text
 
 
 PairEvent = Codes | TypedCode | PasskeyWanted | Confirm | Success | PairingFailed
@@ -162,7 +164,7 @@ class MessageReceived:
     from_me: bool
     group: bool
     at: datetime
-    text: str
+    text: Text
     media: bytes | None
     raw: bytes
 
@@ -202,7 +204,7 @@ class ConnectionChanged:
     kind: Connection
     code: int
     until: datetime | None
-    detail: str
+    detail: Text
     push_name: str | None
 
 
@@ -222,17 +224,32 @@ class NameChanged:
 class Other:
     """Something that is only logged."""
 
-    what: str
+    what: Text
 
 
-Happened = MessageReceived | ReceiptReceived | ConnectionChanged | GroupsChanged | NameChanged | Other
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Something that could not be read as what it is. `reason`: why not, for the operator."""
+
+    reason: Text
+
+
+Happened = MessageReceived | ReceiptReceived | ConnectionChanged | GroupsChanged | NameChanged | Other | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to an account. `needs_ack`: it is repeated until it is acknowledged as stored."""
+    """Something that happened to an account.
+
+    Attributes:
+        kind: what it is, or would be if it could be read: the name of a field of the engine's Event.
+        needs_ack: it is repeated until it is acknowledged as stored.
+        raw: all of it as the engine sent it.
+    """
 
     seq: int
     account: UUID
+    kind: str
     needs_ack: bool
     what: Happened
+    raw: bytes

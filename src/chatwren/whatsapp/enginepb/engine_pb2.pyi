@@ -1373,6 +1373,33 @@ class EventAck(_message.Message):
 Global___EventAck: _TypeAlias = EventAck  # noqa: Y015
 
 @_typing.final
+class EventHead(_message.Message):
+    """How every Event begins, for whoever cannot read the rest of one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQ_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NEEDS_ACK_FIELD_NUMBER: _builtins.int
+    seq: _builtins.int
+    account: _builtins.str
+    needs_ack: _builtins.bool
+    def __init__(
+        self,
+        *,
+        seq: _builtins.int = ...,
+        account: _builtins.str = ...,
+        needs_ack: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "needs_ack", b"needs_ack", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EventHead: _TypeAlias = EventHead  # noqa: Y015
+
+@_typing.final
 class Event(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

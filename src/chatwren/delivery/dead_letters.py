@@ -1,0 +1,69 @@
+"""What cannot be stored: put aside with its bytes and the reason, and tried again on request."""
+
+import traceback
+from pathlib import Path
+
+import structlog
+
+from chatwren.delivery import arrivals
+from chatwren.domain.errors import Conflict, NotFound
+from chatwren.domain.pacing import Pacing
+from chatwren.service.dead_letters import MAX_EVENT_BYTES, get, missing
+from chatwren.store import dead_letters
+from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, WORK, Connection, Database
+from chatwren.store.dispatch import Recorded
+from chatwren.whatsapp import convert
+from chatwren.whatsapp.model import Event, MessageReceived, ReceiptReceived, Unreadable
+
+log = structlog.get_logger(__name__)
+
+
+async def put_aside(connection: Connection, event: Event, reason: str) -> None:
+    """Keep an event that cannot be stored. Of an account that has no room for more, it is counted."""
+    number = await dead_letters.put_aside(connection, event.account, event.kind, reason, event.raw)
+    # Without the reason, which may quote what the message says.
+    log.error("inbox.put_aside", account=str(event.account), kind=event.kind, dead_letter=number)
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
+
+
+async def retry(db: Database, letter: int, *, pacing: Pacing) -> None:
+    """Store what was put aside, by the way that all events take; then it is no dead letter any more.
+
+    Workers may run meanwhile: what a message or a receipt says is true whoever stores it, and it is stored once.
+
+    Raises:
+        NotFound: there is none of that number.
+        Conflict: it cannot be stored, with the reason. It stays a dead letter.
+        any of store.database.UNREACHABLE, CLASHES: not now.
+    """
+    found, raw = await get(db, letter)
+    if found.size > MAX_EVENT_BYTES:
+        raise Conflict(f"Of its {found.size:,} bytes only the first {MAX_EVENT_BYTES:,} were kept.")
+    event = convert.event(raw)
+    if isinstance(event.what, Unreadable):
+        raise Conflict(f"It cannot be read: {event.what.reason}")
+    if not isinstance(event.what, MessageReceived | ReceiptReceived):
+        raise Conflict("It tells of a state of its account, which was true at that moment only.")
+    try:
+        recorded = await _store(db, letter, event, pacing)
+    except (NotFound, *UNREACHABLE, *CLASHES):
+        raise
+    except Exception as error:
+        reason = reason_of(error)
+        async with db.connection() as connection:
+            await dead_letters.tried_again(connection, letter, reason)
+        raise Conflict(f"It still cannot be stored: {reason}") from error
+    db.hint(CHANGED, recorded.users)
+    db.hint(WORK, recorded.pauses)
+
+
+async def _store(db: Database, letter: int, event: Event, pacing: Pacing) -> Recorded:
+    async with db.transaction() as connection:
+        if not await dead_letters.remove(connection, letter):  # by another who tries it
+            raise missing(letter)
+        return await arrivals.apply_facts(connection, [event], pacing=pacing)
