@@ -100,7 +100,7 @@ class EngineProcess:
                 await child.start()
                 back_off.started()
                 async with Engine.connect(socket) as engine:
-                    log.info("engine.up", **await engine.describe())
+                    log.info("engine.up", about=await engine.describe())
                     self._engine = engine
                     on_up(engine)
                     if not first.done():
