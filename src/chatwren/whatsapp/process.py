@@ -156,8 +156,13 @@ def socket_folder() -> Iterator[Path]:
     for left in parent.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError), _locked(left):
             shutil.rmtree(left)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    with _locked(folder):
+    with contextlib.ExitStack() as lock:
+        while True:  # until it is locked, another process may take it for one that was left
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+            with contextlib.suppress(OSError):
+                lock.enter_context(_locked(folder))
+                if folder.exists():
+                    break
         try:
             yield folder
         finally:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,3 +58,22 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_uses_is_not
     assert held.exists()
     with socket_folder():
         assert not held.exists()
+
+
+def test_a_folder_that_another_process_takes_for_one_that_was_left_is_made_anew(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    mkdtemp = tempfile.mkdtemp
+
+    def swept(**how: Any) -> str:
+        made.append(mkdtemp(**how))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+    with socket_folder() as folder:
+        assert [str(folder)] == made[1:]
+        assert folder.parent == temporary
+        assert folder.exists()
