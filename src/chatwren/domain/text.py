@@ -92,7 +92,12 @@ def check_wire_length(text: str, *, field: str = "message") -> None:
     """
     length = wire_length(text)
     if length > MAX_WIRE_LENGTH:
-        raise Invalid(f"{field} has {length:,} characters; WhatsApp takes {MAX_WIRE_LENGTH:,} at most.", field=field)
+        raise too_long(length, field=field)
+
+
+def too_long(length: int, *, field: str = "message") -> Invalid:
+    """The error of a final text of so many characters, which is more than go to WhatsApp."""
+    return Invalid(f"{field} has {length:,} characters; WhatsApp takes {MAX_WIRE_LENGTH:,} at most.", field=field)
 
 
 def parse_boolean(value: object, *, field: str) -> bool:

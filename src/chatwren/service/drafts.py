@@ -1,9 +1,10 @@
 """A message that is not stored yet: what a caller wants sent, worded, and as the row that it becomes."""
 
-import asyncio
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -11,9 +12,13 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import whatsapp_message_id
 from chatwren.domain.recipients import Recipient
 from chatwren.domain.text import check_wire_length
+from chatwren.service.computing import Computing
 from chatwren.service.media_files import PreparedFile
 from chatwren.store.messages import NewRow
-from chatwren.variation import Modifications, Variation, vary
+from chatwren.variation import Modifications, Template, Variation, bounded, vary
+
+_USUAL = 2_048
+"""Characters of a text that is worded in a few milliseconds. Longer ones count against what a user has under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +46,25 @@ class NewMessage:
 
 
 async def word(
-    text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None
+    computing: Computing,
+    user_id: UUID,
+    text: str,
+    modifications: Modifications | None,
+    *,
+    seed: str,
+    fields: Mapping[str, str] | None,
 ) -> Variation:
     """The words that go out, varied as asked.
 
     Raises:
-        Invalid: a placeholder has no value, or the text is too long.
+        Invalid: a placeholder has no value, or the text is too long, or not one that can be worded.
+        TooMany: the user has as much of this under way as they may have (`limit_reached`).
     """
+    work = partial(word_now, text, modifications, seed=seed, fields=fields)
     if modifications is None and fields is None:
-        return word_now(text, None, seed=seed, fields=None)
-    # In a thread: the first text of a language reads its tables, and long spintax takes its time.
-    return await asyncio.to_thread(word_now, text, modifications, seed=seed, fields=fields)
+        return work()
+    async with computing.much(user_id) if len(text) > _USUAL else nullcontext():
+        return await computing.run(user_id, work)
 
 
 def word_now(
@@ -60,9 +73,20 @@ def word_now(
     """As `word`, in the calling thread."""
     if modifications is None and fields is None:
         # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
-        variation = Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
-    else:
-        variation = vary(text, modifications or Modifications(), seed=seed, fields=fields)
+        check_wire_length(text)
+        return Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
+    return word_template(bounded(text), modifications or Modifications(), seed=seed, fields=fields)
+
+
+def word_template(
+    template: Template, modifications: Modifications, *, seed: str, fields: Mapping[str, str] | None
+) -> Variation:
+    """One wording of a text that may be worded more than once, in the calling thread.
+
+    Raises:
+        Invalid: a placeholder has no value, or the text is too long.
+    """
+    variation = vary(template, modifications, seed=seed, fields=fields)
     check_wire_length(variation.text)
     return variation
 

@@ -13,6 +13,7 @@ from chatwren.domain.errors import Conflict, NotAuthenticated, Unavailable
 from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.service import drafts
+from chatwren.service.computing import Computing
 from chatwren.service.drafts import NewMessage
 from chatwren.service.limits import Limits
 from chatwren.service.media_files import PreparedFile
@@ -48,12 +49,14 @@ class Intake:
         db: where to.
         media_store: where files go, before their rows.
         limits: what users may have.
+        computing: where texts are worded.
     """
 
-    def __init__(self, db: Database, media_store: MediaStore, limits: Limits) -> None:
+    def __init__(self, db: Database, media_store: MediaStore, limits: Limits, computing: Computing) -> None:
         self._db = db
         self._media_store = media_store
         self._limits = limits
+        self._computing = computing
         self._batches = Batches(self._insert)
 
     async def accept(
@@ -77,7 +80,8 @@ class Intake:
             Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
                 (`idempotency_mismatch`).
             Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
-            TooMany, TooLarge: the user has as many messages, or as large files, as they may have (`limit_reached`).
+            TooMany, TooLarge: the user has as many messages, as large files, or as much under way, as they may have
+                (`limit_reached`).
         """
         user = session.user
         if idempotency_key is not None:
@@ -87,7 +91,14 @@ class Intake:
                 return _restored(earlier)
         message_id, accepted_at = uuid7(), now()
         drafts.check_expiry(new, accepted_at)
-        variation = await drafts.word(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+        variation = await drafts.word(
+            self._computing,
+            user.id,
+            new.text,
+            new.modifications,
+            seed=new.seed or message_id.hex,
+            fields=new.fields,
+        )
         account = session.account
         if account is None or account.status == "new":
             raise never_linked()

@@ -14,6 +14,8 @@ LANES = ("urgent", "normal", "bulk")
 
 MAX_SHORT = 200
 _MAX_FIELDS = 100
+_MAX_VALUE = 16_384
+"""Characters of a value: more than go to WhatsApp, for what no text mentions may come along."""
 
 
 def parse_lane(value: object, *, field: str) -> str:
@@ -71,10 +73,22 @@ def parse_fields(value: object, *, field: str) -> dict[str, str] | None:
     members = _object(value, field)
     if len(members) > _MAX_FIELDS:
         raise Invalid(f"{field} has more than {_MAX_FIELDS} members.", field=field)
-    return {
-        required_text(name, field=field): "" if absent(one) else required_text(one, field=f"{field}.{name}")
-        for name, one in members.items()
-    }
+    return {_field_name(name, field): _field_value(one, f"{field}.{name}") for name, one in members.items()}
+
+
+def _field_name(name: str, field: str) -> str:
+    if len(name) > MAX_SHORT:
+        raise Invalid(f"{field} has a member whose name is longer than {MAX_SHORT} characters.", field=field)
+    return required_text(name, field=field)
+
+
+def _field_value(value: object, field: str) -> str:
+    if absent(value):
+        return ""
+    text = required_text(value, field=field)
+    if len(text) > _MAX_VALUE:
+        raise Invalid(f"{field} is longer than {_MAX_VALUE:,} characters.", field=field)
+    return text
 
 
 def parse_moment(value: object, *, field: str, zone: str | None) -> ParsedTime | None:

@@ -1,9 +1,11 @@
 """Messages that were accepted: listed, followed, cancelled, changed and retried. Accepting them: intake.py."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from chatwren.domain.clock import now
@@ -12,6 +14,7 @@ from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
 from chatwren.domain.pacing import Pacing
 from chatwren.service import drafts
+from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
 from chatwren.service.queue_times import queue_times
@@ -19,12 +22,14 @@ from chatwren.store import accounts, bulks, listing, messages
 from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
 from chatwren.store.listing import Filter
 from chatwren.store.messages import MessageRow
-from chatwren.variation import Modifications, Variation
+from chatwren.variation import Modifications, Variation, bounded
 
 _CANCELLED_AT_ONCE = 1000
 _STOPPED = json.dumps([{"field": "", "message": "The bulk was cancelled before this row was accepted."}])
 _PREVIEW_TRIES = 5
 """Seeds tried for each wording that is wanted: two seeds may give the same."""
+_PREVIEW_SECONDS = 1.0
+"""How long more wordings are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,7 @@ async def change(
     *,
     pacing: Pacing,
     limits: Limits,
+    computing: Computing,
     due: datetime | None = None,
     expires_at: datetime | None = None,
     text: str | None = None,
@@ -133,7 +139,7 @@ async def change(
         NotFound: the user has no such message.
         Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
         Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
-        TooMany: it was changed too often (`limit_reached`).
+        TooMany: it was changed too often, or the user has as much under way as they may have (`limit_reached`).
     """
     if expires_at is not None and expires_at <= now():
         raise drafts.expires_too_early()
@@ -146,7 +152,12 @@ async def change(
         asked = dict(row.modifications or {})
         seed, fields = asked.pop("seed", message_id.hex), asked.pop("fields", None)
         variation = await drafts.word(
-            text, Modifications(**asked) if row.modifications else None, seed=seed, fields=fields
+            computing,
+            user_id,
+            text,
+            Modifications(**asked) if row.modifications else None,
+            seed=seed,
+            fields=fields,
         )
     async with db.connection() as connection:
         try:
@@ -193,19 +204,32 @@ async def retry(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing
 
 
 async def preview(
-    text: str, modifications: Modifications, *, variants: int, fields: Mapping[str, str] | None
+    computing: Computing,
+    user_id: UUID,
+    text: str,
+    modifications: Modifications,
+    *,
+    variants: int,
+    fields: Mapping[str, str] | None,
 ) -> list[Variation]:
     """Up to `variants` different wordings of a text, each under the seed that gives it again. At least one.
 
+    Fewer when looking for them takes long.
+
     Raises:
-        Invalid: a placeholder has no value, or a wording is too long.
+        Invalid: a placeholder has no value, a wording is too long, or the text is not one that can be worded.
+        TooMany: the user has as much of this under way as they may have (`limit_reached`).
     """
     found: dict[str, Variation] = {}
-    for seed in range(1, variants * _PREVIEW_TRIES + 1):
-        variation = await drafts.word(text, modifications, seed=str(seed), fields=fields)
-        found.setdefault(variation.text, variation)
-        if len(found) >= min(variants, variation.variants_possible):
-            break
+    deadline = time.monotonic() + _PREVIEW_SECONDS
+    async with computing.much(user_id):
+        template = await computing.run(user_id, partial(bounded, text))
+        for seed in range(1, variants * _PREVIEW_TRIES + 1):
+            word = partial(drafts.word_template, template, modifications, seed=str(seed), fields=fields)
+            variation = await computing.run(user_id, word)
+            found.setdefault(variation.text, variation)
+            if len(found) >= min(variants, variation.variants_possible) or time.monotonic() >= deadline:
+                break
     return list(found.values())
 
 

@@ -1,18 +1,23 @@
 """Text variation: the same message in other words, with no fact changed. Text in, text and changes out.
 
-One door, `vary`; what it does and what it refuses to touch is told in docs/variation.md.
+One door, `vary`, and `bounded` before it for texts from outside; what it does and what it refuses to touch is told in
+docs/variation.md.
 """
 
+from chatwren.variation.bounds import bounded
 from chatwren.variation.model import Change, MissingField, Modifications, Unchanged, Variation, explain
 from chatwren.variation.pipeline import TABLE_VERSION, vary
+from chatwren.variation.template import Template
 
 __all__ = [
     "TABLE_VERSION",
     "Change",
     "MissingField",
     "Modifications",
+    "Template",
     "Unchanged",
     "Variation",
+    "bounded",
     "explain",
     "vary",
 ]

@@ -27,7 +27,7 @@ _DAYS = (
     "|सोमवार|मंगलवार|बुधवार|गुरुवार|शुक्रवार|शनिवार|रविवार|आज|कल|परसों"
 )
 # No optional separator: two repetitions that match the same digits take exponential time on a long number.
-_NUMBER = r"\d+(?:[.,:'/-]\d+)*"
+_NUMBER = r"\d++(?:[.,:'/-]\d++)*+"
 _MONEY = r"(?:₹|\$|€|£|¥|₦|(?i:Rs)\.?|INR|USD|EUR|R\$|US\$|MX\$|AED)"
 
 # In this order: what holds others comes first.

@@ -32,7 +32,9 @@ _NAME = rf"{_NAME_WORD}(?: (?:{_NAME_WORD}|ji|जी|de|da|do|bin|van)(?![{LETTE
 _PARTS = re.compile(
     r"\((?P<choice>[^()]*)\)|#(?P<kind>[a-z]*)|(?P<name>\*)|(?P<gap> ?… ?)|(?P<space> +)|(?P<sign>.)", re.DOTALL
 )
-_SPACES = r"[ \u00a0]+"
+_SPACES = (
+    r"[ \u00a0]++"  # all of them or none: beside a gap, which spaces fill too, they would take the cube of their number
+)
 _GAP_BETWEEN = rf"{_SPACES}(?:[^.!?।\n]{{1,40}}?{_SPACES})?"
 _GAP_AFTER = r"(?: [^.!?।\n]{1,80})?"
 _LITERAL = {"'": "['’]", "ँ": "[ँं]", "़": "़?"}

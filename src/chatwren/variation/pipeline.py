@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from chatwren.domain.text import too_long
 from chatwren.variation import tables
 from chatwren.variation.draw import draw
 from chatwren.variation.emoji import Spot, spots
@@ -22,30 +23,37 @@ TABLE_VERSION = f"1-{tables.fingerprint()}"
 """Changes whenever a table does: a seed gives the same text only with the same tables."""
 
 _LONGEST = 4096  # characters of a WhatsApp message; longer texts are not varied
+_MOST = 65_536  # characters of the longest text that is put together
 _COUNTED = 1_000_000
 
 
-def vary(text: str, modifications: Modifications, *, seed: str, fields: Mapping[str, str] | None = None) -> Variation:
+def vary(
+    text: str | Template, modifications: Modifications, *, seed: str, fields: Mapping[str, str] | None = None
+) -> Variation:
     """One wording of `text`, chosen by `seed` alone.
 
     Spintax is resolved and placeholders are filled in any case; the rest happens as `modifications` allow. The text's
     own wording is not among those that are drawn, if there is another.
 
     Args:
-        text: as the user wrote it.
+        text: as the user wrote it; as a template, where it is worded more than once.
         modifications: what may be done to it.
         seed: any string; the same text, tables and seed give the same result in every process.
         fields: values for the placeholders `{{name}}`. They are never varied.
 
     Raises:
         MissingField: a placeholder, in whatever branch of the spintax, has no value.
+        Invalid: filled, the text has more than 65,536 characters.
     """
-    template = Template(text)
+    template = Template(text) if isinstance(text, str) else text
     values = dict(fields or {})
     for name in template.names:
         if name not in values:
             raise MissingField(name)
     pieces, spins = template.resolve(draw(template.count, TABLE_VERSION, seed, "spintax"))
+    length = sum(len(values[piece.name] if isinstance(piece, Placeholder) else piece) for piece in pieces)
+    if length > _MOST:  # before it is put together: a short text with a long value, many times
+        raise too_long(length)
     changes = [Change("spintax", spin.before, _fill(spin.after, values)) for spin in spins]
     filled = _fill(pieces, values)
     outcome = _modify(pieces, filled, modifications, seed, values)

@@ -9,6 +9,7 @@ from chatwren.variation import tables
 from chatwren.variation.phrases import Hit, Index, Phrase, Text, say
 from chatwren.variation.words import WORD, words
 
+_AROUND = 64  # characters: more than the longest word of a table's `unless_before` and `unless_after`
 _LONG = 5  # letters: a word of this length said twice in one message is heard twice
 
 
@@ -37,8 +38,8 @@ class Rule:
             return False
         if any(text.says(phrase) for phrase in self.unless_text):
             return False
-        before = text.text[: hit.start].rstrip().lower()
-        after = text.text[hit.end :].lstrip().lower()
+        before = text.text[: hit.start].rstrip()[-_AROUND:].lower()
+        after = text.text[hit.end :].lstrip()[:_AROUND].lower()
         return not (
             any(f" {before}".endswith(f" {word}") for word in self.unless_before)
             or any(after.startswith(word) and not WORD.match(after, len(word)) for word in self.unless_after)

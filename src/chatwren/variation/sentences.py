@@ -12,8 +12,15 @@ _ABBREVIATIONS = frozenset(
     fig ud uds vd d da dna jr núm pág art apto exmo exma ref
     ext bldg rd blvd lic ing arq""".split()  # noqa: SIM905
 )
-_END = re.compile(rf"[.!?।…]+[\"'”’»)\]]*(?=[ \u00a0\t]+\S|\n|\Z)|{ANY}(?=[ \t]*\n|\Z)|(?<=\S)(?=[ \t]*\n|\Z)")
+# A run of stops is looked at from its beginning alone, and as a whole: else "......x" takes the square of its length.
+_END = re.compile(
+    rf"(?<![.!?।…])[.!?।…]++[\"'”’»)\]]*+(?=[ \u00a0\t]+\S|\n|\Z)|{ANY}(?=[ \t]*\n|\Z)|(?<=\S)(?=[ \t]*\n|\Z)"
+)
 _LAST_WORD = re.compile(rf"[./{LETTER}]+\Z")
+_LOOK_BACK = 16  # characters: longer than any abbreviation
+_NEXT = re.compile(r"\S")
+_NUMBER = re.compile(r"[ 0-9]*")
+_FACT = re.compile(rf"\s*{ANY}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +51,13 @@ def split(text: str) -> list[Sentence]:
 
 def _ends(line: str, match: re.Match[str]) -> bool:
     """Whether this full stop (or other sign) ends a sentence rather than an abbreviation or a number in a list."""
-    after = line[match.end() :].lstrip()
+    after = _NEXT.search(line, match.end())
+    goes_on = bool(after and after[0].islower())
     if match[0] != ".":
-        return not after[:1].islower() or match[0][0] in "!?।"
-    word = _LAST_WORD.search(line, 0, match.start())
+        return not goes_on or match[0][0] in "!?।"
+    word = _LAST_WORD.search(line, max(0, match.start() - _LOOK_BACK), match.start())
     if word and (word[0].lower() in _ABBREVIATIONS or (len(word[0]) == 1 and word[0].isupper())):
         return False
-    if not line[: match.start()].strip(" 0123456789") or re.fullmatch(rf"\s*{ANY}", line[: match.start()]):
+    if _NUMBER.fullmatch(line, 0, match.start()) or _FACT.fullmatch(line, 0, match.start()):
         return False  # "1. Open the app"
-    return not after[:1].islower()
+    return not goes_on

@@ -36,20 +36,27 @@ class _Sequence:
 
     parts: list["Piece | _Sequence | _Group"] = field(default_factory=list)
     count: int = 1
+    depth: int = 0
 
     def add(self, part: "Piece | _Sequence | _Group") -> None:
         self.parts.append(part)
         if isinstance(part, _Sequence | _Group):
             self.count *= part.count
+            self.depth = max(self.depth, part.depth)
 
 
 @dataclass(slots=True)
 class _Group:
-    """One of several sequences. Alternatives weigh as much as the texts they can become, so that these are equal."""
+    """One of several sequences. Alternatives weigh as much as the texts they can become, so that these are equal.
 
-    source: str
+    Where it stands in the text is kept, not what stands there: of nested groups that would be the square of the text.
+    """
+
+    start: int
+    end: int
     alternatives: list[_Sequence]
     count: int
+    depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +68,24 @@ class Spin:
 
 
 class Template:
-    """A parsed text.
+    """A parsed text. Takes time and memory in proportion to it, whatever stands in it.
 
     Attributes:
         count: how many texts the spintax can become.
+        depth: how many groups stand in each other, at most.
+        groups: how many there are.
         names: the placeholders' names, in order of appearance, each once.
     """
 
     def __init__(self, text: str) -> None:
-        self._root = _parse(text)
-        self.count = self._root.count
-        self.names = tuple(dict.fromkeys(match["name"] for match in _TOKEN.finditer(text) if match["name"]))
+        parser = _Parser(text)
+        root = parser.parse()
+        self._text = text
+        self._root = root
+        self.count = root.count
+        self.depth = root.depth
+        self.groups = parser.groups
+        self.names = tuple(parser.names)
 
     def resolve(self, index: int) -> tuple[list[Piece], list[Spin]]:
         """The text with the given index (0 to `count` - 1), as pieces, and what was chosen for each outermost group."""
@@ -83,7 +97,7 @@ class Template:
             chosen = list(_walk(part, own))
             pieces += chosen
             if isinstance(part, _Group):
-                spins.append(Spin(part.source, tuple(chosen)))
+                spins.append(Spin(self._text[part.start : part.end], tuple(chosen)))
         return pieces, spins
 
 
@@ -110,22 +124,6 @@ def _walk(part: "Piece | _Sequence | _Group", index: int) -> Iterator[Piece]:
                 yield part
 
 
-def _parse(text: str) -> _Sequence:
-    parser = _Parser(text)
-    position = 0
-    for match in _TOKEN.finditer(text):
-        parser.add_text(text[position : match.start()])
-        position = match.end()
-        if match["name"]:
-            parser.add(Placeholder(match["name"]))
-        elif match["sign"]:
-            parser.sign(match["sign"], match.start())
-        else:
-            parser.add_text(match["escaped"] or match[0])
-    parser.add_text(text[position:])
-    return parser.finish()
-
-
 @dataclass(slots=True)
 class _Open:
     """A group whose closing brace has not come yet."""
@@ -135,24 +133,48 @@ class _Open:
 
 
 class _Parser:
+    """Reads a text once.
+
+    Attributes:
+        groups: how many it has closed.
+        names: of placeholders, in order of appearance.
+    """
+
     def __init__(self, text: str) -> None:
         self._text = text
         self._root = _Sequence()
         self._open: list[_Open] = []
+        self.groups = 0
+        self.names: dict[str, None] = {}
 
-    def add(self, part: "Piece | _Sequence | _Group") -> None:
+    def parse(self) -> _Sequence:
+        position = 0
+        for match in _TOKEN.finditer(self._text):
+            self._add_text(self._text[position : match.start()])
+            position = match.end()
+            if match["name"]:
+                self.names[match["name"]] = None
+                self._add(Placeholder(match["name"]))
+            elif match["sign"]:
+                self._sign(match["sign"], match.start())
+            else:
+                self._add_text(match["escaped"] or match[0])
+        self._add_text(self._text[position:])
+        return self._finish()
+
+    def _add(self, part: "Piece | _Sequence | _Group") -> None:
         (self._open[-1].alternatives[-1] if self._open else self._root).add(part)
 
-    def add_text(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         if text:
-            self.add(text)
+            self._add(text)
 
-    def sign(self, sign: str, start: int) -> None:
+    def _sign(self, sign: str, start: int) -> None:
         """A brace or a bar, which is plain text where it belongs to no group."""
         if sign == "{":
             self._open.append(_Open(start, [_Sequence()]))
         elif not self._open:
-            self.add(sign)
+            self._add(sign)
         elif sign == "|":
             self._open[-1].alternatives.append(_Sequence())
         else:
@@ -161,14 +183,16 @@ class _Parser:
     def _close(self, end: int) -> None:
         group = self._open.pop()
         if len(group.alternatives) > 1:
+            self.groups += 1
             count = sum(alternative.count for alternative in group.alternatives)
-            self.add(_Group(self._text[group.start : end], group.alternatives, count))
+            depth = 1 + max(alternative.depth for alternative in group.alternatives)
+            self._add(_Group(group.start, end, group.alternatives, count, depth))
         else:
-            self.add("{")
-            self.add(group.alternatives[0])
-            self.add("}")
+            self._add("{")
+            self._add(group.alternatives[0])
+            self._add("}")
 
-    def finish(self) -> _Sequence:
+    def _finish(self) -> _Sequence:
         """The whole; groups that were never closed are plain text, whatever stands in them."""
         for group in self._open:
             for number, alternative in enumerate(group.alternatives):

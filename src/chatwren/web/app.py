@@ -20,6 +20,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from chatwren import lifeline
 from chatwren.service import sessions
+from chatwren.service.computing import Computing
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
@@ -102,6 +103,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         CannotStart: a setting is not usable.
     """
     limits = Limits(db)
+    computing = Computing(limits)
     context = Context(
         settings,
         db,
@@ -110,7 +112,8 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         Changes(db),
         sessions.Sessions(db),
         limits,
-        Intake(db, media, limits),
+        computing,
+        Intake(db, media, limits, computing),
         Throttling(db),
     )
     app = Litestar(

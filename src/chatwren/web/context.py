@@ -8,6 +8,7 @@ from litestar import Request
 from litestar.datastructures import State
 
 from chatwren.domain.errors import NotAuthenticated
+from chatwren.service.computing import Computing
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
@@ -32,6 +33,7 @@ class Context:
         cookie: how session ids travel; its secret may come from the database when the application starts.
         changes: what the database says has changed.
         limits: what each user may have.
+        computing: the threads of this process that compute.
         throttling: how often strangers may try.
         draining: set when the process is about to end.
     """
@@ -43,6 +45,7 @@ class Context:
     changes: Changes
     sessions: Sessions
     limits: Limits
+    computing: Computing
     intake: Intake
     throttling: Throttling
     metrics: Metrics = field(default_factory=Metrics)

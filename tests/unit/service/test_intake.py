@@ -12,6 +12,7 @@ from tests.unit.delivery.conftest import Rows, until
 from chatwren.domain.errors import NotAuthenticated
 from chatwren.domain.recipients import Recipient
 from chatwren.service import sessions
+from chatwren.service.computing import Computing
 from chatwren.service.drafts import NewMessage
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
@@ -32,7 +33,7 @@ def rows(db: Database) -> Rows:
 
 @pytest.fixture
 def intake(db: Database, tmp_path: Path) -> Intake:
-    return Intake(db, media_store(str(tmp_path)), Limits(db))
+    return intake_of(db, tmp_path)
 
 
 @pytest.fixture
@@ -48,6 +49,11 @@ def sign_in(db: Database, rows: Rows) -> SignIn:
         return session
 
     return signed_in
+
+
+def intake_of(db: Database, folder: Path) -> Intake:
+    limits = Limits(db)
+    return Intake(db, media_store(str(folder)), limits, Computing(limits))
 
 
 def hello(text: str = "hello") -> NewMessage:
@@ -102,7 +108,7 @@ async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
 ) -> None:
     alice = await sign_in("alice")
     async with cable(database_url) as way, Database.connect(way.url, size=1) as far:
-        intake = Intake(far, media_store(str(tmp_path)), Limits(far))
+        intake = intake_of(far, tmp_path)
         await intake.accept(alice, hello("zero"))  # the statement is prepared: what is lost is the answer to a commit
         async with db.transaction() as connection:
             await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")

@@ -181,6 +181,7 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         row_id,
         pacing=context(request).settings.pacing,
         limits=context(request).limits,
+        computing=context(request).computing,
         due=due_time(when.at, now()) if when else None,
         expires_at=expires.at if expires else None,
         text=text,

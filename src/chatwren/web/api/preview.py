@@ -15,7 +15,7 @@ from chatwren.web.api.message_fields import parse_count
 from chatwren.web.api.message_shapes import Change, Fields
 from chatwren.web.api.message_shapes import Modifications as Allowed
 from chatwren.web.api.whatsapp import WhyNot, why_not
-from chatwren.web.context import HttpRequest, signed_in
+from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.forms import read_form
 from chatwren.web.openapi import Operation
 
@@ -57,18 +57,21 @@ class Preview(Struct, rename="camel"):
         description="Nothing is stored or sent. Send the message with the `seed` of the wording that you like as "
         "`aiModifications.seed`.",
         body=PreviewBody,
+        errors=(429,),
     ),
 )
 async def preview(request: HttpRequest) -> Preview:
     """Show different wordings of a text."""
-    await signed_in(request)
+    user = await signed_in(request)
     async with read_form(request) as form:
         text = form.read("message", parse_message)
         modifications, _ = form.read("aiModifications", parse_modifications) or (Modifications(), None)
         variants = form.read("variants", _parse_variants)
         fields = form.read("fields", parse_fields)
         form.check()
-    found = await messages.preview(text, modifications, variants=variants, fields=fields)
+    found = await messages.preview(
+        context(request).computing, user.id, text, modifications, variants=variants, fields=fields
+    )
     because = found[0].unchanged_because
     return Preview(
         [

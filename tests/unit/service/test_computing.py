@@ -1,0 +1,120 @@
+"""Whose turn it is to have something computed."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from chatwren.domain.errors import TooMany
+from chatwren.domain.ids import uuid7
+from chatwren.domain.limits import BOUNDS, Limit
+from chatwren.service.computing import Computing
+from chatwren.service.limits import Limits
+from chatwren.store.database import Database
+
+pytestmark = pytest.mark.anyio
+
+ALICE, BOB, CHARLIE = uuid7(), uuid7(), uuid7()
+
+
+@pytest.fixture
+def computing(db: Database) -> Computing:
+    return Computing(Limits(db))
+
+
+class Jobs:
+    """Jobs that say when they begin, and end when they are told to."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self._may_end = threading.Semaphore(0)
+
+    def named(self, name: str) -> Callable[[], str]:
+        def work() -> str:
+            self.begun.append(name)
+            assert self._may_end.acquire(timeout=20)
+            return name
+
+        return work
+
+    async def begin(self, count: int) -> None:
+        async with asyncio.timeout(20):
+            while len(self.begun) < count:  # noqa: ASYNC110 - threads say nothing to the loop
+                await asyncio.sleep(0.01)
+
+    def end(self, count: int = 1) -> None:
+        self._may_end.release(count)
+
+
+async def test_users_have_their_turns_whoever_asks_for_more(computing: Computing) -> None:
+    jobs = Jobs()
+    alices = [asyncio.create_task(computing.run(ALICE, jobs.named(f"alice {number}"))) for number in range(6)]
+    await jobs.begin(1)
+    others = [asyncio.create_task(computing.run(user, jobs.named(name))) for user, name in ((BOB, "bob"),)]
+    await jobs.begin(2)  # Alice has one thread, however many she asks for
+    others.append(asyncio.create_task(computing.run(CHARLIE, jobs.named("charlie"))))
+    await asyncio.sleep(0)
+    jobs.end(8)
+    assert await asyncio.gather(*alices) == [f"alice {number}" for number in range(6)]
+    assert await asyncio.gather(*others) == ["bob", "charlie"]
+    assert jobs.begun[:2] == ["alice 0", "bob"]
+    assert jobs.begun.index("charlie") <= 3  # of those that wait, Alice has one turn before
+
+
+async def test_who_no_longer_waits_is_passed_over_and_a_thread_is_given_back_when_it_is_free(
+    computing: Computing,
+) -> None:
+    jobs = Jobs()
+    running = [asyncio.create_task(computing.run(user, jobs.named(name))) for user, name in ((ALICE, "a"), (BOB, "b"))]
+    await jobs.begin(2)
+    waiting = [asyncio.create_task(computing.run(CHARLIE, jobs.named(f"c{number}"))) for number in range(2)]
+    await asyncio.sleep(0)
+    for one in (*running, waiting[0]):
+        one.cancel()
+    await asyncio.wait([*running, waiting[0]])
+    assert jobs.begun == ["a", "b"]  # their threads cannot be stopped: nobody takes their places yet
+    jobs.end()
+    await jobs.begin(3)
+    assert jobs.begun[2] == "c1"
+    jobs.end(2)
+    assert await waiting[1] == "c1"
+    assert await computing.run(ALICE, lambda: "again") == "again"
+
+
+async def test_whenever_requests_end_every_place_is_given_back(computing: Computing) -> None:
+    dice = random.Random(1)  # noqa: S311
+    users = [uuid7() for _ in range(5)]
+    for _ in range(300):
+        tasks = [asyncio.create_task(computing.run(dice.choice(users), lambda: "done")) for _ in range(6)]
+        while not all(task.done() for task in tasks):
+            dice.choice(tasks).cancel()
+            await asyncio.sleep(0)
+    jobs = Jobs()
+    both = [asyncio.create_task(computing.run(user, jobs.named("both"))) for user in (ALICE, BOB)]
+    await jobs.begin(2)
+    jobs.end(2)
+    assert await asyncio.gather(*both) == ["both", "both"]
+
+
+async def test_what_fails_gives_its_place_back(computing: Computing) -> None:
+    def fail() -> None:
+        raise ValueError("as it was told")
+
+    for _ in range(5):
+        with pytest.raises(ValueError, match="as it was told"):
+            await computing.run(ALICE, fail)
+
+
+async def test_a_user_has_few_long_requests_under_way(computing: Computing) -> None:
+    async with computing.much(ALICE), computing.much(ALICE):
+        with pytest.raises(TooMany) as caught:
+            async with computing.much(ALICE):
+                pass
+        assert caught.value.code == "limit_reached"
+        assert caught.value.extra == {"limit": "computing", "allowed": BOUNDS[Limit.COMPUTING].default}
+        async with computing.much(BOB):
+            pass
+    async with computing.much(ALICE):
+        pass
