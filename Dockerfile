@@ -1,7 +1,10 @@
 # Not tried yet: no Docker was at hand where this was written.
 #   docker build -t chatwren .
 #   docker run --rm -p 8000:8000 -p 8001:8001 -v chatwren:/data chatwren serve --sandbox --host 0.0.0.0
-FROM python:3.13-slim-trixie AS build
+# A tag can come to mean another image. To build on one that you know, name it by its digest (docker buildx imagetools
+# inspect python:3.13-slim-trixie): --build-arg BASE=python@sha256:…
+ARG BASE=python:3.13-slim-trixie
+FROM ${BASE} AS build
 WORKDIR /build
 COPY requirements.lock requirements-build.lock requirements-go.lock ./
 RUN python -m venv /opt/chatwren \
@@ -12,7 +15,7 @@ COPY . .
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/chatwren/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
 
-FROM python:3.13-slim-trixie
+FROM ${BASE}
 RUN useradd --uid 10001 --create-home chatwren && install -d -o chatwren -g chatwren /data
 COPY --from=build /opt/chatwren /opt/chatwren
 USER chatwren
