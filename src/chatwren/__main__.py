@@ -161,14 +161,14 @@ def migrate(data_dir: DataDir = None) -> None:
 
 @app.command()
 def doctor(data_dir: DataDir = None) -> None:
-    """What this machine lacks, and how to mend it. Ends with 1 when something is lacking that running needs."""
+    """What this machine lacks or has unsafe, and how to mend it. Ends with 1 when running needs what is lacking."""
     from chatwren.doctor import examine
 
     findings = examine(_settings(data_dir=data_dir))
     for finding in findings:
-        mark = "OK     " if finding.good else ("LACKING" if finding.needed else "without")
-        print(f"{mark}  {finding.what:26}  {finding.found}")
-    raise typer.Exit(any(not finding.good and finding.needed for finding in findings))
+        mark = "OK" if finding.good else finding.lacks
+        print(f"{mark:7}  {finding.what:26}  {finding.found}")
+    raise typer.Exit(any(not finding.good and finding.lacks == "LACKING" for finding in findings))
 
 
 @app.command(name="settings")

@@ -1,14 +1,17 @@
-"""What this machine lacks to run or develop Chatwren, and how to mend it."""
+"""What this machine lacks to run or develop Chatwren, what is unsafe about it, and how to mend it."""
 
 import asyncio
 import contextlib
+import os
 import platform
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from chatwren import programs
 from chatwren.serve import check_database, port_problem
@@ -17,6 +20,7 @@ from chatwren.store import embedded, quarters
 
 MACHINES = ("x86_64", "aarch64", "arm64")
 OLDEST_GLIBC = (2, 28)
+_OTHERS_READ_OR_WRITE = stat.S_IROTH | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,35 +31,38 @@ class Finding:
         what: its name.
         found: what there is, or what is lacking and how to mend it.
         good: whether it is as it should be.
-        needed: whether Chatwren runs without it; else only tests or developing do not.
+        lacks: the word for it when it is not good: LACKING, when Chatwren does not run; without, when only tests or
+            developing do not; UNSAFE.
     """
 
     what: str
     found: str
     good: bool
-    needed: bool = True
+    lacks: Literal["LACKING", "without", "UNSAFE"]
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything. What is wrong with one thing does not hide the next."""
-    checks: list[tuple[str, Callable[[Settings], str], bool]] = [
-        ("Python", _python, True),
-        ("platform", _platform, True),
-        ("engine and sandbox", _programs, True),
-        ("database", _database, True),
-        ("disk", _disk, True),
-        ("sockets", _sockets, True),
-        ("ports", _ports, True),
-        ("Chromium (browser tests)", _chromium, False),
-        ("Go (changing the engine)", _go, False),
-        ("C compiler (race detector)", _compiler, False),
+    checks: list[tuple[str, Callable[[Settings], str], Literal["LACKING", "without", "UNSAFE"]]] = [
+        ("Python", _python, "LACKING"),
+        ("platform", _platform, "LACKING"),
+        ("engine and sandbox", _programs, "LACKING"),
+        ("database", _database, "LACKING"),
+        ("disk", _disk, "LACKING"),
+        ("sockets", _sockets, "LACKING"),
+        ("ports", _ports, "LACKING"),
+        ("user", _user, "UNSAFE"),
+        ("files of its own", _private, "UNSAFE"),
+        ("Chromium (browser tests)", _chromium, "without"),
+        ("Go (changing the engine)", _go, "without"),
+        ("C compiler (race detector)", _compiler, "without"),
     ]
     findings = []
-    for what, check, needed in checks:
+    for what, check, lacks in checks:
         try:
-            findings.append(Finding(what, check(settings), good=True, needed=needed))
+            findings.append(Finding(what, check(settings), good=True, lacks=lacks))
         except CannotStart as lacking:
-            findings.append(Finding(what, lacking.message, good=False, needed=needed))
+            findings.append(Finding(what, lacking.message, good=False, lacks=lacks))
     return findings
 
 
@@ -118,6 +125,20 @@ def _ports(settings: Settings) -> str:
         if problem := port_problem(hosts, getattr(settings, name)):
             raise CannotStart(f"{problem} (a running Chatwren?): stop it or set {variable(name)}.")
     return f"{settings.port} and {settings.sandbox_port} are free"
+
+
+def _user(_: Settings) -> str:
+    if os.geteuid() == 0:
+        raise CannotStart("root: start Chatwren as a user of its own, who owns nothing but the data directory.")
+    return str(os.geteuid())
+
+
+def _private(settings: Settings) -> str:
+    looked_at = [settings.data_dir, Path(".env"), *settings.data_dir.glob("*")]
+    open_to_others = [str(path) for path in looked_at if path.exists() and path.stat().st_mode & _OTHERS_READ_OR_WRITE]
+    if open_to_others:
+        raise CannotStart(f"others on this machine can read or write {', '.join(open_to_others)}: chmod o-rw.")
+    return f"{settings.data_dir} is closed to others"
 
 
 def _chromium(_: Settings) -> str:

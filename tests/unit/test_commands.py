@@ -80,6 +80,22 @@ def test_doctor_says_what_is_lacking_and_ends_with_1(tmp_path: Path) -> None:
     assert re.search(r"^LACKING +database +The database of DATABASE_URL cannot be reached", bad.stdout, re.MULTILINE)
 
 
+def test_doctor_says_what_is_unsafe_which_keeps_nobody_from_running(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+
+    def unsafe() -> list[str]:
+        done = chatwren("doctor", "--data-dir", str(data), cwd=tmp_path, CHATWREN_PORT="0", CHATWREN_SANDBOX_PORT="0")
+        assert done.returncode == 0, done.stdout
+        return [line for line in done.stdout.splitlines() if line.startswith("UNSAFE") and " user " not in line]
+
+    assert unsafe() == []
+    (tmp_path / ".env").write_text("CHATWREN_COOKIE_SECRETS=secret")
+    (tmp_path / ".env").chmod(0o644)
+    data.chmod(0o755)
+    (found,) = unsafe()
+    assert f"others on this machine can read or write {data}, .env: chmod o-rw." in found
+
+
 def test_vary_prints_a_variation_and_what_was_changed(tmp_path: Path) -> None:
     message = "Hello! Thank you for your order. Please reply to this message if you need any help."
     once, again, other = (chatwren("vary", message, "--seed", seed, cwd=tmp_path).stdout for seed in "112")

@@ -394,8 +394,10 @@ def test_a_claim_that_was_not_let_go_is_noticed(folder: Path) -> None:
         "import os, sys, pathlib; from chatwren.store.claim import Claim; Claim(pathlib.Path(sys.argv[1])).__enter__()"
     )
     subprocess.run([sys.executable, "-c", f"{hold}; os._exit(9)", str(folder)], check=False)
+    (folder / "lock").chmod(0o644)
     with Claim(folder) as claim:
         assert claim.unclean
+        assert (folder / "lock").stat().st_mode & 0o777 == 0o600, "who may read it may lock it"
     with Claim(folder) as claim:
         assert not claim.unclean
 

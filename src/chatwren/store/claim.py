@@ -26,7 +26,9 @@ class Claim:
     def __enter__(self) -> Self:
         try:
             self._data_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-            self._file = (self._data_dir / "lock").open("a+")
+            descriptor = os.open(self._data_dir / "lock", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+            self._file = os.fdopen(descriptor, "a+")
+            os.fchmod(descriptor, 0o600)  # who may read it may lock it
         except OSError as error:
             raise CannotStart(f"{self._data_dir} cannot be used as the data directory: {error.strerror}.") from None
         self._file.seek(0)
