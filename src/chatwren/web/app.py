@@ -153,6 +153,7 @@ async def _running(context: Context) -> AsyncIterator[None]:
         listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listening
+        await context.decoders.close()
 
 
 class Server(uvicorn.Server):

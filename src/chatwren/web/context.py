@@ -9,6 +9,7 @@ from litestar.datastructures import State
 
 from chatwren.domain.errors import NotAuthenticated
 from chatwren.service.computing import Computing
+from chatwren.service.decoders import Decoders
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
@@ -48,6 +49,7 @@ class Context:
     computing: Computing
     intake: Intake
     throttling: Throttling
+    decoders: Decoders = field(default_factory=Decoders)
     metrics: Metrics = field(default_factory=Metrics)
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 

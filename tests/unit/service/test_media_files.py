@@ -4,6 +4,7 @@ import io
 import random
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, PngImagePlugin
 
 from chatwren.domain.errors import ChatwrenError, Invalid, TooLarge
+from chatwren.domain.ids import uuid7
 from chatwren.domain.media import MAX_IMAGE_EDGE, MAX_IMAGE_PIXELS, MEGABYTE, MediaKind
+from chatwren.service.decoders import Decoders
 from chatwren.service.media_files import PreparedFile, prepare
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
@@ -21,12 +24,24 @@ GPS = 0x8825
 ORIENTATION = 0x0112
 
 
+ALICE = uuid7()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _decoders() -> Iterator[None]:
+    global _runner, _decoding  # noqa: PLW0603 - one set of processes for all the tests
+    with asyncio.Runner() as _runner:
+        _decoding = Decoders()
+        yield
+        _runner.run(_decoding.close())
+
+
 def prepared(
     path: Path, content: bytes | None = None, *, name: str | None = "file", content_type: str | None = None
 ) -> PreparedFile:
     if content is not None:
         path.write_bytes(content)
-    return asyncio.run(prepare(path, file_name=name, content_type=content_type))
+    return _runner.run(prepare(path, file_name=name, content_type=content_type, user=ALICE, decoders=_decoding))
 
 
 @pytest.fixture
@@ -415,9 +430,11 @@ def test_several_at_once(tmp_path: Path) -> None:
         path.write_bytes(written(picture((500, 300)), exif=exif(orientation=6)))
 
     async def all_of_them() -> list[PreparedFile]:
-        return await asyncio.gather(*(prepare(path, file_name=None, content_type=None) for path in paths))
+        return await asyncio.gather(
+            *(prepare(path, file_name=None, content_type=None, user=uuid7(), decoders=_decoding) for path in paths)
+        )
 
-    files = asyncio.run(all_of_them())
+    files = _runner.run(all_of_them())
     assert [file.path for file in files] == paths
     assert {(file.width, file.height) for file in files} == {(300, 500)}
 

@@ -58,6 +58,7 @@ from chatwren.web.api.message_shapes import (
 from chatwren.web.context import HttpRequest, context, session_of, signed_in
 from chatwren.web.forms import Form, read_form, read_query
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
+from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads
 
 _FILE = "mediaFile"
@@ -301,7 +302,16 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
         form.check()
         due = due_time(when.at, now()) if when else None
         file = (
-            await media_files.prepare(upload.path, file_name=upload.file_name, content_type=upload.content_type)
+            await while_there(
+                request,
+                media_files.prepare(
+                    upload.path,
+                    file_name=upload.file_name,
+                    content_type=upload.content_type,
+                    user=session.user.id,
+                    decoders=context(request).decoders,
+                ),
+            )
             if upload
             else None
         )
