@@ -12,7 +12,7 @@ from chatwren.domain.media import MAX_IMAGE_EDGE, MAX_IMAGE_UPLOAD_BYTES
 
 USUAL_MEMORY = 170_000_000
 """Bytes that a process may need beyond what it has when it starts: a turned photo of 16 megapixels needs 136 MB."""
-LARGE_MEMORY = 310_000_000
+LARGE_MEMORY = 320_000_000
 """What it may need when no other decodes meanwhile."""
 
 _MAX_THUMBNAIL = 64 * 1024

@@ -27,7 +27,7 @@ PROCESSES: Final = 2
 MOST_WAITING: Final = 64
 """How many files of all users may wait for it."""
 
-_WALL_SECONDS = 20.0  # for what waits instead of computing: of the processor it has confinement.CPU_SECONDS
+_WALL_SECONDS = 30.0  # for what waits instead of computing: of the processor it has confinement.CPU_SECONDS
 _START_SECONDS = 30.0
 _RETRY_SECONDS = 2.0
 _TRIES = 2

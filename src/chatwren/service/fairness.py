@@ -62,7 +62,8 @@ class FairPlaces:
             raise _too_many()
         last = self._waiting[crowd][-1]
         self._forget(crowd, last)
-        last.granted.set_exception(_too_many())
+        if not last.granted.done():  # else its client has left, and it has not heard of that yet
+            last.granted.set_exception(_too_many())
 
     def _forget(self, user: UUID, one: _Waiting) -> None:
         if one in self._waiting.get(user, ()):
@@ -74,13 +75,15 @@ class FairPlaces:
         for user in list(self._waiting):
             if user in self._busy:
                 continue
-            first = self._waiting[user][0]
+            first = next((one for one in self._waiting[user] if not one.granted.done()), None)
+            if first is None:
+                continue
             if first.places > self._free:
                 return
             self._free -= first.places
             self._busy.add(user)
             rest = self._waiting.pop(user)
-            rest.popleft()
+            rest.remove(first)
             if rest:
                 self._waiting[user] = rest  # behind the others
             first.granted.set_result(None)

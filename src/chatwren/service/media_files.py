@@ -21,7 +21,7 @@ _READ = 1024 * 1024
 _WITH_FACTS = frozenset({"video/mp4", "video/3gpp", "audio/mp4", "audio/ogg; codecs=opus"})
 _TOO_MUCH = {
     "pixels": f"has too many pixels; an image may have {media.MAX_IMAGE_PIXELS // 1_000_000} million at most.",
-    "scans": f"is a progressive JPEG of too many scans; it may have {MAX_SCANS} at most. Save it anew.",
+    "scans": f"is a JPEG of too many scans; it may have {MAX_SCANS}, a large one fewer. Save it anew.",
     "memory": "takes too much memory to decode. Save it with fewer pixels, or as a JPEG that is not progressive.",
     "time": "takes too long to decode. Save it with fewer pixels, or as a JPEG that is not progressive.",
 }

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from PIL import AvifImagePlugin, ExifTags, Image, ImageFile, IptcImagePlugin, PngImagePlugin
 
 from chatwren.domain import media
-from chatwren.domain.images import MAX_SCANS, jpeg_scans, webp_size
+from chatwren.domain.images import MAX_SCANNED_PIXELS, MAX_SCANS, jpeg_scans, webp_size
 from chatwren.domain.media import MediaKind
 from chatwren.service.decoder_wire import Job, Other, Picture, pack
 
@@ -77,14 +77,20 @@ def decode(file: BinaryIO, job: Job) -> bytes:
 def _decoded(file: BinaryIO, job: Job) -> bytes:
     width, height = webp_size(file.read(_HEAD)) if job.mimetype == "image/webp" else (0, 0)
     if width * height > media.MAX_IMAGE_PIXELS:
-        return pack(Other("pixels"))  # opening it would take the memory of all of them
+        return pack(Other("pixels"))
+    if width * height * _DECODING["WEBP"] + _WORKING > job.memory:  # which opening it would take
+        return pack(Other("memory"))
     scans = jpeg_scans(file) if job.mimetype == "image/jpeg" else 1
+    if scans == 0:
+        return pack(Other("damaged"))
     if scans > MAX_SCANS:
         return pack(Other("scans"))
     file.seek(0)
     with Image.open(file, formats=_FORMATS) as image:
         if image.width * image.height > media.MAX_IMAGE_PIXELS:
             return pack(Other("pixels"))
+        if scans * image.width * image.height > MAX_SCANNED_PIXELS:
+            return pack(Other("scans"))
         return _prepared(image, job, scans)
 
 
@@ -110,10 +116,10 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
         and orientation not in _UPRIGHT
         and not may_tell_place
     )
-    coefficients = width * height * len(image.getbands()) * _COEFFICIENT if scans > 1 else 0
+    coefficients = _coefficients(image, scans)
     # A JPEG can be decoded smaller, but not smaller than this.
     image.draft(None, (_THUMBNAIL_EDGE, _THUMBNAIL_EDGE) if passes else size)
-    if _memory(image, (1, 1) if passes else size) + coefficients > job.memory:
+    if coefficients + _memory(image, image.size if passes else size, turned=orientation in _UPRIGHT) > job.memory:
         return pack(Other("memory"))
     image.load()
     if passes:
@@ -129,12 +135,21 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
     return pack(Picture(upright.width, upright.height, len(content), len(thumbnail)), content, thumbnail)
 
 
-def _memory(image: ImageFile.ImageFile, size: tuple[int, int]) -> int:
+def _memory(image: ImageFile.ImageFile, size: tuple[int, int], *, turned: bool = False) -> int:
     """Bytes that it takes at most to decode an image and to make one of this size of it."""
     pixels, result = image.width * image.height, size[0] * size[1] * _PIXEL
     loaded = pixels * (1 if image.mode in _ONE_BYTE_MODES else _PIXEL)
     decoding = pixels * _DECODING.get(str(image.format), 0)
-    return max(decoding, loaded + result, 2 * result) + _WORKING
+    made = 0 if image.mode == "RGB" and image.size == size else result
+    return max(decoding, loaded + made, 2 * result if turned else 0) + _WORKING
+
+
+def _coefficients(image: ImageFile.ImageFile, scans: int) -> int:
+    """Bytes of what a JPEG's decoder holds of the whole picture when that comes in several scans."""
+    if scans <= 1:
+        return 0
+    parts: list[int] = [across * down for _, across, down, _ in getattr(image, "layer", ())]
+    return image.width * image.height * sum(parts) * _COEFFICIENT // max(parts, default=1)
 
 
 def _metadata(image: ImageFile.ImageFile) -> tuple[int, bool]:
@@ -180,7 +195,7 @@ def _flat(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def _on_white(strip: Image.Image) -> Image.Image:
     if not strip.has_transparency_data:
-        return strip.convert("RGB")
+        return strip if strip.mode == "RGB" else strip.convert("RGB")
     transparent = strip.convert("RGBA")
     white = Image.new("RGB", strip.size, "white")
     white.paste(transparent, mask=transparent.getchannel("A"))

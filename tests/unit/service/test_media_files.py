@@ -25,13 +25,12 @@ ORIENTATION = 0x0112
 
 
 ALICE = uuid7()
+_runner, _decoding = asyncio.Runner(), Decoders()  # one set of processes for all the tests
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _decoders() -> Iterator[None]:
-    global _runner, _decoding  # noqa: PLW0603 - one set of processes for all the tests
-    with asyncio.Runner() as _runner:
-        _decoding = Decoders()
+def _processes() -> Iterator[None]:
+    with _runner:
         yield
         _runner.run(_decoding.close())
 
