@@ -4,13 +4,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from chatwren.commands import DataDir, given, on_database, run_to_end, settings_of
+from chatwren.dead_letters import letters
 from chatwren.domain.errors import ChatwrenError
 from chatwren.settings import CannotStart, Settings, load_settings, variable
 
@@ -26,16 +27,10 @@ app = typer.Typer(
 )
 users = typer.Typer(help="The users of this installation.", no_args_is_help=True)
 app.add_typer(users, name="users")
+app.add_typer(letters, name="dead-letters")
 
 _DELETION_SECONDS = 90
 
-T = TypeVar("T")
-DataDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--data-dir", readable=False, help="Folder of the embedded PostgreSQL, media and the sandbox's state."
-    ),
-]
 Username = Annotated[str, typer.Argument(help="The user's name at login.")]
 
 
@@ -56,7 +51,8 @@ def serve(
         sys.stdout.flush()
 
     _serve(
-        _settings(sandbox=sandbox or None, host=host, port=port, sandbox_port=sandbox_port, data_dir=data_dir), announce
+        settings_of(sandbox=sandbox or None, host=host, port=port, sandbox_port=sandbox_port, data_dir=data_dir),
+        announce,
     )
 
 
@@ -71,10 +67,10 @@ def demo(
     from chatwren import demo as job
 
     options: dict[str, Any] = {"sandbox": True, "port": port, "sandbox_port": sandbox_port, "data_dir": data_dir}
-    settings = load_settings(**_given(options))
+    settings = load_settings(**given(options))
     if "log_level" not in settings.model_fields_set:  # the steps are what one wants to see
         options["log_level"] = "warning"
-    settings = _settings(**options)
+    settings = settings_of(**options)
     print("Starting PostgreSQL, the simulated phones, a worker with its engine, and web ...", flush=True)
 
     async def act(addresses: "Addresses") -> int | None:
@@ -112,7 +108,7 @@ def demo(
 @app.command()
 def web() -> None:
     """Answer HTTP requests: one of any number of such processes."""
-    settings = _with_database(_settings())
+    settings = _with_database(settings_of())
     from chatwren.web.app import run
 
     run(settings)
@@ -121,10 +117,10 @@ def web() -> None:
 @app.command()
 def worker() -> None:
     """Send and receive messages: one of any number of such processes, each with its engine."""
-    settings = _with_database(_settings())
+    settings = _with_database(settings_of())
     from chatwren.delivery.worker import run
 
-    _run(run(settings))
+    run_to_end(run(settings))
 
 
 @app.command()
@@ -136,7 +132,7 @@ def sandbox(
     """Run the simulated WhatsApp alone, for a Chatwren elsewhere: it prints what that one has to be told."""
     from chatwren import programs
 
-    settings = _settings(sandbox_port=port, data_dir=data_dir)
+    settings = settings_of(sandbox_port=port, data_dir=data_dir)
     program = str(programs.sandbox())
     phones = f"{settings.host or '127.0.0.1'}:{settings.sandbox_port}"
     state = str(settings.data_dir / "sandbox")
@@ -149,13 +145,13 @@ def migrate(data_dir: DataDir = None) -> None:
     from chatwren.serve import migrate_all
     from chatwren.store.embedded import reach_database
 
-    settings = _settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
 
     async def run() -> None:
         async with reach_database(settings) as url:
             await migrate_all(url)
 
-    _run(run())
+    run_to_end(run())
     print("The database is up to date.")
 
 
@@ -164,7 +160,7 @@ def doctor(data_dir: DataDir = None) -> None:
     """What this machine lacks or has unsafe, and how to mend it. Ends with 1 when running needs what is lacking."""
     from chatwren.doctor import examine
 
-    findings = examine(_settings(data_dir=data_dir))
+    findings = examine(settings_of(data_dir=data_dir))
     for finding in findings:
         mark = "OK" if finding.good else finding.lacks
         print(f"{mark:7}  {finding.what:26}  {finding.found}")
@@ -180,7 +176,7 @@ def show_settings() -> None:
     from chatwren.logs import HIDDEN, hide_password
 
     table = Table("variable", "value", "meaning", show_lines=True)
-    current = _settings()
+    current = settings_of()
     for name, field in Settings.model_fields.items():
         value = getattr(current, name)
         shown = "" if value in (None, ()) else HIDDEN if not field.repr else hide_password(_plain(value))
@@ -219,7 +215,7 @@ def list_users(data_dir: DataDir = None) -> None:
             username, name = printable(user.username), printable(user.name)
             print(f"{username:24}  {state:20}  since {user.created_at:%Y-%m-%d}  {phone:16}  {name}")
 
-    _with_users(data_dir, run)
+    on_database(data_dir, run)
 
 
 @users.command(name="reset-password")
@@ -230,7 +226,7 @@ def reset_password(username: Username, data_dir: DataDir = None) -> None:
     async def run(db: "Database") -> None:
         print(await users_admin.reset_password(db, username))
 
-    _with_users(data_dir, run)
+    on_database(data_dir, run)
 
 
 @users.command()
@@ -238,7 +234,7 @@ def disable(username: Username, data_dir: DataDir = None) -> None:
     """Lock a user out. Nothing is deleted, and what waits goes out."""
     from chatwren.service import users_admin
 
-    _with_users(data_dir, lambda db: users_admin.disable(db, username))
+    on_database(data_dir, lambda db: users_admin.disable(db, username))
 
 
 @users.command()
@@ -246,7 +242,7 @@ def enable(username: Username, data_dir: DataDir = None) -> None:
     """Let a user who was disabled log in again."""
     from chatwren.service import users_admin
 
-    _with_users(data_dir, lambda db: users_admin.enable(db, username))
+    on_database(data_dir, lambda db: users_admin.enable(db, username))
 
 
 @users.command()
@@ -262,7 +258,7 @@ def delete(
 
     if not yes:
         typer.confirm(f"Delete {username} and everything of theirs?", abort=True)
-    settings = _settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     lease, wait = timedelta(seconds=settings.lease_seconds), timedelta(seconds=_DELETION_SECONDS)
     media = media_store(settings.media_url or str(settings.data_dir / "media"))
 
@@ -281,7 +277,7 @@ def delete(
         if not deleted.told_whatsapp:
             print("WhatsApp could not be told: the phone lists the device until it is removed there.")
 
-    _with_users(data_dir, run)
+    on_database(data_dir, run)
 
 
 @users.command()
@@ -302,7 +298,7 @@ def limits(
             note = "set" if one.is_override else ""
             print(f"{one.limit:18}  {one.allowed:>16,}  {note:3}  {one.meaning}")
 
-    _with_users(data_dir, run)
+    on_database(data_dir, run)
 
 
 @users.command()
@@ -315,20 +311,7 @@ def export(username: Username, data_dir: DataDir = None) -> None:
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
 
-    _with_users(data_dir, run)
-
-
-def _settings(**options: object) -> Settings:
-    """The settings, with the options of a command that were given; logging is set up by them."""
-    from chatwren.logs import configure
-
-    settings = load_settings(**_given(options))
-    configure(settings)
-    return settings
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
+    on_database(data_dir, run)
 
 
 def _with_database(settings: Settings) -> Settings:
@@ -339,29 +322,10 @@ def _with_database(settings: Settings) -> Settings:
     return settings
 
 
-def _with_users(data_dir: Path | None, work: Callable[["Database"], Awaitable[None]]) -> None:
-    from chatwren.store.database import Database
-    from chatwren.store.embedded import reach_database
-
-    settings = _settings(data_dir=data_dir)
-
-    async def run() -> None:
-        async with reach_database(settings) as url, Database.connect(url, application_name="chatwren users") as db:
-            await work(db)
-
-    _run(run())
-
-
 def _serve(settings: Settings, then: "Callable[[Addresses], Awaitable[int | None]]") -> NoReturn:
     from chatwren import serve as supervisor
 
-    raise typer.Exit(_run(supervisor.serve(settings, then)))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    import uvloop
-
-    return uvloop.run(work)
+    raise typer.Exit(run_to_end(supervisor.serve(settings, then)))
 
 
 def _plain(value: object) -> str:

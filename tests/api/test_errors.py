@@ -241,6 +241,29 @@ def test_metrics_and_log_name_routes_and_no_secrets(
             assert secret not in text
 
 
+def test_metrics_count_dead_letters_and_are_told_without_the_database(
+    alice: Person, http: httpx.Client, server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwren.web.observe._LETTERS_SECONDS", 0)
+    alice.link("919876543210")
+    server.sql(
+        "INSERT INTO dead_letter (account_id, kind, reason, event, size, not_kept)"
+        " SELECT id, kind, '', '', 0, 3 FROM account, unnest(ARRAY['message', 'message', 'receipt']) AS kind"
+    )
+    counted = http.get("/metrics").text
+    assert 'chatwren_dead_letters{kind="message"} 2.0' in counted
+    assert 'chatwren_dead_letters_not_kept{kind="receipt"} 3.0' in counted
+    server.sql("DELETE FROM dead_letter WHERE kind = 'message'")
+    assert 'kind="message"' not in http.get("/metrics").text
+
+    async def away(_: Database) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr("chatwren.web.api.health.dead_letters.count", away)
+    answer = http.get("/metrics")
+    assert (answer.status_code, "chatwren_http_requests_total" in answer.text) == (200, True)
+
+
 def test_health(http: httpx.Client, server: WebServer) -> None:
     assert http.get("/health/live").json() == http.get("/health/ready").json() == {"status": "ok"}
     ((version,),) = server.sql("SELECT version_num FROM alembic_version")

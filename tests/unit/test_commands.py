@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from chatwren.delivery.dead_letters import put_aside
 from chatwren.service.throttling import Throttling
 from chatwren.service.users import Registration, register
 from chatwren.settings import Settings, variable
 from chatwren.store.database import Database
+from chatwren.whatsapp import convert
+from tests.unit.delivery.conftest import Rows
+from tests.unit.fake_engine import message, state
 
 
 def chatwren(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -35,7 +39,8 @@ def chatwren(*arguments: str, cwd: Path, **environment: str) -> subprocess.Compl
 def test_help_lists_the_commands(tmp_path: Path) -> None:
     done = chatwren("--help", cwd=tmp_path)
     assert done.returncode == 0
-    for command in ["serve", "web", "worker", "sandbox", "migrate", "doctor", "settings", "users", "demo", "vary"]:
+    commands = "serve web worker sandbox migrate doctor settings users demo vary dead-letters"
+    for command in commands.split():
         assert re.search(rf"^. {command} ", done.stdout, re.MULTILINE), command
 
 
@@ -132,3 +137,39 @@ async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
     assert len((await users("list")).stdout.splitlines()) == 1
     missing = await users("disable", "bob")
     assert (missing.returncode, missing.stderr) == (1, "chatwren: There is no user bob.\n")
+
+
+@pytest.mark.anyio
+async def test_dead_letters(tmp_path: Path, db: Database, database_url: str) -> None:
+    """What an operator types after something could not be stored."""
+    alice = await Rows(db).account("alice")
+    events = [message(alice, "ONE", text="private \x1b[2J"), message(alice, "TWO"), state(alice, "CONNECTED")]
+    async with db.transaction() as connection:
+        for event in events:
+            await put_aside(connection, convert.event(event.SerializeToString()), "planted \x1b[31m reason")
+
+    async def letters(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(chatwren, "dead-letters", *arguments, cwd=tmp_path, DATABASE_URL=database_url)
+
+    listed = await letters("list")
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["1", "2", "3"]
+    assert "alice" in listed.stdout
+    assert "private" not in listed.stdout
+    shown = (await letters("show", "1")).stdout
+    assert str(alice) in shown
+    assert 'text: "private' in shown
+    assert "\x1b" not in listed.stdout + shown
+    assert (await letters("discard", "2")).returncode == 0
+    again = await letters("retry", "--all")
+    assert again.returncode == 1
+    assert "stored" in again.stdout.splitlines()[0]
+    assert "state of its account" in again.stdout.splitlines()[1]
+    assert len((await letters("list")).stdout.splitlines()) == 1
+    missing = await letters("retry", "1")
+    assert (missing.returncode, missing.stderr) == (1, "chatwren: There is no dead letter 1.\n")
+    for unclear in ([], ["3", "--all"]):
+        assert (await letters("discard", *unclear)).stderr.startswith("chatwren: Name one dead letter")
+    assert (await letters("discard", "--all")).returncode == 0
+    assert (await letters("list")).stdout == ""
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT array_agg(wa_id) FROM inbound") == ["ONE"]

@@ -4,12 +4,15 @@ Neither holds what identifies a user or opens anything: of an address only its r
 its path and query.
 """
 
+import math
 import time
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from litestar.types import HTTPScope, Message, Receive, Send
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from chatwren.service.dead_letters import Count
 from chatwren.web.asgi import HttpApp
 
 log = structlog.get_logger(__name__)
@@ -17,6 +20,7 @@ log = structlog.get_logger(__name__)
 _NO_ROUTE = "(none)"
 _OTHER_METHOD = "(other)"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_LETTERS_SECONDS = 10
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
@@ -31,7 +35,13 @@ class Metrics:
         self._seconds = Histogram(
             "chatwren_http_request_seconds", "Time to the end of the answer.", ["route"], registry=self._registry
         )
-
+        self._letters = Gauge(
+            "chatwren_dead_letters", "What could not be stored and was put aside.", ["kind"], registry=self._registry
+        )
+        self._letters_not_kept = Gauge(
+            "chatwren_dead_letters_not_kept", "For which there was no room.", ["kind"], registry=self._registry
+        )
+        self._letters_from = -math.inf
         self._kinds: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}  # to find them is what costs
 
     def add(self, *, method: str, route: str, status: int, seconds: float) -> None:
@@ -42,6 +52,18 @@ class Metrics:
         requests, times = self._kinds[kind]
         requests.inc()
         times.observe(seconds)
+
+    async def count_dead_letters(self, count: Callable[[], Awaitable[Sequence[Count]]]) -> None:
+        """Note how many dead letters the database holds, unless that was asked of it just now."""
+        if time.monotonic() - self._letters_from < _LETTERS_SECONDS:
+            return
+        self._letters_from = time.monotonic()
+        counts = await count()
+        self._letters.clear()
+        self._letters_not_kept.clear()
+        for one in counts:
+            self._letters.labels(one.kind).set(one.kept)
+            self._letters_not_kept.labels(one.kind).set(one.not_kept)
 
     def text(self) -> bytes:
         """The numbers in Prometheus' text format."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from uuid import UUID
 
+from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from chatwren.domain.storable import MAX_ITEMS, moment, name, span, storable
@@ -142,6 +143,14 @@ def event(raw: bytes) -> model.Event:
     if kind == "unreadable":
         kind = name(one.unreadable.kind)
     return model.Event(one.seq, _account(one.account), kind, one.needs_ack, what, raw)
+
+
+def event_as_text(raw: bytes) -> str:
+    """An event for a person to read, field by field; what is none, as Python shows bytes."""
+    try:
+        return text_format.MessageToString(pb.Event.FromString(raw), as_utf8=True)
+    except DecodeError:
+        return repr(raw)
 
 
 def _account(given: str) -> UUID:

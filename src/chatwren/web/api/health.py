@@ -1,15 +1,21 @@
 """For whoever runs Chatwren: is the process alive, can it serve, and how much does it do."""
 
+import asyncio
+import contextlib
+from functools import partial
 from typing import Annotated
 
 from litestar import Response, get
 from msgspec import Meta, Struct
 
 from chatwren.domain.errors import Unavailable
+from chatwren.service import dead_letters
+from chatwren.store.database import UNREACHABLE
 from chatwren.store.migrate import is_current
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
 
+_METRICS_SECONDS = 2
 _METRICS_TYPE = "text/plain; version=0.0.4"  # Litestar adds the charset
 
 
@@ -38,5 +44,9 @@ async def ready(request: HttpRequest) -> Health:
 
 @get("/metrics", operation=Operation("Metrics for Prometheus", media_type="text/plain", signed_in=False))
 async def metrics(request: HttpRequest) -> Response[bytes]:
-    """Requests answered, by route and status, and how long they took."""
-    return Response(context(request).metrics.text(), media_type=_METRICS_TYPE)
+    """Requests answered, by route and status, how long they took, and how much that arrived could not be stored."""
+    known = context(request)
+    with contextlib.suppress(*UNREACHABLE):  # the rest is told without it
+        async with asyncio.timeout(_METRICS_SECONDS):
+            await known.metrics.count_dead_letters(partial(dead_letters.count, known.db))
+    return Response(known.metrics.text(), media_type=_METRICS_TYPE)
