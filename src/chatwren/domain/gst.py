@@ -8,6 +8,7 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.text import absent
 
 _GST = re.compile(r"[A-Za-z0-9]{1,32}")
+_MAX_WRITTEN = 100
 _GSTIN_LENGTH = 15
 
 
@@ -25,7 +26,7 @@ def parse_gst(value: object, *, field: str = "gst") -> tuple[str, str | None]:
     """
     if absent(value):
         return "", None
-    given = value.strip() if isinstance(value, str) else ""
+    given = value.strip() if isinstance(value, str) and len(value) <= _MAX_WRITTEN else ""
     if not _GST.fullmatch(given):
         raise Invalid(f"{field} must be 1 to 32 letters and digits, such as 27AAPFU0939F1ZV.", field=field)
     number = given.upper()

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from chatwren.domain.errors import NotFound
 
-_PUBLIC = re.compile(r"^(?:(?:msg|sched)_)?([0-9a-f]{32})$")
-_PUBLIC_BULK = re.compile(r"^bulk_([0-9a-f]{32})$")
+_PUBLIC = re.compile(r"(?:(?:msg|sched)_)?([0-9a-f]{32})")
+_PUBLIC_BULK = re.compile(r"bulk_([0-9a-f]{32})")
 _lock = threading.Lock()
 _last = 0
 
@@ -36,7 +36,7 @@ def parse_message_id(text: str) -> UUID:
     Raises:
         NotFound: the text is no id of ours; no message can have it.
     """
-    match = _PUBLIC.match(text)
+    match = _PUBLIC.fullmatch(text)
     if match is None:
         raise NotFound("There is no such message.")
     return UUID(hex=match[1])
@@ -53,7 +53,7 @@ def parse_bulk_id(text: str) -> UUID:
     Raises:
         NotFound: the text is no such id.
     """
-    match = _PUBLIC_BULK.match(text)
+    match = _PUBLIC_BULK.fullmatch(text)
     if match is None:
         raise NotFound("There is no such bulk.")
     return UUID(hex=match[1])

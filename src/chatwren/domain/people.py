@@ -7,6 +7,7 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.recipients import parse_phone_digits
 from chatwren.domain.text import required_text
 
+_AROUND = 100  # spaces that are trimmed
 _MAX_NAME = 200
 _MAX_USERNAME = 64
 _MAX_EMAIL = 254
@@ -71,12 +72,30 @@ def parse_password(value: object, *, field: str = "password") -> str:
     Raises:
         Invalid: missing, too short, too long, or with NUL or a lone surrogate.
     """
-    password = required_text(value, field=field)
+    password = required_text(value, field=field, at_most=_PASSWORD_LENGTH.stop - 1)
     if len(password) not in _PASSWORD_LENGTH:
         raise Invalid(
             f"{field} must have {_PASSWORD_LENGTH.start} to {_PASSWORD_LENGTH.stop - 1} characters.", field=field
         )
     return password
+
+
+def given_username(value: object, *, field: str = "username") -> str:
+    """A user name that somebody gives to log in: bounded, and otherwise as it is.
+
+    Raises:
+        Invalid: missing, too long to be one, or with NUL or a lone surrogate.
+    """
+    return required_text(value, field=field, at_most=_MAX_USERNAME + _AROUND)
+
+
+def given_password(value: object, *, field: str = "password") -> str:
+    """A password that somebody gives to log in.
+
+    Raises:
+        Invalid: missing, too long to be one, or with NUL or a lone surrogate.
+    """
+    return required_text(value, field=field, at_most=_PASSWORD_LENGTH.stop - 1)
 
 
 def parse_phone(value: object, *, field: str = "phone") -> str:
@@ -89,7 +108,7 @@ def parse_phone(value: object, *, field: str = "phone") -> str:
 
 
 def _line(value: object, *, field: str, at_most: int, refused: frozenset[str]) -> str:
-    text = required_text(value, field=field).strip()
+    text = required_text(value, field=field, at_most=at_most + _AROUND).strip()
     if not text:
         raise Invalid(f"{field} is blank.", field=field)
     if len(text) > at_most:

@@ -97,7 +97,7 @@ def country_of(phone_digits: str) -> str | None:
 
 def _written(value: object, field: str) -> str:
     """What the client sent, as a text of reasonable length."""
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and len(value) <= _MAX_WRITTEN and not value.strip()):
         raise Invalid(f"{field} is required: a phone number with country code, or a group's id.", field=field)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # some languages write every JSON number with a fraction

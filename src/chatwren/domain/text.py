@@ -15,6 +15,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _ABSENT = frozenset({"", "null", "undefined"})
 _SWITCHES = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+_MAX_SWITCH = 16
 _NEWLINE = re.compile(r"\r\n?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -31,16 +32,23 @@ def absent(value: object) -> bool:
     return value is None or (isinstance(value, str) and value in _ABSENT)
 
 
-def required_text(value: object, *, field: str) -> str:
+def required_text(value: object, *, field: str, at_most: int) -> str:
     """`value` as a text that UTF-8 and PostgreSQL can hold, neither empty nor trimmed.
 
+    Args:
+        value: what the client sent.
+        field: the name that errors carry.
+        at_most: characters. Known before anything is done with the text, since much that is done is not linear.
+
     Raises:
-        Invalid: it is missing, no text, or holds NUL or half of a surrogate pair.
+        Invalid: it is missing, no text, too long, or holds NUL or half of a surrogate pair.
     """
     if value is None or value == "":
         raise Invalid(f"{field} is required.", field=field)
     if not isinstance(value, str):
         raise Invalid(f"{field} must be a text (in JSON: in quotation marks).", field=field)
+    if len(value) > at_most:
+        raise Invalid(f"{field} is longer than {at_most:,} characters.", field=field)
     if "\0" in value:
         raise Invalid(f"{field} holds a NUL character, which no text can carry.", field=field)
     if not value.isascii() and _SURROGATE.search(value):
@@ -64,7 +72,7 @@ def parse_message(value: object, *, field: str = "message", may_be_empty: bool =
     """
     if may_be_empty and absent(value):
         return ""
-    text = required_text(value, field=field)
+    text = required_text(value, field=field, at_most=MAX_MESSAGE_BYTES)
     # A character takes 4 bytes at most: most texts need not be encoded to be measured.
     if len(text) * 4 > MAX_MESSAGE_BYTES and len(text.encode()) > MAX_MESSAGE_BYTES:
         raise Invalid(f"{field} is longer than {MAX_MESSAGE_BYTES:,} bytes.", field=field)
@@ -110,6 +118,6 @@ def parse_boolean(value: object, *, field: str) -> bool:
         return False
     if isinstance(value, int) and value in {0, 1}:  # of which True and False are two
         return bool(value)
-    if isinstance(value, str) and (spelling := value.strip().lower()) in _SWITCHES:
+    if isinstance(value, str) and len(value) <= _MAX_SWITCH and (spelling := value.strip().lower()) in _SWITCHES:
         return _SWITCHES[spelling]
     raise Invalid(f"{field} must be true or false.", field=field)

@@ -11,6 +11,7 @@ from chatwren.domain import clock
 from chatwren.domain.errors import Invalid
 from chatwren.domain.text import absent
 
+_MAX_WRITTEN = 200  # characters of a time or a zone's name
 _COUNTS_AS_NOW = timedelta(minutes=5)
 _FURTHEST = timedelta(days=366)
 _WIDEST_OFFSET = timedelta(hours=14)  # Kiribati
@@ -54,7 +55,7 @@ def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime")
     """
     if absent(value):
         raise Invalid(f"{field} is required.", field=field)
-    found = _ISO_8601.fullmatch(value.strip()) if isinstance(value, str) else None
+    found = _ISO_8601.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _MAX_WRITTEN else None
     if found is None:
         raise Invalid(f"{field} must be a time in ISO 8601, such as 2027-05-16T10:00:00.000Z.", field=field)
     try:
@@ -103,7 +104,7 @@ def parse_zone(value: object, *, field: str = "timeZone") -> str | None:
     """
     if absent(value):
         return None
-    name = _zones().get(value.strip().lower()) if isinstance(value, str) else None
+    name = _zones().get(value.strip().lower()) if isinstance(value, str) and len(value) <= _MAX_WRITTEN else None
     if name is None:
         raise Invalid(f"{field} must be the name of a time zone, such as Asia/Kolkata.", field=field)
     return name

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from chatwren.domain.errors import FieldError, Invalid
+from chatwren.domain.fields import bounded
 from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import Parse, absent, parse_message
 from chatwren.domain.times import due_time
@@ -145,7 +146,7 @@ def message_of(given: str, *, now: datetime, country: str | None, zone: Callable
 
     def read(name: str, parse: Parse[T_co]) -> T_co:
         try:
-            return parse(members.get(name), field=name)
+            return parse(bounded(members.get(name), field=name), field=name)
         except Invalid as error:
             errors.extend(error.fields or (FieldError(name, error.message),))
             return cast("T_co", None)

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from chatwren.domain.errors import Invalid
+from chatwren.domain.fields import bounded
 from chatwren.domain.text import absent, parse_boolean, required_text
 from chatwren.domain.times import ParsedTime, parse_time
 from chatwren.variation import Modifications
@@ -22,28 +23,25 @@ def parse_lane(value: object, *, field: str) -> str:
     """The lane that the caller chooses; `normal` when absent."""
     if absent(value):
         return "normal"
-    if value not in LANES:
+    if not isinstance(value, str) or value not in LANES:
         raise Invalid(
             f"{field} must be one of {', '.join(LANES)} (Chatwren finds by itself who is a new contact).", field=field
         )
-    return str(value)
+    return value
 
 
 def parse_short(value: object, *, field: str) -> str | None:
     """A text of at most 200 characters; None when absent."""
     if absent(value):
         return None
-    text = required_text(value, field=field)
-    if len(text) > MAX_SHORT:
-        raise Invalid(f"{field} is longer than {MAX_SHORT} characters.", field=field)
-    return text
+    return required_text(value, field=field, at_most=MAX_SHORT)
 
 
 def _object(value: object, field: str) -> dict[str, Any]:
     """A JSON object, or the JSON text of one, as a form sends it."""
     if isinstance(value, str):
         try:
-            value = msgspec.json.decode(value)
+            value = bounded(msgspec.json.decode(value), field=field)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             value = None
     if not isinstance(value, dict):
@@ -73,22 +71,12 @@ def parse_fields(value: object, *, field: str) -> dict[str, str] | None:
     members = _object(value, field)
     if len(members) > _MAX_FIELDS:
         raise Invalid(f"{field} has more than {_MAX_FIELDS} members.", field=field)
-    return {_field_name(name, field): _field_value(one, f"{field}.{name}") for name, one in members.items()}
-
-
-def _field_name(name: str, field: str) -> str:
-    if len(name) > MAX_SHORT:
-        raise Invalid(f"{field} has a member whose name is longer than {MAX_SHORT} characters.", field=field)
-    return required_text(name, field=field)
-
-
-def _field_value(value: object, field: str) -> str:
-    if absent(value):
-        return ""
-    text = required_text(value, field=field)
-    if len(text) > _MAX_VALUE:
-        raise Invalid(f"{field} is longer than {_MAX_VALUE:,} characters.", field=field)
-    return text
+    return {
+        required_text(name, field=field, at_most=MAX_SHORT): ""
+        if absent(one)
+        else required_text(one, field=f"{field}.{name}", at_most=_MAX_VALUE)
+        for name, one in members.items()
+    }
 
 
 def parse_moment(value: object, *, field: str, zone: str | None) -> ParsedTime | None:

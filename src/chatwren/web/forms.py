@@ -6,6 +6,7 @@ Multipart bodies are streamed: a file goes to a temporary file as it comes, and 
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from multipart import (  # type: ignore[import-untyped]
 )
 
 from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
+from chatwren.domain.fields import bounded
 from chatwren.domain.text import Parse, absent
 from chatwren.web.context import HttpRequest
 from chatwren.web.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
@@ -31,10 +33,20 @@ from chatwren.web.uploads import Uploads, temporary_file
 T_co = TypeVar("T_co", covariant=True)
 
 _MAX_PARTS = 100
+_MAX_STRUCTURE = 64 * 1024
+"""Bytes of a JSON body besides the texts in it: what is read into more objects than it has bytes."""
+_MAX_STRINGS = 2_000
+_MAX_ESCAPES = 128 * 1024
+"""Of a URL-encoded body: two for each byte of the longest message."""
+_LONG = 16 * 1024
+_MAX_NAMED = 10
+_MAX_NAME = 100
 _WRITE_BYTES = 512 * 1024
 _JSON = "application/json"
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
+# One text of a JSON document, also if it does not end. Possessive: nothing is looked at twice, whatever is sent.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _TEXT_TYPES = frozenset({_JSON, "text/plain"})
 
 
@@ -63,7 +75,7 @@ class Form:
     def read(self, name: str, parse: Parse[T_co]) -> T_co:
         """The field's value as `parse` makes it. If it cannot, something without meaning; `check` then raises."""
         try:
-            return parse(self._one(name), field=name)
+            return parse(bounded(self._one(name), field=name), field=name)
         except Invalid as error:
             self._failures.append(error)
             return cast("T_co", None)
@@ -78,8 +90,9 @@ class Form:
 
     def refuse_others(self, known: Collection[str]) -> None:
         """Count fields of other names as wrong: where leaving one out asks for more, a misspelt one must not."""
-        for name in self._values.keys() - set(known):
-            self._failures.append(Invalid(f"There is no field {name}.", field=name))
+        for name in sorted(self._values.keys() - set(known))[:_MAX_NAMED]:
+            shown = name[:_MAX_NAME].encode("utf-8", "replace").decode()
+            self._failures.append(Invalid(f"There is no field {shown}.", field=shown))
 
     def file(self, name: str) -> Upload | None:
         """The file of that field; None when absent."""
@@ -168,7 +181,8 @@ async def read_form(request: HttpRequest, *, uploads: Uploads | None = None) -> 
     elif content_type == _JSON or (content_type.startswith("application/") and content_type.endswith("+json")):
         yield _json(body)
     elif content_type == _URLENCODED:
-        yield _urlencoded(body)
+        # Python reads it, at some 100 ns an escape: the others have their turns meanwhile.
+        yield _urlencoded(body) if len(body) <= _LONG else await asyncio.to_thread(_urlencoded, body)
     else:
         raise UnsupportedType(
             f"Content-Type {content_type or '(none)'} is not one that this route reads. "
@@ -177,6 +191,8 @@ async def read_form(request: HttpRequest, *, uploads: Uploads | None = None) -> 
 
 
 def _json(body: bytes) -> Form:
+    if len(body) > _MAX_STRUCTURE and len(_STRING.sub(b"", body, count=_MAX_STRINGS)) > _MAX_STRUCTURE:
+        raise TooLarge("The body holds more members, lists or digits than any of ours.")
     try:
         members = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -194,11 +210,16 @@ def _any_json(body: bytes) -> object:
         raise Invalid("The body is nested too deeply.", code="malformed_body") from None
     except UnicodeDecodeError:
         raise Invalid("The body is no UTF-8.", code="malformed_body") from None
-    except ValueError as error:
-        raise Invalid(f"The body is no JSON: {error}.", code="malformed_body") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Invalid(f"The body is no JSON: look at {where}.", code="malformed_body") from None
+    except ValueError:
+        raise Invalid("The body holds a number of too many digits.", code="malformed_body") from None
 
 
 def _urlencoded(encoded: bytes) -> Form:
+    if encoded.count(b"%") > _MAX_ESCAPES:
+        raise TooLarge(f"The form has more than {_MAX_ESCAPES:,} escaped characters.")
     try:
         pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARTS)
     except ValueError:
@@ -226,10 +247,15 @@ async def _multipart(request: HttpRequest, boundary: str, parts: "_Parts") -> Fo
             async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES + MAX_FIELDS_BYTES):
                 for event in parser.parse(chunk):
                     await parts.take(event)
-    except ParserLimitReached as error:
-        raise TooLarge(f"The form has more or longer parts than any form of ours: {error}.") from None
-    except (MultipartError, UnicodeDecodeError) as error:
-        raise Invalid(f"The body is no multipart/form-data: {error}.", code="malformed_body") from None
+    except ParserLimitReached:
+        raise TooLarge(f"The form has more than {_MAX_PARTS} parts, or longer names than any form of ours.") from None
+    except UnicodeDecodeError:
+        raise Invalid("A field or a name of the form is no UTF-8.", code="malformed_body") from None
+    except MultipartError:
+        raise Invalid(
+            "The body is no whole multipart/form-data with the boundary that its Content-Type names.",
+            code="malformed_body",
+        ) from None
     return parts.form
 
 

@@ -6,8 +6,15 @@ from litestar import Response, post
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatwren.domain.gst import parse_gst
-from chatwren.domain.people import parse_email, parse_name, parse_password, parse_phone, parse_username
-from chatwren.domain.text import required_text
+from chatwren.domain.people import (
+    given_password,
+    given_username,
+    parse_email,
+    parse_name,
+    parse_password,
+    parse_phone,
+    parse_username,
+)
 from chatwren.service import sessions, users
 from chatwren.service.users import Registration
 from chatwren.web.context import HttpRequest, client_address, context, is_https, session_id
@@ -109,8 +116,8 @@ async def register(request: HttpRequest) -> Response[Registered]:
 async def login(request: HttpRequest) -> Response[LoggedIn]:
     """Begin a session."""
     async with read_form(request) as form:
-        username = form.read("username", required_text)
-        password = form.read("password", required_text)
+        username = form.read("username", given_username)
+        password = form.read("password", given_password)
         form.check()
     user, sid = await users.log_in(
         context(request).db,

@@ -15,6 +15,7 @@ MAX_PAGE = 10**9
 """Further on every list has ended."""
 
 _MAX_SHORT = 200
+_STATUSES = frozenset(one.value for one in Shown)
 
 
 def idempotency_key(request: HttpRequest) -> str | None:
@@ -45,10 +46,9 @@ def parse_status(value: object, *, field: str) -> Shown | None:
     """A status to list; None when absent."""
     if absent(value):
         return None
-    try:
-        return Shown(str(value))
-    except ValueError:
-        raise Invalid(f"{field} must be one of {', '.join(Shown)}.", field=field) from None
+    if not isinstance(value, str) or value not in _STATUSES:
+        raise Invalid(f"{field} must be one of {', '.join(Shown)}.", field=field)
+    return Shown(value)
 
 
 def parse_bulk(value: object, *, field: str) -> UUID | None:
@@ -56,7 +56,7 @@ def parse_bulk(value: object, *, field: str) -> UUID | None:
     if absent(value):
         return None
     try:
-        return parse_bulk_id(required_text(value, field=field))
+        return parse_bulk_id(required_text(value, field=field, at_most=_MAX_SHORT))
     except NotFound:
         raise Invalid(f"{field} must be the id of a bulk.", field=field) from None
 
@@ -66,6 +66,6 @@ def parse_cursor(value: object, *, field: str) -> UUID | None:
     if absent(value):
         return None
     try:
-        return parse_message_id(required_text(value, field=field))
+        return parse_message_id(required_text(value, field=field, at_most=_MAX_SHORT))
     except NotFound:
         raise Invalid(f"{field} must be the nextCursor of an earlier page.", field=field) from None
