@@ -314,6 +314,7 @@ class Accounts:
 
     async def _give_up(self, *, excess: int) -> None:
         """Let go of accounts that nothing is wanted of, and of those that are too many here."""
+        excess -= sum(mine.leaving and mine.row.wanted for mine in self._mine.values())  # those are on their way
         for account, mine in list(self._mine.items()):
             if mine.jobs or (mine.row.wanted and excess <= 0 and not mine.leaving):
                 continue
