@@ -1,0 +1,103 @@
+"""Who is told at once of what: workers of work, web processes of changes. Without it, polls would notice later."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from tests.unit.delivery.conftest import Rows, until
+from tests.unit.delivery.test_claim import claim
+from tests.unit.service.test_intake import hello
+
+from chatwren.delivery.recorder import Recorder
+from chatwren.domain.pacing import ColdCap, Pacing
+from chatwren.service import housekeeping, messages, sessions, whatsapp
+from chatwren.service.intake import Intake
+from chatwren.service.limits import Limits
+from chatwren.service.sessions import Sessions
+from chatwren.settings import Settings
+from chatwren.store.database import CHANGED, WORK, Database
+from chatwren.store.dispatch import Outcome
+from chatwren.store.media import media_store
+
+pytestmark = pytest.mark.anyio
+
+PACING = Pacing(timedelta(0), timedelta(0), ColdCap(0, 0, 0))
+Told = dict[str, set[UUID]]
+
+
+@pytest.fixture
+def rows(db: Database) -> Rows:
+    return Rows(db)
+
+
+@pytest.fixture
+async def told(db: Database) -> AsyncIterator[Told]:
+    """What was told so far, by channel."""
+    told: Told = {WORK: set(), CHANGED: set()}
+    ready = {channel: asyncio.Event() for channel in told}
+    listening = [
+        asyncio.create_task(db.listen(channel, told[channel].update, on_gap=ready[channel].set)) for channel in told
+    ]
+    for one in ready.values():
+        await one.wait()
+    yield told
+    for task in listening:
+        task.cancel()
+    await asyncio.gather(*listening, return_exceptions=True)
+
+
+async def test_accepting_tells_the_worker_and_the_users_pages(
+    db: Database, rows: Rows, told: Told, tmp_path: Path
+) -> None:
+    account = await rows.account("alice")
+    async with db.transaction() as connection:
+        sid = await sessions.start(connection, rows.users["alice"], instead_of=None)
+    session = await Sessions(db).get(sid)
+    assert session is not None
+    await Intake(db, media_store(str(tmp_path)), Limits(db)).accept(session, hello())
+    await until(lambda: told == {WORK: {account}, CHANGED: {rows.users["alice"]}})
+
+
+Do = Callable[[Database, UUID, UUID], Awaitable[object]]
+
+
+@pytest.mark.parametrize(
+    ("do", "works"),
+    [
+        (lambda db, user, _: whatsapp.hold(db, user), False),
+        (lambda db, user, _: whatsapp.release(db, user), True),
+        (lambda db, user, message: messages.cancel(db, user, message, pacing=PACING), False),
+        (
+            lambda db, user, message: messages.change(db, user, message, pacing=PACING, limits=Limits(db), text="new"),
+            True,
+        ),
+    ],
+    ids=["hold", "release", "cancel", "change"],
+)
+async def test_a_change_is_told(db: Database, rows: Rows, told: Told, do: Do, *, works: bool) -> None:
+    account = await rows.account("alice")
+    message = await rows.message(account)
+    await do(db, rows.users["alice"], message)
+    await until(lambda: told == {WORK: {account} if works else set(), CHANGED: {rows.users["alice"]}})
+
+
+async def test_what_has_expired_is_told(db: Database, rows: Rows, told: Told) -> None:
+    account = await rows.account("alice", connected=False)
+    await rows.message(account, due_in=-9 * 86400)
+    await rows.one("INSERT INTO outage (account_id, began_at) VALUES ($1, now() - interval '8 days')", account)
+    await housekeeping.often(db, Settings(_env_file=None))
+    await until(lambda: told[CHANGED] == {rows.users["alice"]})
+
+
+async def test_an_outcome_is_told(db: Database, rows: Rows, told: Told) -> None:
+    account, worker = await rows.account("alice"), await rows.worker()
+    await rows.own(worker)
+    await rows.message(account)
+    (claimed,) = await claim(db, worker, account)
+    recorder = Recorder(db, worker, PACING, lambda _: None)
+    await recorder.record(Outcome(claimed.id, account, claimed.epoch, "sent", fact=True, age=timedelta()))
+    await until(lambda: told[CHANGED] == {rows.users["alice"]})
+    await recorder.end()

@@ -1,0 +1,130 @@
+"""What is shown of a message: its status, why it waits, when it goes, and what has happened to it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from chatwren.domain.health import Reason
+from chatwren.domain.messages import Shown
+from chatwren.domain.pacing import ColdCap, Pacing
+from chatwren.service.message_view import shown, status_of, timeline
+from chatwren.service.queue_times import QueueTimes, When
+from chatwren.store.cold import ColdState
+from chatwren.store.messages import MessageRow
+
+NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+PACING = Pacing(10 * SECOND, 0 * SECOND, ColdCap(0, 0, 0))
+NOTHING = QueueTimes(None, PACING, None, ColdState(None, 0, None), None, {}, {})
+
+ROW = MessageRow(
+    id=UUID(int=1), user_id=UUID(int=2), account_id=UUID(int=3), prefix="msg", recipient_kind="phone", recipient="1",
+    text="hello", original="hello", modifications=None, changes=None, lane="normal", accepted_at=NOW - 60 * SECOND,
+    due=NOW - 60 * SECOND, expires_at=None, status="waiting", attempts=0, unconfirmed=0, claimed_at=None, sent_at=None,
+    ended_at=None, delivered_at=None, read_at=None, error_code=None, error_message=None, media_id=None, media_kind=None,
+    media_mimetype=None, media_file_name=None, media_size=None, recipient_retry_at=None, recipient_retry_code=None,
+    now=NOW,
+)  # fmt: skip
+SENDING = replace(ROW, status="sending", attempts=1, claimed_at=NOW - SECOND)
+SENT = replace(ROW, status="sent", attempts=1, claimed_at=NOW - 9 * SECOND, sent_at=NOW - 8 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("row", "status"),
+    [
+        (ROW, Shown.QUEUED),
+        (replace(ROW, due=NOW), Shown.QUEUED),
+        (replace(ROW, due=NOW + SECOND), Shown.SCHEDULED),
+        (SENDING, Shown.SENDING),
+        (SENT, Shown.SENT),
+    ],
+)
+def test_what_waits_is_scheduled_before_its_time_and_queued_after(row: MessageRow, status: Shown) -> None:
+    assert status_of(row) == status
+
+
+@pytest.mark.parametrize(
+    ("delivered", "read", "receipt"), [(None, None, None), (NOW, None, "delivered"), (NOW, NOW, "read")]
+)
+def test_the_receipt(delivered: datetime | None, read: datetime | None, receipt: str | None) -> None:
+    assert shown(replace(SENT, delivered_at=delivered, read_at=read), NOTHING).receipt == receipt
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (SENDING, False),
+        (replace(SENDING, claimed_at=NOW - 5 * SECOND), False),
+        (replace(SENDING, claimed_at=NOW - 6 * SECOND), True),
+        (replace(SENDING, attempts=2), True),
+        (replace(SENDING, unconfirmed=1), True),
+    ],
+)
+def test_that_it_is_being_confirmed_is_said_when_it_takes_long(row: MessageRow, *, said: bool) -> None:
+    reason = shown(row, NOTHING).reason
+    assert (reason is not None and reason.code == "confirming") == said
+
+
+@pytest.mark.parametrize(("retry_in", "said"), [(SECOND, True), (-SECOND, False)])
+def test_what_waits_for_its_recipient_says_so_until_then(retry_in: timedelta, *, said: bool) -> None:
+    for code in ("cold_refused", None):
+        view = shown(replace(ROW, recipient_retry_at=NOW + retry_in, recipient_retry_code=code), NOTHING)
+        assert view.reason is not None
+        assert view.reason.code == ((code or "recipient_unreachable") if said else "pacing")
+        assert view.next_attempt == (When(NOW + retry_in, estimated=False) if said else None)
+
+
+def test_what_the_account_waits_for_comes_first_and_its_end_is_an_estimate() -> None:
+    row = replace(ROW, recipient_retry_at=NOW + SECOND)
+    for until in (NOW + 60 * SECOND, None):
+        blocked = Reason("restricted", "It is restricted.", until=until)
+        view = shown(row, replace(NOTHING, blocked=blocked))
+        assert (view.reason, view.next_attempt) == (blocked, When(until, estimated=True) if until else None)
+    later = shown(replace(ROW, due=NOW + SECOND), replace(NOTHING, blocked=blocked))
+    assert later.reason is not None
+    assert (later.reason.code, later.next_attempt) == ("scheduled", When(NOW + SECOND, estimated=False))
+
+
+def steps_of(row: MessageRow, *noted: tuple[datetime, str, str | None]) -> list[tuple[str, str | None]]:
+    found = timeline(row, noted)
+    assert [one.at for one in found] == sorted(one.at for one in found)
+    return [(one.step, one.detail) for one in found]
+
+
+def test_the_timeline_is_in_order_and_tells_each_attempt_once() -> None:
+    first, unknown = NOW - 9 * SECOND, NOW - 8 * SECOND
+    noted = [(first, "attempt", "1"), (unknown, "unconfirmed", "no_answer")]
+    again = replace(SENDING, attempts=2, claimed_at=NOW - 2 * SECOND)
+    assert steps_of(again, *noted) == [
+        ("accepted", None),
+        ("attempt", "number 1"),
+        ("unconfirmed", "WhatsApp did not confirm it in time"),
+        ("attempt", "number 2"),
+    ]
+    assert steps_of(replace(again, attempts=1, claimed_at=first), *noted)[1:] == [
+        ("attempt", "number 1"),
+        ("unconfirmed", "WhatsApp did not confirm it in time"),
+    ]
+    done = replace(SENT, delivered_at=NOW - 2 * SECOND, read_at=NOW - SECOND)
+    assert steps_of(done, (NOW - 30 * SECOND, "rescheduled", None)) == [
+        ("accepted", None),
+        ("rescheduled", None),
+        ("attempt", "number 1"),
+        ("sent", None),
+        ("delivered", None),
+        ("read", None),
+    ]
+    failed = replace(ROW, status="failed", ended_at=NOW, error_message="No.", error_code="x")
+    assert steps_of(failed, (NOW - SECOND, "not_sent", "refused_463")) == [
+        ("accepted", None),
+        ("not_sent", "WhatsApp refused it (its code 463)"),
+        ("failed", "No."),
+    ]
+
+
+def test_due_is_told_of_what_was_for_later_and_when_it_is() -> None:
+    assert steps_of(replace(ROW, due=NOW - SECOND)) == [("accepted", None), ("due", None)]
+    assert steps_of(replace(ROW, due=NOW + SECOND)) == [("accepted", None)]
+    assert steps_of(ROW) == [("accepted", None)]
