@@ -9,18 +9,17 @@ from uuid import UUID
 import pytest
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_claim import claim
-from tests.unit.service.test_intake import hello
+from tests.unit.service.test_intake import hello, intake_of
 
 from chatwren.delivery.recorder import Recorder
 from chatwren.domain.pacing import ColdCap, Pacing
 from chatwren.service import housekeeping, messages, sessions, whatsapp
-from chatwren.service.intake import Intake
+from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
 from chatwren.settings import Settings
 from chatwren.store.database import CHANGED, WORK, Database
 from chatwren.store.dispatch import Outcome
-from chatwren.store.media import media_store
 
 pytestmark = pytest.mark.anyio
 
@@ -57,11 +56,16 @@ async def test_accepting_tells_the_worker_and_the_users_pages(
         sid = await sessions.start(connection, rows.users["alice"], instead_of=None)
     session = await Sessions(db).get(sid)
     assert session is not None
-    await Intake(db, media_store(str(tmp_path)), Limits(db)).accept(session, hello())
+    await intake_of(db, tmp_path).accept(session, hello())
     await until(lambda: told == {WORK: {account}, CHANGED: {rows.users["alice"]}})
 
 
 Do = Callable[[Database, UUID, UUID], Awaitable[object]]
+
+
+async def rewrite(db: Database, user: UUID, message: UUID) -> None:
+    limits = Limits(db)
+    await messages.change(db, user, message, pacing=PACING, limits=limits, computing=Computing(limits), text="new")
 
 
 @pytest.mark.parametrize(
@@ -70,10 +74,7 @@ Do = Callable[[Database, UUID, UUID], Awaitable[object]]
         (lambda db, user, _: whatsapp.hold(db, user), False),
         (lambda db, user, _: whatsapp.release(db, user), True),
         (lambda db, user, message: messages.cancel(db, user, message, pacing=PACING), False),
-        (
-            lambda db, user, message: messages.change(db, user, message, pacing=PACING, limits=Limits(db), text="new"),
-            True,
-        ),
+        (rewrite, True),
     ],
     ids=["hold", "release", "cancel", "change"],
 )
