@@ -15,6 +15,7 @@ import pytest
 
 from chatwren.delivery import inbox
 from chatwren.delivery.inbox import Inbox
+from chatwren.domain.storable import name
 from chatwren.settings import Settings
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, Database
@@ -22,6 +23,7 @@ from chatwren.store.dispatch import Recorded
 from chatwren.whatsapp import convert
 from chatwren.whatsapp.enginepb import engine_pb2 as pb
 from chatwren.whatsapp.model import Connection, ConnectionChanged
+from tests.unit import hostile
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_claim import claim
 from tests.unit.fake_engine import FakeEngine, message, receipt, state
@@ -277,6 +279,44 @@ async def test_what_belongs_to_nobody_is_passed_over(scene: Scene, account: str)
     acked(scene, numbers)
     assert await scene.stored(scene.bob) == {"GOOD"}
     assert await scene.letters() == []
+
+
+async def test_no_stranger_stops_bob(scene: Scene) -> None:
+    """Every field of every event with every hostile value, and with bytes that are no UTF-8."""
+    numbers: list[int] = []
+    async with scene.following():
+        for path, event in hostile.messages(pb.Event.DESCRIPTOR):
+            assert isinstance(event, pb.Event)
+            event.account, event.needs_ack = event.account if path == "account" else str(scene.alice), True
+            numbers += await scene.engine.say(event)
+        for path, raw in hostile.not_utf8(pb.Event.DESCRIPTOR):
+            if path != "account":
+                head = pb.EventHead(seq=numbers[-1] + 1, account=str(scene.alice), needs_ack=True)
+                numbers += await scene.engine.say_bytes(raw + head.SerializeToString())
+        numbers += await scene.engine.say(message(scene.bob, "GOOD"))
+        await until(lambda: not scene.engine.waiting(), seconds=60)
+    acked(scene, numbers)
+    assert len(numbers) > 200
+    assert await scene.stored(scene.bob) == {"GOOD"}
+    letters = await scene.letters()
+    assert {letter["account_id"] for letter in letters} == {scene.alice}
+    unreadable = {"event", "kind", *map(name, hostile.STRINGS)}
+    assert {letter["kind"] for letter in letters} <= unreadable, "nothing was put aside that could be read"
+
+
+async def test_ids_that_are_too_long_for_an_index_stay_different(scene: Scene) -> None:
+    long = {"chat": hostile.LONG_ID, "sender": hostile.LONG_ID, "chat_phone": hostile.LONG_ID}
+    async with scene.following():
+        await scene.say(*[message(scene.alice, hostile.LONG_ID + end, **long) for end in "112"])
+    assert len(await scene.stored(scene.alice)) == 2
+    assert await scene.letters() == []
+
+
+async def test_who_writes_from_the_future_wrote_now(scene: Scene) -> None:
+    async with scene.following():
+        await scene.say(message(scene.alice, at=2**63 - 1))
+    assert await scene.rows.one("SELECT at > now() + interval '1 year' FROM inbound")
+    assert await scene.rows.one("SELECT wrote_at <= now() FROM contact")
 
 
 # --- the bounds of what is put aside ----------------------------------------------------------------------------------
