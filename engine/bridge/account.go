@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
@@ -44,9 +45,8 @@ type account struct {
 	active  atomic.Bool // its events go to the worker; false while it is being paired
 	asked   atomic.Bool // a connection is wanted that no attempt has begun to make
 	dialing atomic.Bool
-	parked  atomic.Bool  // disconnected until it is opened again
-	tried   atomic.Int64 // leaseClock when it went offline, or was last dialled
-	again   redelivery
+	parked  atomic.Bool                              // disconnected until it is opened again
+	tried   atomic.Int64                             // leaseClock when it went offline, or was last dialled
 	named   atomic.Pointer[store.WAVersionContainer] // the protocol version of the last login
 
 	mu    sync.Mutex
@@ -154,15 +154,26 @@ func (a *account) end() {
 func (a *account) handle(event any) (ok bool) {
 	defer func() {
 		if problem := recover(); problem != nil {
-			a.log.Error("a handler panicked", "panic", problem, "stack", string(debug.Stack()))
+			a.log.Error("a handler panicked", "panic", fmt.Sprint(problem), "stack", string(debug.Stack()))
 			ok = false
 		}
 	}()
-	ok = a.active.Load() && a.route(event)
+	ok = a.active.Load() && a.routed(event)
 	if a.observe != nil {
 		a.observe(event)
 	}
 	return ok
+}
+
+// routed passes an event on. What makes that panic is put aside: it would again, each time WhatsApp delivers it.
+func (a *account) routed(event any) (ok bool) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			a.log.Error("an event made its handler panic", "panic", fmt.Sprint(problem), "stack", string(debug.Stack()))
+			ok = a.store(panicked(event, problem))
+		}
+	}()
+	return a.route(event)
 }
 
 func (a *account) renew(epoch int64, validFor time.Duration) bool {

@@ -87,7 +87,7 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 
 // Register offers the engine's calls on a gRPC server.
 func (e *Engine) Register(server *grpc.Server) {
-	enginepb.RegisterEngineServer(server, &door{engine: e})
+	server.RegisterService(bounded(enginepb.Engine_ServiceDesc, e.log), &door{engine: e})
 }
 
 // Close disconnects all accounts, which stay linked, and closes the database.

@@ -112,6 +112,31 @@ func (a *account) groupChange(event *events.GroupInfo) *enginepb.Event {
 	return &enginepb.Event{Event: &enginepb.Event_GroupChange_{GroupChange: change}}
 }
 
+// panicked stands for an event of whatsmeow's that could not be turned into the worker's terms.
+func panicked(event any, problem any) *enginepb.Event {
+	aside := &enginepb.Event_Unreadable{Kind: fmt.Sprintf("%T", event), Detail: fmt.Sprintf("it made the engine panic: %v", problem)}
+	switch event := event.(type) {
+	case *events.Message:
+		aside.Kind, aside.Raw = "message", rawOf(event.RawMessage)
+		aside.Detail += fmt.Sprintf("; id %.100q, from %.200q", event.Info.ID, event.Info.SourceString())
+	case *events.Receipt:
+		aside.Kind = "receipt"
+		aside.Detail += fmt.Sprintf("; ids %.500q, from %.200q", event.MessageIDs, event.SourceString())
+	}
+	return &enginepb.Event{NeedsAck: true, Event: &enginepb.Event_Unreadable_{Unreadable: aside}}
+}
+
+// rawOf is a message in its encoded form, as much of it as is kept; none where it cannot be encoded.
+func rawOf(message *waE2E.Message) (raw []byte) {
+	defer func() {
+		if recover() != nil {
+			raw = nil
+		}
+	}()
+	raw, _ = proto.Marshal(message)
+	return raw[:min(len(raw), largestBytes)]
+}
+
 // phone is the number behind an address, from whichever of its two forms is known; empty where WhatsApp hides it.
 func (a *account) phone(address, alternative types.JID) string {
 	for _, jid := range []types.JID{address, alternative} {

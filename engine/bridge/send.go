@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -98,6 +99,12 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 	go func() {
 		defer cancel()
 		defer func() { <-a.turn }()
+		defer func() {
+			if problem := recover(); problem != nil { // what a recipient's devices have published may be hostile
+				a.log.Error("a send panicked", "panic", fmt.Sprint(problem), "stack", string(debug.Stack()))
+				done <- unknown("the engine failed at this message")
+			}
+		}()
 		done <- a.transmit(sending, to, id, message)
 	}()
 	select {

@@ -1,12 +1,18 @@
 package bridge
 
 import (
+	"fmt"
 	"time"
 
 	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"chatwren/engine/enginepb"
+)
+
+const (
+	offers       = 3           // of an event that the worker refuses
+	refusedPause = time.Second // after the first
 )
 
 // route passes one of whatsmeow's events on. False: not acknowledged to WhatsApp.
@@ -38,7 +44,8 @@ func (a *account) route(event any) bool {
 }
 
 // store passes an event on and waits until the worker has stored it. Events without an ack, and none at all, are done at
-// once.
+// once. One that the worker refuses is offered again, and then put aside: to have WhatsApp deliver it again, which takes
+// a new connection, would repeat itself for ever. False: WhatsApp delivers it again when the account connects next.
 func (a *account) store(event *enginepb.Event) bool {
 	if event == nil {
 		return true
@@ -48,11 +55,31 @@ func (a *account) store(event *enginepb.Event) bool {
 		a.engine.hub.post(event)
 		return true
 	}
-	ok := a.engine.hub.deliver(a.ctx, event)
-	if a.ctx.Err() == nil {
-		a.again.after(a, ok)
+	for offer, pause := 1, refusedPause; ; offer, pause = offer+1, 2*pause {
+		if a.engine.hub.deliver(a.ctx, event) {
+			return true
+		}
+		if a.ctx.Err() != nil {
+			return false
+		}
+		if offer == offers {
+			break
+		}
+		a.log.Warn("the worker has refused an event", "offer", offer)
+		select {
+		case <-a.ctx.Done():
+			return false
+		case <-time.After(pause):
+		}
+		event = &enginepb.Event{Account: event.Account, Event: event.Event} // an older stream may still be sending it
 	}
-	return ok
+	if event.GetUnreadable() == nil && a.engine.hub.deliver(a.ctx, unreadable(event, fmt.Sprintf("the worker has refused it %d times", offers))) {
+		return true
+	}
+	if a.ctx.Err() == nil {
+		a.log.Error("the worker has refused an event, even to be put aside")
+	}
+	return false
 }
 
 func (a *account) post(event *enginepb.Event) {

@@ -15,6 +15,7 @@ package enginepb
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	descriptorpb "google.golang.org/protobuf/types/descriptorpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -2298,7 +2299,7 @@ func (*MarkReadResponse) Descriptor() ([]byte, []int) {
 type EventAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Ok            bool                   `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"` // false: not stored; it is delivered again after a reconnect
+	Ok            bool                   `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"` // false: not stored; it comes again after a pause, and after a few times as unreadable
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2412,7 +2413,7 @@ type Event struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Seq      uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"` // counts from 1 in one engine process
 	Account  string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	NeedsAck bool                   `protobuf:"varint,3,opt,name=needs_ack,json=needsAck,proto3" json:"needs_ack,omitempty"` // message, receipt (but not RETRY), state and unreadable
+	NeedsAck bool                   `protobuf:"varint,3,opt,name=needs_ack,json=needsAck,proto3" json:"needs_ack,omitempty"` // message, receipt (but not RETRY), state, and what is unreadable instead of one
 	// Types that are valid to be assigned to Event:
 	//
 	//	*Event_Message_
@@ -4200,12 +4201,13 @@ func (x *Event_PushName) GetName() string {
 	return ""
 }
 
-// Something came that cannot be passed on as what it is. The worker puts it aside, where an operator finds it.
+// Something came that cannot be passed on as what it is, or that the worker has refused several times. The worker puts
+// it aside, where an operator finds it.
 type Event_Unreadable struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`     // what it would have been: the name of a field of `event`
-	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"` // why not
-	Raw           []byte                 `protobuf:"bytes,3,opt,name=raw,proto3" json:"raw,omitempty"`       // what came, as it came, or as much of it as is kept; empty where there is nothing to keep
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"` // why not, and what is known of it
+	Raw           []byte                 `protobuf:"bytes,3,opt,name=raw,proto3" json:"raw,omitempty"`       // of a message the waE2E.Message, else protobuf's text format; not more than its first MiB
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4261,11 +4263,28 @@ func (x *Event_Unreadable) GetRaw() []byte {
 	return nil
 }
 
+var file_engine_proto_extTypes = []protoimpl.ExtensionInfo{
+	{
+		ExtendedType:  (*descriptorpb.FieldOptions)(nil),
+		ExtensionType: (*uint32)(nil),
+		Field:         50001,
+		Name:          "chatwren.engine.v1.at_most",
+		Tag:           "varint,50001,opt,name=at_most",
+		Filename:      "engine.proto",
+	},
+}
+
+// Extension fields to descriptorpb.FieldOptions.
+var (
+	// optional uint32 at_most = 50001;
+	E_AtMost = &file_engine_proto_extTypes[0]
+)
+
 var File_engine_proto protoreflect.FileDescriptor
 
 const file_engine_proto_rawDesc = "" +
 	"\n" +
-	"\fengine.proto\x12\x12chatwren.engine.v1\"\r\n" +
+	"\fengine.proto\x12\x12chatwren.engine.v1\x1a google/protobuf/descriptor.proto\"\r\n" +
 	"\vInfoRequest\"\x89\x01\n" +
 	"\fInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1c\n" +
@@ -4326,7 +4345,7 @@ const file_engine_proto_rawDesc = "" +
 	"\x0fPasskeyResponse\x12%\n" +
 	"\x0eassertion_json\x18\x01 \x01(\fR\rassertionJson\x1a\x15\n" +
 	"\x13PasskeyConfirmationB\t\n" +
-	"\arequest\"\x99\t\n" +
+	"\arequest\"\xb5\t\n" +
 	"\tPairEvent\x12;\n" +
 	"\x05codes\x18\x01 \x01(\v2#.chatwren.engine.v1.PairEvent.CodesH\x00R\x05codes\x12H\n" +
 	"\n" +
@@ -4335,11 +4354,11 @@ const file_engine_proto_rawDesc = "" +
 	"\x0fpasskey_confirm\x18\x04 \x01(\v2,.chatwren.engine.v1.PairEvent.PasskeyConfirmH\x00R\x0epasskeyConfirm\x12A\n" +
 	"\aconfirm\x18\x05 \x01(\v2%.chatwren.engine.v1.PairEvent.ConfirmH\x00R\aconfirm\x12A\n" +
 	"\asuccess\x18\x06 \x01(\v2%.chatwren.engine.v1.PairEvent.SuccessH\x00R\asuccess\x12A\n" +
-	"\afailure\x18\a \x01(\v2%.chatwren.engine.v1.PairEvent.FailureH\x00R\afailure\x1a\x85\x01\n" +
+	"\afailure\x18\a \x01(\v2%.chatwren.engine.v1.PairEvent.FailureH\x00R\afailure\x1a\x8c\x01\n" +
 	"\x05Codes\x12>\n" +
-	"\x05codes\x18\x01 \x03(\v2(.chatwren.engine.v1.PairEvent.Codes.CodeR\x05codes\x1a<\n" +
-	"\x04Code\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text\x12 \n" +
+	"\x05codes\x18\x01 \x03(\v2(.chatwren.engine.v1.PairEvent.Codes.CodeR\x05codes\x1aC\n" +
+	"\x04Code\x12\x19\n" +
+	"\x04text\x18\x01 \x01(\tB\x05\x88\xb5\x18\x80 R\x04text\x12 \n" +
 	"\fvalid_for_ms\x18\x02 \x01(\x03R\n" +
 	"validForMs\x1aA\n" +
 	"\tPhoneCode\x12\x12\n" +
@@ -4349,17 +4368,17 @@ const file_engine_proto_rawDesc = "" +
 	"\x0ePasskeyRequest\x12!\n" +
 	"\foptions_json\x18\x01 \x01(\fR\voptionsJson\x1a$\n" +
 	"\x0ePasskeyConfirm\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\tR\x04code\x1ab\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x1ap\n" +
 	"\aConfirm\x12\x10\n" +
-	"\x03jid\x18\x01 \x01(\tR\x03jid\x12\x1a\n" +
-	"\bplatform\x18\x03 \x01(\tR\bplatform\x12#\n" +
-	"\rbusiness_name\x18\x04 \x01(\tR\fbusinessNameJ\x04\b\x02\x10\x03\x1a-\n" +
+	"\x03jid\x18\x01 \x01(\tR\x03jid\x12!\n" +
+	"\bplatform\x18\x03 \x01(\tB\x05\x88\xb5\x18\x80\x02R\bplatform\x12*\n" +
+	"\rbusiness_name\x18\x04 \x01(\tB\x05\x88\xb5\x18\x80\bR\fbusinessNameJ\x04\b\x02\x10\x03\x1a-\n" +
 	"\aSuccess\x12\x10\n" +
 	"\x03jid\x18\x01 \x01(\tR\x03jid\x12\x10\n" +
-	"\x03lid\x18\x02 \x01(\tR\x03lid\x1a\xc7\x01\n" +
+	"\x03lid\x18\x02 \x01(\tR\x03lid\x1a\xce\x01\n" +
 	"\aFailure\x12>\n" +
-	"\x04kind\x18\x01 \x01(\x0e2*.chatwren.engine.v1.PairEvent.Failure.KindR\x04kind\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"d\n" +
+	"\x04kind\x18\x01 \x01(\x0e2*.chatwren.engine.v1.PairEvent.Failure.KindR\x04kind\x12\x1d\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\"d\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\v\n" +
 	"\aTIMEOUT\x10\x01\x12\v\n" +
@@ -4367,26 +4386,26 @@ const file_engine_proto_rawDesc = "" +
 	"\bOUTDATED\x10\x03\x12\f\n" +
 	"\bPROTOCOL\x10\x04\x12\x10\n" +
 	"\fDISCONNECTED\x10\x05B\a\n" +
-	"\x05event\"\xfa\x01\n" +
+	"\x05event\"\x9d\x02\n" +
 	"\vMediaHandle\x121\n" +
-	"\x04kind\x18\x01 \x01(\x0e2\x1d.chatwren.engine.v1.MediaKindR\x04kind\x12\x10\n" +
-	"\x03url\x18\x02 \x01(\tR\x03url\x12\x1f\n" +
-	"\vdirect_path\x18\x03 \x01(\tR\n" +
-	"directPath\x12\x1b\n" +
-	"\tmedia_key\x18\x04 \x01(\fR\bmediaKey\x12\x1f\n" +
-	"\vfile_sha256\x18\x05 \x01(\fR\n" +
-	"fileSha256\x12&\n" +
-	"\x0ffile_enc_sha256\x18\x06 \x01(\fR\rfileEncSha256\x12\x1f\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1d.chatwren.engine.v1.MediaKindR\x04kind\x12\x17\n" +
+	"\x03url\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80 R\x03url\x12&\n" +
+	"\vdirect_path\x18\x03 \x01(\tB\x05\x88\xb5\x18\x80 R\n" +
+	"directPath\x12\"\n" +
+	"\tmedia_key\x18\x04 \x01(\fB\x05\x88\xb5\x18\x80\x02R\bmediaKey\x12&\n" +
+	"\vfile_sha256\x18\x05 \x01(\fB\x05\x88\xb5\x18\x80\x02R\n" +
+	"fileSha256\x12-\n" +
+	"\x0ffile_enc_sha256\x18\x06 \x01(\fB\x05\x88\xb5\x18\x80\x02R\rfileEncSha256\x12\x1f\n" +
 	"\vfile_length\x18\a \x01(\x03R\n" +
-	"fileLength\"\xe8\x01\n" +
+	"fileLength\"\xfe\x01\n" +
 	"\x05Media\x127\n" +
-	"\x06handle\x18\x01 \x01(\v2\x1f.chatwren.engine.v1.MediaHandleR\x06handle\x12\x1a\n" +
-	"\bmimetype\x18\x02 \x01(\tR\bmimetype\x12\x1b\n" +
-	"\tfile_name\x18\x03 \x01(\tR\bfileName\x12\x14\n" +
+	"\x06handle\x18\x01 \x01(\v2\x1f.chatwren.engine.v1.MediaHandleR\x06handle\x12!\n" +
+	"\bmimetype\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\x02R\bmimetype\x12\"\n" +
+	"\tfile_name\x18\x03 \x01(\tB\x05\x88\xb5\x18\x80\bR\bfileName\x12\x14\n" +
 	"\x05width\x18\x04 \x01(\x05R\x05width\x12\x16\n" +
 	"\x06height\x18\x05 \x01(\x05R\x06height\x12\x18\n" +
-	"\aseconds\x18\x06 \x01(\x05R\aseconds\x12%\n" +
-	"\x0ethumbnail_jpeg\x18\a \x01(\fR\rthumbnailJpeg\"\xc1\x01\n" +
+	"\aseconds\x18\x06 \x01(\x05R\aseconds\x12-\n" +
+	"\x0ethumbnail_jpeg\x18\a \x01(\fB\x06\x88\xb5\x18\x80\x80\x10R\rthumbnailJpeg\"\xc1\x01\n" +
 	"\vSendRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12\x0e\n" +
@@ -4395,7 +4414,7 @@ const file_engine_proto_rawDesc = "" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12/\n" +
 	"\x05media\x18\x06 \x01(\v2\x19.chatwren.engine.v1.MediaR\x05media\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\a \x01(\x03R\ttimeoutMs\"\xcb\x06\n" +
+	"timeout_ms\x18\a \x01(\x03R\ttimeoutMs\"\xe7\x06\n" +
 	"\fSendResponse\x12;\n" +
 	"\x04sent\x18\x01 \x01(\v2%.chatwren.engine.v1.SendResponse.SentH\x00R\x04sent\x12E\n" +
 	"\bnot_sent\x18\x02 \x01(\v2(.chatwren.engine.v1.SendResponse.NotSentH\x00R\anotSent\x12D\n" +
@@ -4405,25 +4424,25 @@ const file_engine_proto_rawDesc = "" +
 	"\ainvalid\x18\x06 \x01(\v2(.chatwren.engine.v1.SendResponse.InvalidH\x00R\ainvalid\x1a'\n" +
 	"\x04Sent\x12\x1f\n" +
 	"\vserver_time\x18\x01 \x01(\x03R\n" +
-	"serverTime\x1a\xc4\x01\n" +
+	"serverTime\x1a\xcb\x01\n" +
 	"\aNotSent\x12G\n" +
-	"\x06reason\x18\x01 \x01(\x0e2/.chatwren.engine.v1.SendResponse.NotSent.ReasonR\x06reason\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\"X\n" +
+	"\x06reason\x18\x01 \x01(\x0e2/.chatwren.engine.v1.SendResponse.NotSent.ReasonR\x06reason\x12\x1d\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\"X\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rNOT_CONNECTED\x10\x01\x12\f\n" +
 	"\bNOT_OPEN\x10\x02\x12\n" +
 	"\n" +
 	"\x06FENCED\x10\x03\x12\t\n" +
-	"\x05LOCAL\x10\x04\x1a!\n" +
-	"\aUnknown\x12\x16\n" +
-	"\x06detail\x18\x01 \x01(\tR\x06detail\x1a6\n" +
+	"\x05LOCAL\x10\x04\x1a(\n" +
+	"\aUnknown\x12\x1d\n" +
+	"\x06detail\x18\x01 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\x1a=\n" +
 	"\bRejected\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\x1a\x0f\n" +
-	"\rNotOnWhatsApp\x1a!\n" +
-	"\aInvalid\x12\x16\n" +
-	"\x06detail\x18\x01 \x01(\tR\x06detailB\t\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x1d\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\x1a\x0f\n" +
+	"\rNotOnWhatsApp\x1a(\n" +
+	"\aInvalid\x12\x1d\n" +
+	"\x06detail\x18\x01 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detailB\t\n" +
 	"\aoutcome\"\xdf\x01\n" +
 	"\rUploadRequest\x12?\n" +
 	"\x05start\x18\x01 \x01(\v2'.chatwren.engine.v1.UploadRequest.StartH\x00R\x05start\x12\x16\n" +
@@ -4432,13 +4451,13 @@ const file_engine_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x121\n" +
 	"\x04kind\x18\x03 \x01(\x0e2\x1d.chatwren.engine.v1.MediaKindR\x04kindB\t\n" +
-	"\arequest\"\xda\x01\n" +
+	"\arequest\"\xe1\x01\n" +
 	"\x0eUploadResponse\x129\n" +
 	"\x06handle\x18\x01 \x01(\v2\x1f.chatwren.engine.v1.MediaHandleH\x00R\x06handle\x12C\n" +
-	"\x06failed\x18\x02 \x01(\v2).chatwren.engine.v1.UploadResponse.FailedH\x00R\x06failed\x1a>\n" +
+	"\x06failed\x18\x02 \x01(\v2).chatwren.engine.v1.UploadResponse.FailedH\x00R\x06failed\x1aE\n" +
 	"\x06Failed\x12\x1c\n" +
-	"\tpermanent\x18\x01 \x01(\bR\tpermanent\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detailB\b\n" +
+	"\tpermanent\x18\x01 \x01(\bR\tpermanent\x12\x1d\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detailB\b\n" +
 	"\x06result\"d\n" +
 	"\x0fDownloadRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x127\n" +
@@ -4447,10 +4466,10 @@ const file_engine_proto_rawDesc = "" +
 	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"?\n" +
 	"\rGroupsRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\"\xe1\x01\n" +
+	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\"\xe8\x01\n" +
 	"\x05Group\x12\x10\n" +
-	"\x03jid\x18\x01 \x01(\tR\x03jid\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12I\n" +
+	"\x03jid\x18\x01 \x01(\tR\x03jid\x12\x19\n" +
+	"\x04name\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x04name\x12I\n" +
 	"\fparticipants\x18\x03 \x03(\v2%.chatwren.engine.v1.Group.ParticipantR\fparticipants\x12\x1a\n" +
 	"\bannounce\x18\x04 \x01(\bR\bannounce\x1aK\n" +
 	"\vParticipant\x12\x14\n" +
@@ -4485,7 +4504,7 @@ const file_engine_proto_rawDesc = "" +
 	"\tEventHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
-	"\tneeds_ack\x18\x03 \x01(\bR\bneedsAck\"\x9e\r\n" +
+	"\tneeds_ack\x18\x03 \x01(\bR\bneedsAck\"\xd1\r\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
@@ -4499,20 +4518,20 @@ const file_engine_proto_rawDesc = "" +
 	"\n" +
 	"unreadable\x18\n" +
 	" \x01(\v2$.chatwren.engine.v1.Event.UnreadableH\x00R\n" +
-	"unreadable\x1a\xba\x02\n" +
+	"unreadable\x1a\xd1\x02\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04chat\x18\x02 \x01(\tR\x04chat\x12\x16\n" +
 	"\x06sender\x18\x03 \x01(\tR\x06sender\x12!\n" +
 	"\fsender_phone\x18\x04 \x01(\tR\vsenderPhone\x12\x17\n" +
 	"\afrom_me\x18\x05 \x01(\bR\x06fromMe\x12\x14\n" +
-	"\x05group\x18\x06 \x01(\bR\x05group\x12\x1b\n" +
-	"\tpush_name\x18\a \x01(\tR\bpushName\x12\x0e\n" +
-	"\x02at\x18\b \x01(\x03R\x02at\x12\x12\n" +
-	"\x04text\x18\t \x01(\tR\x04text\x12/\n" +
+	"\x05group\x18\x06 \x01(\bR\x05group\x12\"\n" +
+	"\tpush_name\x18\a \x01(\tB\x05\x88\xb5\x18\x80\x04R\bpushName\x12\x0e\n" +
+	"\x02at\x18\b \x01(\x03R\x02at\x12\x1a\n" +
+	"\x04text\x18\t \x01(\tB\x06\x88\xb5\x18\x80\x80\x10R\x04text\x12/\n" +
 	"\x05media\x18\n" +
-	" \x01(\v2\x19.chatwren.engine.v1.MediaR\x05media\x12\x10\n" +
-	"\x03raw\x18\v \x01(\fR\x03raw\x12\x1d\n" +
+	" \x01(\v2\x19.chatwren.engine.v1.MediaR\x05media\x12\x18\n" +
+	"\x03raw\x18\v \x01(\fB\x06\x88\xb5\x18\x80\x80@R\x03raw\x12\x1d\n" +
 	"\n" +
 	"chat_phone\x18\f \x01(\tR\tchatPhone\x1a\xf3\x01\n" +
 	"\aReceipt\x12\x10\n" +
@@ -4533,14 +4552,14 @@ const file_engine_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04chat\x18\x02 \x01(\tR\x04chat\x12\x16\n" +
 	"\x06sender\x18\x03 \x01(\tR\x06sender\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\x03R\x02at\x1a\xc2\x02\n" +
+	"\x02at\x18\x04 \x01(\x03R\x02at\x1a\xd0\x02\n" +
 	"\x05State\x128\n" +
 	"\x04kind\x18\x01 \x01(\x0e2$.chatwren.engine.v1.Event.State.KindR\x04kind\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\x03R\texpiresAt\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\x12\x1b\n" +
-	"\tpush_name\x18\x05 \x01(\tR\bpushName\"\x96\x01\n" +
+	"expires_at\x18\x03 \x01(\x03R\texpiresAt\x12\x1d\n" +
+	"\x06detail\x18\x04 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\x12\"\n" +
+	"\tpush_name\x18\x05 \x01(\tB\x05\x88\xb5\x18\x80\x04R\bpushName\"\x96\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tCONNECTED\x10\x01\x12\x10\n" +
@@ -4555,13 +4574,13 @@ const file_engine_proto_rawDesc = "" +
 	"\n" +
 	"\x06FENCED\x10\b\x1a#\n" +
 	"\vGroupChange\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\tR\x05group\x1a\x1e\n" +
-	"\bPushName\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x1aJ\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x1a%\n" +
+	"\bPushName\x12\x19\n" +
+	"\x04name\x18\x01 \x01(\tB\x05\x88\xb5\x18\x80\x04R\x04name\x1aQ\n" +
 	"\n" +
 	"Unreadable\x12\x12\n" +
-	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
-	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x10\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1d\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\x12\x10\n" +
 	"\x03raw\x18\x03 \x01(\fR\x03rawB\a\n" +
 	"\x05event*V\n" +
 	"\tMediaKind\x12\x1a\n" +
@@ -4584,7 +4603,8 @@ const file_engine_proto_rawDesc = "" +
 	"\x06Groups\x12!.chatwren.engine.v1.GroupsRequest\x1a\".chatwren.engine.v1.GroupsResponse\x12a\n" +
 	"\fCheckNumbers\x12'.chatwren.engine.v1.CheckNumbersRequest\x1a(.chatwren.engine.v1.CheckNumbersResponse\x12U\n" +
 	"\bMarkRead\x12#.chatwren.engine.v1.MarkReadRequest\x1a$.chatwren.engine.v1.MarkReadResponse\x12E\n" +
-	"\x06Events\x12\x1c.chatwren.engine.v1.EventAck\x1a\x19.chatwren.engine.v1.Event(\x010\x01B\x1aZ\x18chatwren/engine/enginepbb\x06proto3"
+	"\x06Events\x12\x1c.chatwren.engine.v1.EventAck\x1a\x19.chatwren.engine.v1.Event(\x010\x01:8\n" +
+	"\aat_most\x12\x1d.google.protobuf.FieldOptions\x18ц\x03 \x01(\rR\x06atMostB\x1aZ\x18chatwren/engine/enginepbb\x06proto3"
 
 var (
 	file_engine_proto_rawDescOnce sync.Once
@@ -4669,6 +4689,7 @@ var file_engine_proto_goTypes = []any{
 	(*Event_GroupChange)(nil),               // 65: chatwren.engine.v1.Event.GroupChange
 	(*Event_PushName)(nil),                  // 66: chatwren.engine.v1.Event.PushName
 	(*Event_Unreadable)(nil),                // 67: chatwren.engine.v1.Event.Unreadable
+	(*descriptorpb.FieldOptions)(nil),       // 68: google.protobuf.FieldOptions
 }
 var file_engine_proto_depIdxs = []int32{
 	1,  // 0: chatwren.engine.v1.OpenResponse.result:type_name -> chatwren.engine.v1.OpenResponse.Result
@@ -4714,38 +4735,39 @@ var file_engine_proto_depIdxs = []int32{
 	21, // 40: chatwren.engine.v1.Event.Message.media:type_name -> chatwren.engine.v1.Media
 	4,  // 41: chatwren.engine.v1.Event.Receipt.type:type_name -> chatwren.engine.v1.Event.Receipt.Type
 	5,  // 42: chatwren.engine.v1.Event.State.kind:type_name -> chatwren.engine.v1.Event.State.Kind
-	6,  // 43: chatwren.engine.v1.Engine.Info:input_type -> chatwren.engine.v1.InfoRequest
-	8,  // 44: chatwren.engine.v1.Engine.Open:input_type -> chatwren.engine.v1.OpenRequest
-	10, // 45: chatwren.engine.v1.Engine.Renew:input_type -> chatwren.engine.v1.RenewRequest
-	12, // 46: chatwren.engine.v1.Engine.Close:input_type -> chatwren.engine.v1.CloseRequest
-	14, // 47: chatwren.engine.v1.Engine.Logout:input_type -> chatwren.engine.v1.LogoutRequest
-	16, // 48: chatwren.engine.v1.Engine.LogoutOrphans:input_type -> chatwren.engine.v1.LogoutOrphansRequest
-	18, // 49: chatwren.engine.v1.Engine.Pair:input_type -> chatwren.engine.v1.PairRequest
-	22, // 50: chatwren.engine.v1.Engine.Send:input_type -> chatwren.engine.v1.SendRequest
-	24, // 51: chatwren.engine.v1.Engine.Upload:input_type -> chatwren.engine.v1.UploadRequest
-	26, // 52: chatwren.engine.v1.Engine.Download:input_type -> chatwren.engine.v1.DownloadRequest
-	28, // 53: chatwren.engine.v1.Engine.Groups:input_type -> chatwren.engine.v1.GroupsRequest
-	31, // 54: chatwren.engine.v1.Engine.CheckNumbers:input_type -> chatwren.engine.v1.CheckNumbersRequest
-	33, // 55: chatwren.engine.v1.Engine.MarkRead:input_type -> chatwren.engine.v1.MarkReadRequest
-	35, // 56: chatwren.engine.v1.Engine.Events:input_type -> chatwren.engine.v1.EventAck
-	7,  // 57: chatwren.engine.v1.Engine.Info:output_type -> chatwren.engine.v1.InfoResponse
-	9,  // 58: chatwren.engine.v1.Engine.Open:output_type -> chatwren.engine.v1.OpenResponse
-	11, // 59: chatwren.engine.v1.Engine.Renew:output_type -> chatwren.engine.v1.RenewResponse
-	13, // 60: chatwren.engine.v1.Engine.Close:output_type -> chatwren.engine.v1.CloseResponse
-	15, // 61: chatwren.engine.v1.Engine.Logout:output_type -> chatwren.engine.v1.LogoutResponse
-	17, // 62: chatwren.engine.v1.Engine.LogoutOrphans:output_type -> chatwren.engine.v1.LogoutOrphansResponse
-	19, // 63: chatwren.engine.v1.Engine.Pair:output_type -> chatwren.engine.v1.PairEvent
-	23, // 64: chatwren.engine.v1.Engine.Send:output_type -> chatwren.engine.v1.SendResponse
-	25, // 65: chatwren.engine.v1.Engine.Upload:output_type -> chatwren.engine.v1.UploadResponse
-	27, // 66: chatwren.engine.v1.Engine.Download:output_type -> chatwren.engine.v1.DownloadChunk
-	30, // 67: chatwren.engine.v1.Engine.Groups:output_type -> chatwren.engine.v1.GroupsResponse
-	32, // 68: chatwren.engine.v1.Engine.CheckNumbers:output_type -> chatwren.engine.v1.CheckNumbersResponse
-	34, // 69: chatwren.engine.v1.Engine.MarkRead:output_type -> chatwren.engine.v1.MarkReadResponse
-	37, // 70: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.Event
-	57, // [57:71] is the sub-list for method output_type
-	43, // [43:57] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
+	68, // 43: chatwren.engine.v1.at_most:extendee -> google.protobuf.FieldOptions
+	6,  // 44: chatwren.engine.v1.Engine.Info:input_type -> chatwren.engine.v1.InfoRequest
+	8,  // 45: chatwren.engine.v1.Engine.Open:input_type -> chatwren.engine.v1.OpenRequest
+	10, // 46: chatwren.engine.v1.Engine.Renew:input_type -> chatwren.engine.v1.RenewRequest
+	12, // 47: chatwren.engine.v1.Engine.Close:input_type -> chatwren.engine.v1.CloseRequest
+	14, // 48: chatwren.engine.v1.Engine.Logout:input_type -> chatwren.engine.v1.LogoutRequest
+	16, // 49: chatwren.engine.v1.Engine.LogoutOrphans:input_type -> chatwren.engine.v1.LogoutOrphansRequest
+	18, // 50: chatwren.engine.v1.Engine.Pair:input_type -> chatwren.engine.v1.PairRequest
+	22, // 51: chatwren.engine.v1.Engine.Send:input_type -> chatwren.engine.v1.SendRequest
+	24, // 52: chatwren.engine.v1.Engine.Upload:input_type -> chatwren.engine.v1.UploadRequest
+	26, // 53: chatwren.engine.v1.Engine.Download:input_type -> chatwren.engine.v1.DownloadRequest
+	28, // 54: chatwren.engine.v1.Engine.Groups:input_type -> chatwren.engine.v1.GroupsRequest
+	31, // 55: chatwren.engine.v1.Engine.CheckNumbers:input_type -> chatwren.engine.v1.CheckNumbersRequest
+	33, // 56: chatwren.engine.v1.Engine.MarkRead:input_type -> chatwren.engine.v1.MarkReadRequest
+	35, // 57: chatwren.engine.v1.Engine.Events:input_type -> chatwren.engine.v1.EventAck
+	7,  // 58: chatwren.engine.v1.Engine.Info:output_type -> chatwren.engine.v1.InfoResponse
+	9,  // 59: chatwren.engine.v1.Engine.Open:output_type -> chatwren.engine.v1.OpenResponse
+	11, // 60: chatwren.engine.v1.Engine.Renew:output_type -> chatwren.engine.v1.RenewResponse
+	13, // 61: chatwren.engine.v1.Engine.Close:output_type -> chatwren.engine.v1.CloseResponse
+	15, // 62: chatwren.engine.v1.Engine.Logout:output_type -> chatwren.engine.v1.LogoutResponse
+	17, // 63: chatwren.engine.v1.Engine.LogoutOrphans:output_type -> chatwren.engine.v1.LogoutOrphansResponse
+	19, // 64: chatwren.engine.v1.Engine.Pair:output_type -> chatwren.engine.v1.PairEvent
+	23, // 65: chatwren.engine.v1.Engine.Send:output_type -> chatwren.engine.v1.SendResponse
+	25, // 66: chatwren.engine.v1.Engine.Upload:output_type -> chatwren.engine.v1.UploadResponse
+	27, // 67: chatwren.engine.v1.Engine.Download:output_type -> chatwren.engine.v1.DownloadChunk
+	30, // 68: chatwren.engine.v1.Engine.Groups:output_type -> chatwren.engine.v1.GroupsResponse
+	32, // 69: chatwren.engine.v1.Engine.CheckNumbers:output_type -> chatwren.engine.v1.CheckNumbersResponse
+	34, // 70: chatwren.engine.v1.Engine.MarkRead:output_type -> chatwren.engine.v1.MarkReadResponse
+	37, // 71: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.Event
+	58, // [58:72] is the sub-list for method output_type
+	44, // [44:58] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	43, // [43:44] is the sub-list for extension extendee
 	0,  // [0:43] is the sub-list for field type_name
 }
 
@@ -4801,13 +4823,14 @@ func file_engine_proto_init() {
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engine_proto_rawDesc), len(file_engine_proto_rawDesc)),
 			NumEnums:      6,
 			NumMessages:   62,
-			NumExtensions: 0,
+			NumExtensions: 1,
 			NumServices:   1,
 		},
 		GoTypes:           file_engine_proto_goTypes,
 		DependencyIndexes: file_engine_proto_depIdxs,
 		EnumInfos:         file_engine_proto_enumTypes,
 		MessageInfos:      file_engine_proto_msgTypes,
+		ExtensionInfos:    file_engine_proto_extTypes,
 	}.Build()
 	File_engine_proto = out.File
 	file_engine_proto_goTypes = nil

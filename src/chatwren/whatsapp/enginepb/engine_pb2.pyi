@@ -10,9 +10,11 @@ anything older. Times are milliseconds since 1970, UTC. JIDs are WhatsApp addres
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -1357,7 +1359,7 @@ class EventAck(_message.Message):
     OK_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     ok: _builtins.bool
-    """false: not stored; it is delivered again after a reconnect"""
+    """false: not stored; it comes again after a pause, and after a few times as unreadable"""
     def __init__(
         self,
         *,
@@ -1652,7 +1654,9 @@ class Event(_message.Message):
 
     @_typing.final
     class Unreadable(_message.Message):
-        """Something came that cannot be passed on as what it is. The worker puts it aside, where an operator finds it."""
+        """Something came that cannot be passed on as what it is, or that the worker has refused several times. The worker puts
+        it aside, where an operator finds it.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -1662,9 +1666,9 @@ class Event(_message.Message):
         kind: _builtins.str
         """what it would have been: the name of a field of `event`"""
         detail: _builtins.str
-        """why not"""
+        """why not, and what is known of it"""
         raw: _builtins.bytes
-        """what came, as it came, or as much of it as is kept; empty where there is nothing to keep"""
+        """of a message the waE2E.Message, else protobuf's text format; not more than its first MiB"""
         def __init__(
             self,
             *,
@@ -1692,7 +1696,7 @@ class Event(_message.Message):
     """counts from 1 in one engine process"""
     account: _builtins.str
     needs_ack: _builtins.bool
-    """message, receipt (but not RETRY), state and unreadable"""
+    """message, receipt (but not RETRY), state, and what is unreadable instead of one"""
     @_builtins.property
     def message(self) -> Global___Event.Message: ...
     @_builtins.property
@@ -1730,3 +1734,6 @@ class Event(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
+
+AT_MOST_FIELD_NUMBER: _builtins.int
+at_most: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.int]

@@ -1,0 +1,98 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"chatwren/engine/enginepb"
+)
+
+// longestError is how many bytes of an error's text go out.
+const longestError = 1000
+
+// bounded is a service whose every answer passes the boundary, whichever method gives it, and whose methods' panics cost
+// the one call.
+func bounded(service grpc.ServiceDesc, log *slog.Logger) *grpc.ServiceDesc {
+	methods := make([]grpc.MethodDesc, len(service.Methods))
+	for i, method := range service.Methods {
+		methods[i] = grpc.MethodDesc{MethodName: method.MethodName, Handler: func(
+			server any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor,
+		) (answer any, err error) {
+			defer recovered(method.MethodName, log, &err)
+			answer, err = method.Handler(server, ctx, decode, interceptor)
+			if err != nil {
+				return nil, err
+			}
+			return outgoing(answer)
+		}}
+	}
+	streams := make([]grpc.StreamDesc, len(service.Streams))
+	for i, stream := range service.Streams {
+		streams[i] = stream
+		streams[i].Handler = func(server any, serverStream grpc.ServerStream) (err error) {
+			defer recovered(stream.StreamName, log, &err)
+			return stream.Handler(server, boundedStream{serverStream, log})
+		}
+	}
+	service.Methods, service.Streams = methods, streams
+	return &service
+}
+
+// recovered makes a panic an error, and an error's text one that may go out.
+func recovered(method string, log *slog.Logger, err *error) {
+	if problem := recover(); problem != nil {
+		log.Error("a call panicked", "method", method, "panic", fmt.Sprint(problem), "stack", string(debug.Stack()))
+		*err = status.Error(codes.Internal, "the engine failed at this call")
+	}
+	if *err == nil {
+		return
+	}
+	failed, typed := status.FromError(*err)
+	if !typed {
+		failed = status.FromContextError(*err)
+	}
+	*err = status.Error(failed.Code(), readable(failed.Message(), longestError))
+}
+
+func outgoing(answer any) (proto.Message, error) {
+	fit, err := passable(answer.(proto.Message))
+	if err != nil {
+		return nil, status.Error(codes.DataLoss, "the answer cannot be passed on: "+err.Error())
+	}
+	return fit, nil
+}
+
+// boundedStream is a stream whose every message passes the boundary. An event that cannot goes as unreadable.
+type boundedStream struct {
+	grpc.ServerStream
+	log *slog.Logger
+}
+
+func (s boundedStream) SendMsg(message any) error {
+	event, ok := message.(*enginepb.Event)
+	if !ok {
+		fit, err := outgoing(message)
+		if err != nil {
+			return err
+		}
+		return s.ServerStream.SendMsg(fit)
+	}
+	fit, err := passable(event)
+	if err != nil {
+		aside := unreadable(event, err.Error())
+		s.log.Warn("an event cannot be passed on", "account", event.Account, "kind", aside.GetUnreadable().Kind,
+			"why", aside.GetUnreadable().Detail)
+		if fit, err = passable(aside); err != nil {
+			s.log.Error("nor that it cannot", "account", event.Account, "why", err.Error())
+			return nil // the stream is everybody's
+		}
+	}
+	return s.ServerStream.SendMsg(fit)
+}
