@@ -5,39 +5,49 @@ worker has a moment, and whatever dies meanwhile.
 """
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import asyncpg
 import structlog
 
 from chatwren.domain.clock import to_wire
-from chatwren.domain.errors import FieldError, Invalid, NotFound
+from chatwren.domain.errors import FieldError, Invalid, NotFound, TooLarge
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
+from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import Shown
 from chatwren.domain.pacing import DAY, Pacing
 from chatwren.service import bulk_rows, drafts
 from chatwren.service.bulk_rows import Form
+from chatwren.service.computing import Computing
 from chatwren.service.intake import KeyTakenError, answer_earlier, take_key, winners_answer
+from chatwren.service.limits import Limits
 from chatwren.service.users import User
 from chatwren.service.whatsapp import account_country, never_linked, time_zone
-from chatwren.store import accounts, bulks, cold, messages, users
+from chatwren.store import accounts, bulk_steps, bulks, cold, messages, users
 from chatwren.store.accounts import Account
+from chatwren.store.bulk_steps import Taken
 from chatwren.store.bulks import Bulk, GivenRow, Progress, Result
-from chatwren.store.database import CHANGED, WORK, Connection, Database
+from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Connection, Database
 from chatwren.store.messages import NewRow
 
 log = structlog.get_logger(__name__)
 
-_STORED_AT_ONCE = 500
-_ACCEPTED_AT_ONCE = 200
-"""Rows of one transaction: few enough that it never holds anything up, enough that its commit costs little."""
+MAX_BYTES = 32 * 1024 * 1024
+"""Of the file of a bulk, and of all its rows as they are stored until they are accepted."""
+_READ_SECONDS = 0.02
+"""Computing after which others have their turn."""
+_STEP_SECONDS = 0.05
+"""Computing of one step, after which other users' bulks have their turn."""
+_NOT_WORDED = bulk_rows.errors_text([FieldError("", "The row could not be worded.")])
 _NOTICEABLE = 10
 """Messages behind which waiting is worth a warning."""
 
@@ -48,6 +58,8 @@ async def submit(
     path: Path,
     form: Form,
     *,
+    limits: Limits,
+    computing: Computing,
     idempotency_key: str | None = None,
     request_hash: bytes = b"",
 ) -> tuple[str, int]:
@@ -58,42 +70,77 @@ async def submit(
         user: whose messages they are.
         path: the file.
         form: what it is.
+        limits: what users may have.
+        computing: where the file is read.
         idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
         request_hash: of the file.
 
     Raises:
         Invalid: the file as a whole cannot be read, has no rows, or too many.
+        TooLarge: its rows are larger together than those of a bulk may be.
         Conflict: nothing was ever linked (`never_linked`), or the key was used for another request.
+        TooMany: the user has as many bulks, or messages, as they may have (`limit_reached`).
     """
     async with db.connection() as connection:
         account = await accounts.first_of_user(connection, user.id)
         earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash) if idempotency_key else None
+        open_bulks = await bulks.open_ones(connection, user.id)
     if earlier is not None:
         return earlier["id"], earlier["rows"]
     if account is None or account.status == "new":
         raise never_linked()
+    allowed = await limits.of(user.id, Limit.OPEN_BULKS)
+    if open_bulks >= allowed:
+        raise reached(Limit.OPEN_BULKS, allowed)
     bulk = uuid7()
-    try:
-        async with db.transaction() as connection:
-            rows = await bulks.insert(connection, bulk, user.id, account.id, _in_thread(bulk_rows.read(path, form)))
-            answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": rows}
-            if idempotency_key is not None:
-                await take_key(connection, user.id, idempotency_key, request_hash, answer)
-    except KeyTakenError:
-        answer = await winners_answer(db, user.id, idempotency_key or "", request_hash)
-        return answer["id"], answer["rows"]
-    return bulk_public_id(bulk), rows
+    with tempfile.TemporaryFile(prefix="chatwren-bulk-") as rows:
+        # Read to its end before the database hears of it: what takes its time must not keep a transaction open.
+        with contextlib.closing(bulk_rows.read(path, form)) as given:
+            total, to_do = await _read(computing, user.id, bulk, given, rows)
+        await limits.take_messages(user.id, total)
+        answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": total}
+        try:
+            async with db.transaction() as connection:
+                await bulks.insert(connection, bulk, user.id, account.id, total=total, to_do=to_do, rows=rows)
+                if idempotency_key is not None:
+                    await take_key(connection, user.id, idempotency_key, request_hash, answer)
+        except KeyTakenError:
+            answer = await winners_answer(db, user.id, idempotency_key or "", request_hash)
+    return answer["id"], answer["rows"]
 
 
-async def _in_thread(rows: Iterator[GivenRow]) -> AsyncIterator[GivenRow]:
-    """The rows, read some at a time in a thread, so that other requests keep their pace."""
-    while some := await asyncio.to_thread(lambda: list(islice(rows, _STORED_AT_ONCE))):
-        for row in some:
-            yield row
+def too_large() -> TooLarge:
+    """The refusal of a bulk that is larger than MAX_BYTES."""
+    return TooLarge(f"A bulk has at most {MAX_BYTES:,} bytes. Send the rows as several.")
+
+
+async def _read(
+    computing: Computing, user_id: UUID, bulk: UUID, given: Iterator[GivenRow], into: IO[bytes]
+) -> tuple[int, int]:
+    """Read rows, a piece at a time, into a file from which they can be stored. How many, and how many can be worded."""
+    total = to_do = 0
+
+    def read_some() -> bool:
+        nonlocal total, to_do
+        end = time.thread_time() + _READ_SECONDS
+        for row in given:
+            into.write(bulks.line_of(bulk, row))
+            total += 1
+            to_do += row.given is not None
+            if into.tell() > MAX_BYTES:
+                raise too_large()
+            if time.thread_time() > end:
+                return True
+        into.seek(0)
+        return False
+
+    while await computing.run(user_id, read_some):
+        pass
+    return total, to_do
 
 
 async def accept_some(db: Database, *, default_zone: str | None) -> bool:
-    """Accept or refuse the next rows of one bulk, in one transaction. Returns whether there were any.
+    """Accept or refuse the next rows of one bulk. Returns whether there were any.
 
     Safe to run anywhere, by many at once, and to be killed at any moment.
 
@@ -101,17 +148,26 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
         db: where they are.
         default_zone: time zone of users who have not set theirs.
     """
-    async with db.transaction() as connection:
-        bulk = await bulks.next_open(connection)
-        if bulk is None:
-            return False
-        user = await users.get(connection, bulk.user_id)
-        account = await accounts.get(connection, bulk.account_id)
-        given = await bulks.next_rows(connection, bulk.id, limit=_ACCEPTED_AT_ONCE)
-        drafted = await asyncio.to_thread(_draft_all, bulk, given, _reader(bulk, user, account, default_zone))
-        await bulks.finish(connection, bulk.id, await _store(connection, drafted))
-    db.hint(WORK, {bulk.account_id})
-    db.hint(CHANGED, {bulk.user_id})
+    taken: Taken | None = None
+    try:
+        async with db.transaction() as connection:
+            taken = await bulk_steps.take(connection)
+            if taken is None:
+                return False
+            user = await users.get(connection, taken.bulk.user_id)
+            account = await accounts.get(connection, taken.bulk.account_id)
+        drafted = await _draft_taken(taken, _reader(taken.bulk, user, account, default_zone))
+        async with db.transaction() as connection:
+            if await bulk_steps.is_ours(connection, taken):
+                await bulk_steps.finish(connection, taken, await _store(connection, drafted))
+    except BaseException:
+        if taken is not None:
+            with contextlib.suppress(*UNREACHABLE):
+                async with db.connection() as connection:
+                    await bulk_steps.give_back(connection, taken)
+        raise
+    db.hint(WORK, {taken.bulk.account_id})
+    db.hint(CHANGED, {taken.bulk.user_id})
     return True
 
 
@@ -128,14 +184,30 @@ _Drafted = list[tuple[int, NewRow | None, str | None]]
 """Rows of a bulk by their line: what is to be stored, or why they are refused."""
 
 
-def _draft_all(bulk: Bulk, given: list[tuple[int, str]], read: Callable[[str], drafts.NewMessage]) -> _Drafted:
+async def _draft_taken(taken: Taken, read: Callable[[str], drafts.NewMessage]) -> _Drafted:
+    if taken.hopeless:
+        ((line, _),) = taken.rows
+        log.error("bulk.row_given_up", bulk=str(taken.bulk.id), line=line)
+        return [(line, None, _NOT_WORDED)]
+    return await asyncio.to_thread(_draft_some, taken.bulk, taken.rows, read)
+
+
+def _draft_some(bulk: Bulk, given: list[tuple[int, str]], read: Callable[[str], drafts.NewMessage]) -> _Drafted:
+    """Word rows for the time of a step; the first at least. Whatever is wrong with one costs that one alone."""
     drafted: _Drafted = []
+    end = time.thread_time() + _STEP_SECONDS
     for line, text in given:
         try:
             drafted.append((line, _draft(bulk, read(text)), None))
         except Invalid as error:
             fields = list(error.fields) or [FieldError("", error.message)]
             drafted.append((line, None, bulk_rows.errors_text(fields)))
+        except Exception:
+            log.exception("bulk.row_failed", bulk=str(bulk.id), line=line)
+            drafted.append((line, None, _NOT_WORDED))
+        if time.thread_time() > end:
+            break
+        time.sleep(0)  # lets whoever waits for Python go on: what is sent meanwhile must not be late
     return drafted
 
 

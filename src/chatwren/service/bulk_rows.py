@@ -1,12 +1,17 @@
 """The rows of a bulk: read from a file of JSON lines or CSV, and each of them as a message."""
 
+import codecs
 import csv
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, BinaryIO, Literal, TypeVar, cast
 
 from chatwren.domain.errors import FieldError, Invalid
 from chatwren.domain.fields import bounded
@@ -15,6 +20,7 @@ from chatwren.domain.text import Parse, absent, parse_message
 from chatwren.domain.times import due_time
 from chatwren.service.drafts import NewMessage
 from chatwren.service.message_fields import (
+    MAX_SHORT,
     parse_fields,
     parse_lane,
     parse_modifications,
@@ -32,54 +38,60 @@ _OWN = frozenset(
 )
 _BY_LOWER = {name.lower(): name for name in _OWN}
 _MAX_ROW_BYTES = 256 * 1024
+_MAX_LINES = 20 * MAX_ROWS
+_MAX_COLUMNS = 200
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
+"""What `surrogateescape` makes of bytes that are no UTF-8."""
 csv.field_size_limit(_MAX_ROW_BYTES)
 
 T_co = TypeVar("T_co", covariant=True)
 
 
-def read(path: Path, form: Form) -> Iterator[GivenRow]:
-    """The rows of a file, as they are asked for. One that cannot be read is given with its errors.
+def read(path: Path, form: Form) -> Generator[GivenRow, None, None]:
+    """The rows of a file, as they are asked for, until it is closed. One that cannot be read is given with its errors.
+
+    Of the file no more than a row is held in memory, and a row without an end is none.
 
     Raises:
         Invalid: the file as a whole cannot be read, or has more than MAX_ROWS rows.
     """
     count = 0
-    for row in _json_lines(path) if form == "jsonl" else _csv(path):
-        count += 1
-        if count > MAX_ROWS:
-            raise Invalid(f"A bulk has at most {MAX_ROWS:,} rows. Send the rest as another.", code="too_many_rows")
-        yield row
+    with path.open("rb") as file:
+        for row in _json_lines(file) if form == "jsonl" else _csv(file):
+            count += 1
+            if count > MAX_ROWS:
+                raise Invalid(f"A bulk has at most {MAX_ROWS:,} rows. Send the rest as another.", code="too_many_rows")
+            yield row
     if not count:
         raise Invalid("The file has no rows.", code="no_rows")
 
 
-def _json_lines(path: Path) -> Iterator[GivenRow]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                given = _given(number, row) if isinstance(row, dict) and len(line) <= _MAX_ROW_BYTES else None
-            except (ValueError, RecursionError):
-                given = None
-            yield given or refused(number, [FieldError("", "The line must be one JSON object of at most 256 KiB.")])
+def _json_lines(file: BinaryIO) -> Iterator[GivenRow]:
+    for number, line in _lines(file, errors="surrogateescape"):
+        if line is not None and not line.strip():
+            continue
+        try:
+            row = json.loads(line) if line is not None and not _NO_UTF8.search(line) else None
+            given = _given(number, row) if isinstance(row, dict) else None
+        except (ValueError, RecursionError):
+            given = None
+        yield given or refused(number, [FieldError("", "The line must be one JSON object of at most 256 KiB.")])
 
 
-def _csv(path: Path) -> Iterator[GivenRow]:
-    rows: csv.DictReader[str] | None = None
+def _csv(file: BinaryIO) -> Iterator[GivenRow]:
+    rows: Any = None
     try:
-        # utf-8-sig: spreadsheets begin their files with a byte order mark.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            sample = file.readline()
-            file.seek(0)
-            rows = csv.DictReader(file, delimiter=max(",;\t", key=sample.count), strict=True)
-            rows.fieldnames = _columns(rows.fieldnames or ())
-            for row in rows:
-                if None in row:
-                    yield refused(rows.line_num, [FieldError("", "The line has more values than there are columns.")])
-                else:
-                    yield _given(rows.line_num, _from_columns(row))
+        lines = _Records(_lines(file, errors="strict"))
+        first = next(lines, "")
+        rows = csv.reader(chain((first,), lines), delimiter=max(",;\t", key=first.count), strict=True)
+        columns = _columns(next(rows, []))
+        lines.begin()
+        for values in rows:
+            if len(values) > len(columns):
+                yield refused(rows.line_num, [FieldError("", "The line has more values than there are columns.")])
+            elif values:
+                yield _given(rows.line_num, _from_columns(dict(zip_longest(columns, values))))
+            lines.begin()
     except UnicodeDecodeError:
         raise Invalid("The file is no UTF-8. Save it as CSV UTF-8.", code="malformed_body") from None
     except csv.Error as error:
@@ -87,16 +99,71 @@ def _csv(path: Path) -> Iterator[GivenRow]:
         raise Invalid(f"The file is no CSV{line}: {error}.", code="malformed_body") from None
 
 
+class _Records(Iterator[str]):
+    """The lines of a CSV file, of which a row has few: one with a quotation mark that is never closed has them all."""
+
+    def __init__(self, lines: Iterator[tuple[int, str | None]]) -> None:
+        self._lines = lines
+        self._left = _MAX_ROW_BYTES
+
+    def begin(self) -> None:
+        """A row was read to its end."""
+        self._left = _MAX_ROW_BYTES
+
+    def __next__(self) -> str:
+        number, line = next(self._lines)
+        self._left -= len(line or "")
+        if line is None or self._left < 0:
+            raise Invalid(
+                f"A row is longer than 256 KiB (near line {number:,}). Is there a quotation mark that is never closed?",
+                code="malformed_body",
+            )
+        return line
+
+
+def _lines(file: BinaryIO, *, errors: str) -> Iterator[tuple[int, str | None]]:
+    """The lines of a file by their number, with their ends, whichever these are. None: longer than a row may be.
+
+    Args:
+        file: at its beginning.
+        errors: what becomes of bytes that are no UTF-8.
+
+    Raises:
+        UnicodeDecodeError: there are such bytes, and `errors` is strict.
+        Invalid: it is UTF-16, or has too many lines, blank ones included.
+    """
+    begin = file.read(4)
+    file.seek(0)
+    if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in begin:
+        raise Invalid("The file is UTF-16. Save it as UTF-8.", code="malformed_body")
+    # utf-8-sig: spreadsheets begin their files with a byte order mark.
+    with io.TextIOWrapper(file, encoding="utf-8-sig", errors=errors, newline="") as text:
+        number = 0
+        while line := text.readline(_MAX_ROW_BYTES + 1):
+            number += 1
+            if number > _MAX_LINES:
+                raise Invalid(f"The file has more than {_MAX_LINES:,} lines.", code="too_many_rows")
+            if len(line) <= _MAX_ROW_BYTES and (line.isascii() or len(line.encode(errors=errors)) <= _MAX_ROW_BYTES):
+                yield number, line
+            else:
+                yield number, None
+                while line and not line.endswith(("\n", "\r")):
+                    line = text.readline(_MAX_ROW_BYTES + 1)
+
+
 def _columns(names: Sequence[str]) -> list[str]:
     """The names of the columns; ours in any case.
 
     Raises:
-        Invalid: none is phoneId, or two have the same name.
+        Invalid: none is phoneId, two have the same name, or there are too many.
     """
     columns = [_BY_LOWER.get(name.strip().lower(), name.strip()) for name in names]
-    if "phoneId" not in columns:
+    counts = Counter(name for name in columns if name)
+    if len(counts) > _MAX_COLUMNS:
+        raise Invalid(f"The first line names more than {_MAX_COLUMNS} columns.", code="no_columns")
+    if "phoneId" not in counts:
         raise Invalid("The first line must name the columns; one of them is phoneId.", code="no_columns")
-    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    twice = sorted(name[:MAX_SHORT] for name, count in counts.items() if count > 1)
     if twice:
         raise Invalid(f"The first line names a column twice: {', '.join(twice)}.", code="no_columns")
     return columns

@@ -1,8 +1,9 @@
 """Bulks: rows that were handed over together, each accepted or refused by itself."""
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import IO
 from uuid import UUID
 
 from chatwren.domain.messages import Shown
@@ -39,71 +40,48 @@ class Bulk:
     ended_at: datetime | None
 
 
-_COLUMNS = "id, user_id, account_id, created_at, total, ended_at"
+BULK = "b.id, b.user_id, b.account_id, b.created_at, b.total, b.ended_at"
+"""The columns of `Bulk`, of the table `bulk` as `b`."""
+
+
+async def open_ones(connection: Connection, user_id: UUID) -> int:
+    """How many bulks of the user have rows that are neither accepted nor refused."""
+    found: int = await connection.fetchval("SELECT count(*) FROM bulk WHERE user_id = $1 AND ended_at IS NULL", user_id)
+    return found
+
+
+def line_of(bulk: UUID, row: GivenRow) -> bytes:
+    """A row as `insert` takes it: a line of COPY, of whose signs JSON as json.dumps writes it has only backslashes."""
+    given, errors = ("\\N" if one is None else one.replace("\\", "\\\\") for one in (row.given, row.errors))
+    return f"{bulk}\t{row.line}\t{given}\t{errors}\n".encode("ascii")
 
 
 async def insert(
-    connection: Connection, bulk: UUID, user_id: UUID, account_id: UUID, rows: AsyncIterable[GivenRow]
-) -> int:
-    """Store a bulk. In a transaction. Returns how many rows it has."""
-    await connection.execute(
-        "INSERT INTO bulk (id, user_id, account_id, total) VALUES ($1, $2, $3, 0)", bulk, user_id, account_id
-    )
-    await connection.copy_records_to_table(
-        "bulk_row",
-        columns=["bulk_id", "line", "given", "errors"],
-        records=((bulk, row.line, row.given, row.errors) async for row in rows),
-    )
-    total: int = await connection.fetchval(
-        """
-        UPDATE bulk SET total = c.total, ended_at = CASE WHEN c.given = 0 THEN now() END
-        FROM (SELECT count(*) AS total, count(given) AS given FROM bulk_row WHERE bulk_id = $1) AS c
-        WHERE id = $1 RETURNING bulk.total
-        """,
-        bulk,
-    )
-    return total
+    connection: Connection, bulk: UUID, user_id: UUID, account_id: UUID, *, total: int, to_do: int, rows: IO[bytes]
+) -> None:
+    """Store a bulk. In a transaction.
 
-
-async def next_open(connection: Connection) -> Bulk | None:
-    """The oldest bulk that has rows left and that nobody else is at, locked until the transaction ends."""
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM bulk WHERE ended_at IS NULL ORDER BY id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
-    )
-    return Bulk(*row) if row else None
-
-
-async def next_rows(connection: Connection, bulk: UUID, *, limit: int) -> list[tuple[int, str]]:
-    """The next rows that are neither accepted nor refused: line, and the row as JSON."""
-    rows = await connection.fetch(
-        """
-        SELECT line, given FROM bulk_row
-        WHERE bulk_id = $1 AND line > (SELECT read_to FROM bulk WHERE id = $1) AND given IS NOT NULL
-        ORDER BY line LIMIT $2
-        """,
-        bulk,
-        limit,
-    )
-    return [(row[0], row[1]) for row in rows]
-
-
-async def finish(connection: Connection, bulk: UUID, results: Sequence[Result]) -> None:
-    """Record what became of the rows that `next_rows` gave; of none: the bulk has ended. In the same transaction."""
-    if not results:
-        await connection.execute("UPDATE bulk SET ended_at = now() WHERE id = $1", bulk)
-        return
+    Args:
+        connection: where to.
+        bulk: its id.
+        user_id: whose it is.
+        account_id: from which its messages go.
+        total: how many rows there are.
+        to_do: how many of them are neither accepted nor refused.
+        rows: the rows, each as `line_of` gives it.
+    """
     await connection.execute(
         """
-        UPDATE bulk_row b SET given = NULL, message_id = r.message_id, errors = r.errors
-        FROM unnest($2::integer[], $3::uuid[], $4::text[]) AS r (line, message_id, errors)
-        WHERE b.bulk_id = $1 AND b.line = r.line
+        INSERT INTO bulk (id, user_id, account_id, total, ended_at)
+        VALUES ($1, $2, $3, $4, CASE WHEN $5 = 0 THEN now() END)
         """,
         bulk,
-        [one.line for one in results],
-        [one.message for one in results],
-        [one.errors for one in results],
+        user_id,
+        account_id,
+        total,
+        to_do,
     )
-    await connection.execute("UPDATE bulk SET read_to = $2 WHERE id = $1", bulk, max(one.line for one in results))
+    await connection.copy_to_table("bulk_row", source=rows, columns=["bulk_id", "line", "given", "errors"])
 
 
 async def stop(connection: Connection, user_id: UUID, bulk: UUID | None, errors: str) -> int:
@@ -129,7 +107,7 @@ async def stop(connection: Connection, user_id: UUID, bulk: UUID | None, errors:
 
 async def get(connection: Connection, user_id: UUID, bulk: UUID) -> Bulk | None:
     """A bulk of the user."""
-    row = await connection.fetchrow(f"SELECT {_COLUMNS} FROM bulk WHERE id = $1 AND user_id = $2", bulk, user_id)
+    row = await connection.fetchrow(f"SELECT {BULK} FROM bulk b WHERE b.id = $1 AND b.user_id = $2", bulk, user_id)
     return Bulk(*row) if row else None
 
 

@@ -1,6 +1,5 @@
 """Handing over many messages at once."""
 
-import asyncio
 import hashlib
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from chatwren.web.api.message_fields import MAX_PAGE, idempotency_key, parse_cou
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.forms import read_form, read_query, refuse_encoded
-from chatwren.web.limits import MAX_FILE_BYTES, body_chunks
+from chatwren.web.limits import body_chunks
 from chatwren.web.openapi import MULTIPART, Operation, Time
 from chatwren.web.uploads import Uploads, temporary_file
 
@@ -121,11 +120,11 @@ class BulkQuery(Struct):
     operation=Operation(
         "Send many messages",
         AcceptedBulk,
-        description="Up to 10,000 rows, as a form's file or as the body itself (application/x-ndjson, text/csv). "
-        "With the header Idempotency-Key, repeating the same request within 24 hours sends nothing twice.",
+        description="Up to 10,000 rows of 32 MiB in all, as a form's file or as the body itself (application/x-ndjson, "
+        "text/csv). With the header Idempotency-Key, repeating the same request within 24 hours sends nothing twice.",
         body=BulkBody,
         body_types=(MULTIPART,),
-        errors=(409,),
+        errors=(409, 429),
     ),
 )
 async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
@@ -137,7 +136,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
     if form is not None:
         refuse_encoded(request)
         async with temporary_file(request, user.id) as file:
-            async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES):
+            async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
                 file.write(chunk)
             file.flush()
             return await _submit(request, user, Path(file.name), form, key)
@@ -149,12 +148,24 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
         form = _FORMS.get(upload.content_type) or _SUFFIXES.get(Path(upload.file_name).suffix.lower())
         if form is None:
             raise Invalid("file must be JSON lines (.jsonl) or CSV (.csv).", field=_FILE)
+        if upload.size > bulk.MAX_BYTES:
+            raise bulk.too_large()
         return await _submit(request, user, upload.path, form, key)
 
 
 async def _submit(request: HttpRequest, user: User, path: Path, form: Form, key: str | None) -> AcceptedBulk:
-    digest = await asyncio.to_thread(_digest, path) if key else b""
-    bulk_id, rows = await bulk.submit(context(request).db, user, path, form, idempotency_key=key, request_hash=digest)
+    here = context(request)
+    digest = await here.computing.run(user.id, partial(_digest, path)) if key else b""
+    bulk_id, rows = await bulk.submit(
+        here.db,
+        user,
+        path,
+        form,
+        limits=here.limits,
+        computing=here.computing,
+        idempotency_key=key,
+        request_hash=digest,
+    )
     return AcceptedBulk(success=True, bulk_id=bulk_id, rows=rows)
 
 

@@ -1,0 +1,148 @@
+"""Files of many rows, written to cost: of each no more than a row is in memory, and each ends in a sentence."""
+
+import json
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatwren.domain.errors import Invalid
+from chatwren.service.bulk_rows import MAX_ROWS, Form, read
+from chatwren.store.bulks import GivenRow
+
+MEGABYTE = 1_000_000
+ROW = b'{"phoneId": "+919811111111", "message": "hello"}\n'
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def written(*pieces: bytes) -> Path:
+        path = tmp_path / "rows"
+        with path.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+        return path
+
+    return written
+
+
+def rows(path: Path, form: Form) -> list[tuple[int, bool]]:
+    """The line of each row, and whether it could be read."""
+    return [(row.line, row.given is not None) for row in _rows(path, form)]
+
+
+def _rows(path: Path, form: Form) -> Iterator[GivenRow]:
+    with closing(read(path, form)) as given:
+        yield from given
+
+
+def peak(path: Path, form: Form) -> int:
+    """The most bytes that reading a file held at a time."""
+    tracemalloc.start()
+    try:
+        for _ in _rows(path, form):
+            pass
+    except Invalid:
+        pass
+    finally:
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return most
+
+
+@pytest.mark.parametrize("filling", [b"x", "é".encode(), "😀".encode(), b"\\", b"[", b"\0", b"{}", b"\xff"])
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_line_without_an_end_is_not_held_in_memory(write: Any, form: Form, filling: bytes) -> None:
+    begin = {"jsonl": b'{"message": "', "csv": b"phoneId,message\n+919811111111,"}[form]
+    path = write(begin, *([filling * (MEGABYTE // len(filling))] * 20))
+    assert peak(path, form) < 8 * MEGABYTE
+
+
+def test_after_a_line_that_is_too_long_the_next_is_read(write: Any) -> None:
+    assert rows(write(ROW, b'{"message": "', b"x" * MEGABYTE, b'"}\n', ROW), "jsonl") == [
+        (1, True),
+        (2, False),
+        (3, True),
+    ]
+    exact = b'{"message": "' + b"x" * (256 * 1024 - 16) + b'"}\n'
+    assert len(exact) == 256 * 1024
+    assert rows(write(exact, b" " + exact), "jsonl") == [(1, True), (2, False)]
+
+
+def test_a_quotation_mark_that_is_never_closed_ends_at_the_length_of_a_row(write: Any) -> None:
+    path = write(b'phoneId,message\n+919811111111,"hello\n', *([b"line\n" * 100_000] * 4))
+    with pytest.raises(Invalid, match=r"longer than 256 KiB \(near line .*never closed"):
+        rows(path, "csv")
+    assert peak(path, "csv") < 8 * MEGABYTE
+
+
+def test_many_fields_in_quotes_are_one_row_and_bounded_as_one(write: Any) -> None:
+    with pytest.raises(Invalid, match="longer than 256 KiB"):
+        rows(write(b"phoneId,message\n", b'"x\n",' * 200_000), "csv")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_lines_may_end_in_any_way(write: Any, end: bytes) -> None:
+    line = ROW.rstrip()
+    assert rows(write(end.join([line, b"", line])), "jsonl") == [(1, True), (3, True)]
+    csv = end.join([b"phoneId,message", b"+919811111111,one", b"+919811111112,two", b""])
+    assert [json.loads(row.given or "")["message"] for row in _rows(write(csv), "csv")] == ["one", "two"]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_utf_16_is_told_by_its_name(write: Any, form: Form, encoding: str) -> None:
+    text = {"jsonl": ROW.decode(), "csv": "phoneId,message\n+919811111111,hello\n"}[form]
+    with pytest.raises(Invalid, match=r"UTF-16\. Save it as UTF-8"):
+        rows(write(text.encode(encoding)), form)
+
+
+def test_a_byte_order_mark_is_none_of_the_text(write: Any) -> None:
+    assert rows(write(b"\xef\xbb\xbf", ROW), "jsonl") == [(1, True)]
+    assert rows(write(b"\xef\xbb\xbfphoneId,message\n1,x\n"), "csv") == [(2, True)]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"message": "\xff"}',
+        b'{"message": ' + b"9" * 100_000 + b"}",
+        b'{"message": ' + b"[" * 100_000 + b"}",
+        b'{"a":' * 20_000 + b"1" + b"}" * 20_000,
+        b"[]",
+        b"1e999999999",
+        b"\0",
+        b'{"message": "x"} {"message": "y"}',
+    ],
+)
+def test_a_line_that_is_no_object_costs_itself_alone(write: Any, bad: bytes) -> None:
+    assert rows(write(ROW, bad + b"\n", ROW), "jsonl") == [(1, True), (2, False), (3, True)]
+
+
+def test_columns_are_counted(write: Any) -> None:
+    names = ",".join(f"c{number}" for number in range(199))
+    assert rows(write(f"phoneId,{names}\n1,2\n".encode()), "csv") == [(2, True)]
+    for more in (",c199", "".join(f",x{number}" for number in range(30_000))):
+        with pytest.raises(Invalid, match="more than 200 columns") as caught:
+            rows(write(f"phoneId,{names}{more}\n".encode()), "csv")
+        assert caught.value.code == "no_columns"
+    empty = "," * 16_000  # as spreadsheets write what somebody once formatted
+    assert rows(write(f"phoneId,message{empty}\n1,x{empty}\n".encode()), "csv") == [(2, True)]
+    with pytest.raises(Invalid, match=r"names a column twice: a, a+\.$") as caught:
+        rows(write(b"phoneId,a,a," + b"a" * 100_000 + b"," + b"a" * 100_000 + b"\n"), "csv")
+    assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize(("form", "begin"), [("jsonl", b""), ("csv", b"phoneId\n")])
+def test_rows_and_lines_are_counted(write: Any, form: Form, begin: bytes) -> None:
+    with pytest.raises(Invalid) as caught:
+        rows(write(begin, b"\n" * 1_000_000), form)
+    assert caught.value.code == "too_many_rows"
+    row = {"jsonl": ROW, "csv": b"1\n"}[form]
+    assert len(rows(write(begin, row * MAX_ROWS), form)) == MAX_ROWS
+    with pytest.raises(Invalid) as caught:
+        rows(write(begin, row * (MAX_ROWS + 1)), form)
+    assert caught.value.code == "too_many_rows"
