@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -45,6 +46,11 @@ class Settings(BaseSettings):
     )
     host: str | None = Field(None, description="Address that web listens on. Unset: 127.0.0.1 and ::1.")
     port: int = Field(8000, ge=0, le=65535, description="Port that web listens on.")
+    metrics_address: str | None = Field(
+        None,
+        description="host:port of a listener for /metrics alone. Unset: the port of web answers it, to clients on the "
+        "machine itself.",
+    )
     sandbox_port: int = Field(8001, ge=0, le=65535, description="Port of the sandbox's page of simulated phones.")
     public_url: str | None = Field(
         None,
@@ -132,12 +138,29 @@ class Settings(BaseSettings):
                 raise ValueError(f"{value!r} is no time zone name such as Asia/Kolkata") from error
         return value
 
+    @field_validator("metrics_address")
+    @classmethod
+    def _host_and_port(cls, value: str | None) -> str | None:
+        if value is not None:
+            found = re.fullmatch(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", value)
+            if found is None or int(found[1]) not in range(1, 65536):
+                raise ValueError("must be host:port")
+        return value
+
     @field_validator("qr_code_url")
     @classmethod
     def _holds_data(cls, value: str | None) -> str | None:
         if value is not None and "{data}" not in value:
             raise ValueError("must contain {data}")
         return value
+
+    @cached_property
+    def metrics_listener(self) -> tuple[str, int] | None:
+        """Host and port of `metrics_address`."""
+        if self.metrics_address is None:
+            return None
+        host, _, port = self.metrics_address.rpartition(":")
+        return host.strip("[]"), int(port)
 
     @cached_property
     def pacing(self) -> Pacing:

@@ -14,7 +14,7 @@ from litestar import Litestar
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.media import media_store
-from chatwren.web.app import Server, create_app, listen
+from chatwren.web.app import Server, create_app, listeners
 
 T = TypeVar("T")
 
@@ -37,9 +37,9 @@ class WebServer:
     """Serves as long as its context."""
 
     def __init__(self, database_url: str, data_dir: Path, **given: Any) -> None:
-        settings = {"cookie_secrets": (SECRET,), "sandbox": True, "host": "127.0.0.1", **given}
+        settings = {"cookie_secrets": (SECRET,), "sandbox": True, "host": "127.0.0.1", "port": 0, **given}
         self.settings = Settings(_env_file=None, database_url=database_url, data_dir=data_dir, **settings)
-        self._sockets = listen(self.settings.host, 0)
+        self._sockets = listeners(self.settings)
         self.port: int = self._sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._started = threading.Event()

@@ -115,12 +115,15 @@ PASS, REFUSE = HTTPStatus.OK, HTTPStatus.FORBIDDEN
         ({"origin": "{own}"}, PASS),
         ({"origin": "https://evil.example"}, REFUSE),
         ({"origin": "http://localhost:1"}, REFUSE),
+        ({"origin": "https://{host}"}, REFUSE),
+        ({"origin": "{host}"}, REFUSE),
         ({"origin": "null"}, REFUSE),
         ({"origin": ""}, REFUSE),
     ],
 )
 def test_who_may_change_things(headers: dict[str, str], status: int, alice: Person, listed: WebServer) -> None:
-    sent = {name: value.replace("{own}", listed.url) for name, value in headers.items()}
+    host = listed.url.partition("://")[2]
+    sent = {name: value.replace("{own}", listed.url).replace("{host}", host) for name, value in headers.items()}
     with listed.client(headers={"cookie": alice.cookie}) as client:
         answer = client.post("/api/auth/logout", headers=sent)
     assert answer.status_code == status
@@ -128,6 +131,25 @@ def test_who_may_change_things(headers: dict[str, str], status: int, alice: Pers
         assert answer.json()["code"] == "origin_not_allowed"
         assert "CHATWREN_ALLOWED_ORIGINS" in answer.json()["message"]
         assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "status"),
+    [
+        ("https://wa.example.com", "localhost", PASS),
+        ("https://WA.example.com:443", "localhost", PASS),
+        ("http://wa.example.com", "localhost", REFUSE),
+        ("http://wa.example.com", "wa.example.com", PASS),  # what the request itself was sent to
+        ("http://wa.example.com:80", "wa.example.com", PASS),
+        ("http://wa.example.com", "wa.example.com:80", PASS),
+        ("https://wa.example.com:8443", "wa.example.com:8443", REFUSE),
+    ],
+)
+def test_an_older_browser_names_our_origin_with_its_scheme(
+    origin: str, host: str, status: int, serve: Callable[..., WebServer]
+) -> None:
+    with serve(public_url="https://wa.example.com/", sandbox=False).client(headers={"host": host}) as client:
+        assert client.post("/api/auth/logout", headers={"origin": origin}).status_code == status
 
 
 @pytest.mark.parametrize(

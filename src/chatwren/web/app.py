@@ -32,8 +32,9 @@ from chatwren.web import qr
 from chatwren.web.api import auth, bulk, events, health, media, messages, preview, users, whatsapp
 from chatwren.web.asgi import HttpApp
 from chatwren.web.context import Context
+from chatwren.web.door import Door
 from chatwren.web.errors import respond
-from chatwren.web.limits import BoundedProtocol, HeadLimit
+from chatwren.web.limits import BoundedProtocol
 from chatwren.web.observe import Observer
 from chatwren.web.origins import Origins
 from chatwren.web.pages import docs
@@ -131,9 +132,10 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
     )
     app.state.context = context
     origins = Origins(
-        HeadLimit(cast("HttpApp", app.asgi_handler)),
+        Door(cast("HttpApp", app.asgi_handler), settings),
         allowed=settings.allowed_origins,
         any_localhost=settings.sandbox and not settings.allowed_origins,
+        public_url=settings.public_url,
     )
     proxies = TrustedProxies(origins, settings.trusted_proxies)
     app.asgi_handler = cast("ASGIApp", Observer(proxies, context.metrics))
@@ -219,7 +221,7 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     if settings.database_url is None:
         raise CannotStart("web needs DATABASE_URL; `chatwren serve` brings a database of its own.")
-    sockets = listen(settings.host, settings.port)
+    sockets = listeners(settings)
     media = media_store(settings.media_url or str(settings.data_dir / "media"))
     async with Database.connect(settings.database_url, application_name="chatwren web") as db:
         server = Server(create_app(settings, db, media))
@@ -236,8 +238,29 @@ def _collect_seldom() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def listen(host: str | None, port: int) -> list[socket.socket]:
-    """Sockets bound to that address, or to both of this machine's own when `host` is None. Port 0 is any free one.
+def listeners(settings: Settings) -> list[socket.socket]:
+    """What a web process listens on: its port, and that of its metrics where they have one of their own.
+
+    Raises:
+        CannotStart: a port is in use, or an address is not one of this machine.
+    """
+    bound = listen(settings.host, settings.port, change="--port or CHATWREN_PORT")
+    if settings.metrics_listener:
+        try:
+            bound += listen(*settings.metrics_listener, change="CHATWREN_METRICS_ADDRESS")
+        except CannotStart:
+            _close(bound)
+            raise
+    return bound
+
+
+def listen(host: str | None, port: int, *, change: str) -> list[socket.socket]:
+    """Sockets bound to that address, or to both of this machine's own when `host` is None.
+
+    Args:
+        host: name or address.
+        port: 0 is any free one.
+        change: what sets the port.
 
     Raises:
         CannotStart: the port is in use, or the address is not one of this machine.
@@ -249,13 +272,17 @@ def listen(host: str | None, port: int) -> list[socket.socket]:
         except OSError as error:
             if bound and error.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:
                 continue  # a machine without IPv6
-            for other in bound:
-                other.close()
+            _close(bound)
             if error.errno == errno.EADDRINUSE:
-                raise CannotStart(f"Port {port} is in use. Choose another with --port or CHATWREN_PORT.") from None
+                raise CannotStart(f"Port {port} is in use. Choose another with {change}.") from None
             raise CannotStart(f"Cannot listen on {address} port {port}: {error.strerror or error}.") from None
         bound.append(one)
     return bound
+
+
+def _close(bound: list[socket.socket]) -> None:
+    for one in bound:
+        one.close()
 
 
 def _bind(address: str, port: int) -> socket.socket:

@@ -52,6 +52,12 @@ class MethodNotAllowed(ChatwrenError):
     default_code = "method_not_allowed"
 
 
+class Misdirected(ChatwrenError):
+    """The request names a host that is none of ours."""
+
+    default_code = "misdirected"
+
+
 STATUS: dict[type[ChatwrenError], HTTPStatus] = {
     Invalid: HTTPStatus.BAD_REQUEST,
     NotAuthenticated: HTTPStatus.UNAUTHORIZED,
@@ -62,6 +68,7 @@ STATUS: dict[type[ChatwrenError], HTTPStatus] = {
     Conflict: HTTPStatus.CONFLICT,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    Misdirected: HTTPStatus.MISDIRECTED_REQUEST,
     TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     HeadersTooLarge: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,

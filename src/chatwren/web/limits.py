@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, cast
 
 from litestar import Request
-from litestar.types import HTTPReceiveMessage, HTTPScope, Receive, Send
+from litestar.types import HTTPReceiveMessage
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chatwren.domain.errors import ChatwrenError, Invalid, TooLarge
 from chatwren.domain.media import MAX_BYTES
-from chatwren.web.asgi import HttpApp
-from chatwren.web.errors import HeadersTooLarge, TooSlow, plain_answer, send_error
+from chatwren.web.errors import HeadersTooLarge, TooSlow, plain_answer
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Request line and headers together."""
@@ -56,7 +55,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """From here on the application bounds what comes."""
+        """From here on the application bounds what comes.
+
+        Raises:
+            ValueError: the request is for a proxy (`GET http://…`), whose Host would be another than the one in it.
+        """
+        if not self.url.startswith(b"/"):
+            raise ValueError(self.url)
         self._head_open = False
         self._stop_timer()
         super().on_headers_complete()
@@ -92,22 +97,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(plain_answer(error))
             self.transport.close()
-
-
-class HeadLimit:
-    """Bounds the request line and headers that came in one piece."""
-
-    def __init__(self, app: HttpApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
-        """Answer 431, or hand the request on."""
-        size = len(scope["raw_path"]) + len(scope["query_string"])
-        size += sum(len(name) + len(value) + 4 for name, value in scope["headers"])
-        if size > MAX_HEAD_BYTES:
-            await send_error(HeadersTooLarge(f"The headers are longer than {MAX_HEAD_BYTES:,} bytes."), scope, send)
-        else:
-            await self._app(scope, receive, send)
 
 
 async def body_chunks(request: Request[Any, Any, Any], *, at_most: int) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from litestar.datastructures.headers import MutableScopeHeaders
 from litestar.types import HTTPScope, Message, Receive, Send
@@ -24,17 +25,21 @@ class Origins:
     throttle.
     """
 
-    def __init__(self, app: HttpApp, *, allowed: Sequence[str], any_localhost: bool) -> None:
+    def __init__(
+        self, app: HttpApp, *, allowed: Sequence[str], any_localhost: bool, public_url: str | None = None
+    ) -> None:
         """Wrap `app`.
 
         Args:
             app: what answers.
             allowed: exact origins.
             any_localhost: any port of this machine is allowed too. Not for production.
+            public_url: how browsers reach us: its origin is ours.
         """
         self._app = app
         self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed)
         self._any_localhost = any_localhost
+        self._public = _normal("://".join(urlsplit(public_url)[:2])) if public_url else None
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Answer a preflight, refuse a forged request, or hand the request on."""
@@ -48,7 +53,7 @@ class Origins:
                 await _answer_preflight(headers, send)
             else:
                 await send_error(_refusal(origin), scope, send)
-        elif scope["method"] not in _SAFE_METHODS and not allowed and _is_forged(headers, origin):
+        elif scope["method"] not in _SAFE_METHODS and not allowed and self._is_forged(scope, headers, origin):
             await send_error(_refusal(origin or "of another site"), scope, send)
         else:
             await self._app(scope, receive, send)
@@ -56,15 +61,20 @@ class Origins:
     def _allows(self, origin: str) -> bool:
         return origin.lower() in self._allowed or (self._any_localhost and _LOCALHOST.fullmatch(origin) is not None)
 
+    def _is_forged(self, scope: HTTPScope, headers: dict[bytes, str], origin: str | None) -> bool:
+        """Whether a browser sent this from a page of another site. The origin is known not to be an allowed one."""
+        site = headers.get(b"sec-fetch-site")
+        if site is not None:
+            return site not in {"same-origin", "none"}
+        if origin is None:
+            return False  # no browser: it attaches no cookie that a user did not give it
+        return _normal(origin) not in {self._public, _normal(f"{scope['scheme']}://{headers.get(b'host', '')}")}
 
-def _is_forged(headers: dict[bytes, str], origin: str | None) -> bool:
-    """Whether a browser sent this from a page of another site. The origin is known not to be an allowed one."""
-    site = headers.get(b"sec-fetch-site")
-    if site is not None:
-        return site not in {"same-origin", "none"}
-    if origin is None:
-        return False  # no browser: it attaches no cookie that a user did not give it
-    return origin.partition("://")[2].lower() != headers.get(b"host", "").lower()
+
+def _normal(origin: str) -> str:
+    """An origin in the one spelling in which browsers write it: lower case, without the scheme's own port."""
+    origin = origin.lower()
+    return origin.removesuffix(":443") if origin.startswith("https:") else origin.removesuffix(":80")
 
 
 def _refusal(origin: str) -> Forbidden:

@@ -5,9 +5,14 @@ from collections.abc import Sequence
 
 from litestar.types import HTTPScope, Receive, Send
 
+from chatwren.domain.addresses import IpAddress, parse_address
 from chatwren.settings import CannotStart
 from chatwren.web.asgi import HttpApp
 
+PROXIED = "proxied"
+"""In the scope's state of a request that came by a trusted proxy."""
+
+_MAX_HOPS = 20
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -25,21 +30,23 @@ class TrustedProxies:
 
     async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         """Hand the request on as its client sent it to the first proxy."""
-        if self._trusted and scope["client"] and self._trusts(scope["client"][0]):
+        if self._trusted and scope["client"] and self.trusts(parse_address(scope["client"][0])):
             self._believe(scope)
         await self._app(scope, receive, send)
 
     def _believe(self, scope: HTTPScope) -> None:
+        scope["state"][PROXIED] = True
         said: dict[bytes, str] = {}
         for name, value in scope["headers"]:
             if name.startswith(b"x-forwarded-"):
                 said[name] = f"{said[name]},{value.decode('latin-1')}" if name in said else value.decode("latin-1")
         # From the right: each proxy appends the address that it saw, and what stands further left anyone can write.
-        for address in reversed([part.strip() for part in said.get(b"x-forwarded-for", "").split(",")]):
-            if not address:
-                continue
-            scope["client"] = (address, 0)
-            if not self._trusts(address):
+        for written in reversed(said.get(b"x-forwarded-for", "").rsplit(",", _MAX_HOPS)[-_MAX_HOPS:]):
+            address = parse_address(written.strip())
+            if address is None:
+                break  # whoever that was: what counts is the last proxy that we know
+            scope["client"] = (str(address), 0)
+            if not self.trusts(address):
                 break
         scheme = said.get(b"x-forwarded-proto", "").rpartition(",")[2].strip().lower()
         if scheme in {"http", "https"}:
@@ -49,14 +56,9 @@ class TrustedProxies:
             others = [header for header in scope["headers"] if header[0] != b"host"]
             scope["headers"] = [*others, (b"host", host.encode("latin-1"))]
 
-    def _trusts(self, address: str) -> bool:
-        try:
-            ip = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self._trusted)
+    def trusts(self, address: IpAddress | None) -> bool:
+        """Whether that is the address of a trusted proxy."""
+        return address is not None and any(address in network for network in self._trusted)
 
 
 def _network(text: str) -> _Network:

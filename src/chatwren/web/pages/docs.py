@@ -5,14 +5,17 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Response, get
+from litestar import Litestar, Response, get
 from markupsafe import Markup, escape
 
+from chatwren.domain.clock import now
 from chatwren.web.context import HttpRequest, base_url
 from chatwren.web.openapi import JSON, MULTIPART, document, example
 
@@ -23,6 +26,7 @@ _HEADERS = {
     "x-frame-options": "DENY",
 }
 _JAR = "cookies.txt"
+_SERVER = "http://server.invalid"
 _METHODS = ("get", "post", "patch", "delete")  # the order in which the methods of a path are shown
 _CODE = re.compile(r"`([^`]+)`")
 
@@ -74,13 +78,22 @@ class _Entry:
 @get("/openapi.json")
 async def openapi(request: HttpRequest) -> Response[bytes]:
     """The OpenAPI document, with this server's address and times that lie ahead in its examples."""
-    return Response(msgspec.json.encode(document(request.app, server=base_url(request))), media_type=JSON)
+    server = msgspec.json.encode(base_url(request))[1:-1]
+    made = _made(request.app, now().date())[0]
+    return Response(made.replace(_SERVER.encode(), server), media_type=JSON)
 
 
 @get("/docs")
 async def page(request: HttpRequest) -> Response[str]:
     """The documentation as a page."""
-    described = document(request.app, server=base_url(request))
+    made = _made(request.app, now().date())[1]
+    return Response(made.replace(_SERVER, str(escape(base_url(request)))), media_type="text/html", headers=_HEADERS)
+
+
+@lru_cache(maxsize=2)
+def _made(app: Litestar, _day: date) -> tuple[bytes, str]:
+    """Document and page of a day (they hold tomorrow's date), with `_SERVER` where the server's address goes."""
+    described = document(app, server=_SERVER)
     entries = [
         _entry(method, path, operation, described)
         for path, methods in described["paths"].items()
@@ -90,12 +103,12 @@ async def page(request: HttpRequest) -> Response[str]:
         title=described["info"]["title"],
         version=described["info"]["version"],
         description=described["info"]["description"],
-        server=base_url(request),
+        server=_SERVER,
         api=[one for one in entries if one.path.startswith("/api/")],
         service=[one for one in entries if not one.path.startswith("/api/")],
         problem=_pretty(example({"$ref": "#/components/schemas/Problem"}, described["components"]["schemas"])),
     )
-    return Response(html, media_type="text/html", headers=_HEADERS)
+    return msgspec.json.encode(described), html
 
 
 def _entry(method: str, path: str, operation: Mapping[str, Any], described: Mapping[str, Any]) -> _Entry:
