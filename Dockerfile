@@ -1,6 +1,7 @@
 # Not tried yet: no Docker was at hand where this was written.
 #   docker build -t chatwren .
-#   docker run --rm -p 8000:8000 -p 8001:8001 -v chatwren:/data chatwren serve --sandbox --host 0.0.0.0
+#   docker run --rm -p 127.0.0.1:8000:8000 -p 127.0.0.1:8001:8001 -v chatwren:/data -e CHATWREN_SANDBOX_HOST=0.0.0.0 \
+#     chatwren serve --sandbox --host 0.0.0.0
 # A tag can come to mean another image. To build on one that you know, name it by its digest (docker buildx imagetools
 # inspect python:3.13-slim-trixie): --build-arg BASE=python@sha256:…
 ARG BASE=python:3.13-slim-trixie

@@ -53,6 +53,7 @@ func tryScan(t *testing.T, number, code string) {
 		t.Error(err)
 		return
 	}
+	request.Header.Set("Content-Type", "application/json")
 	if response, err := http.DefaultClient.Do(request); err == nil {
 		_ = response.Body.Close()
 	}

@@ -26,7 +26,9 @@
 //
 // # The HTTP interface
 //
-// Bodies and answers are JSON; an error is {"error": "..."} with a status of 4xx. Numbers are digits.
+// Bodies and answers are JSON; an error is {"error": "..."} with a status of 4xx. Numbers are digits. A POST or PATCH
+// has Content-Type: application/json. Pages of other sites are refused, by Origin and by Host: localhost, a loopback
+// address, or what the listener was bound to; any address where that is all of them (httpguard.go).
 //
 //	GET    /phones                                     [{number, name, receipts, registered, passkey, companions, messages}]
 //	PATCH  /phones/{number}                            {receipts: none|delivered|read, registered, passkey, name}, each optional

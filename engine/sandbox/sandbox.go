@@ -75,7 +75,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 		s.Close()
 		return nil, err
 	}
-	handlers := [2]http.Handler{s.protocolHandler(), s.phonesHandler()}
+	handlers := [2]http.Handler{s.protocolHandler(), s.guarded(s.phonesHandler(), options.PhonesListen)}
 	for i := range handlers {
 		server := &http.Server{Handler: handlers[i], ReadHeaderTimeout: 10 * time.Second}
 		server.BaseContext = func(net.Listener) context.Context { return s.ctx }

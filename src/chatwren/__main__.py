@@ -131,12 +131,13 @@ def sandbox(
 ) -> NoReturn:
     """Run the simulated WhatsApp alone, for a Chatwren elsewhere: it prints what that one has to be told."""
     from chatwren import programs
+    from chatwren.serve import phones_address
 
     settings = settings_of(sandbox_port=port, data_dir=data_dir)
     program = str(programs.sandbox())
-    phones = f"{settings.host or '127.0.0.1'}:{settings.sandbox_port}"
+    phones = ["--phones-listen", phones_address(settings)]
     state = str(settings.data_dir / "sandbox")
-    os.execv(program, [program, "--listen", listen, "--phones-listen", phones, "--state-dir", state])  # noqa: S606 - ours, no shell wanted
+    os.execv(program, [program, "--listen", listen, *phones, "--state-dir", state])  # noqa: S606 - ours, no shell wanted
 
 
 @app.command()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from chatwren import programs
-from chatwren.serve import check_database, port_problem
+from chatwren.serve import check_database, port_problem, web_hosts
 from chatwren.settings import CannotStart, Settings, variable
 from chatwren.store import embedded, quarters
 
@@ -120,8 +120,7 @@ def _sockets(settings: Settings) -> str:
 
 
 def _ports(settings: Settings) -> str:
-    hosts = [settings.host] if settings.host is not None else ["127.0.0.1", "::1"]
-    for name in ("port", "sandbox_port"):
+    for name, hosts in (("port", web_hosts(settings)), ("sandbox_port", [settings.sandbox_host])):
         if problem := port_problem(hosts, getattr(settings, name)):
             raise CannotStart(f"{problem} (a running Chatwren?): stop it or set {variable(name)}.")
     return f"{settings.port} and {settings.sandbox_port} are free"

@@ -189,15 +189,11 @@ async def _postgres(settings: Settings) -> AsyncIterator[str]:
 def _sandbox(settings: Settings, line: Lifeline) -> Child:
     # Chosen once, so that a sandbox that is started again is found by the engines that know its address.
     protocol_port = _free_port()
-    host = settings.host or "127.0.0.1"
     return Child(
         "sandbox",
         [
             *(str(programs.sandbox()), "--listen", f"127.0.0.1:{protocol_port}"),
-            *(
-                "--phones-listen",
-                f"[{host}]:{settings.sandbox_port}" if ":" in host else f"{host}:{settings.sandbox_port}",
-            ),
+            *("--phones-listen", phones_address(settings)),
             *("--state-dir", str(settings.data_dir.resolve() / "sandbox")),
         ],
         inherited(SANDBOX) | {variable("log_level"): settings.log_level},
@@ -205,6 +201,12 @@ def _sandbox(settings: Settings, line: Lifeline) -> Child:
         patience=5,
         first_line=True,
     )
+
+
+def phones_address(settings: Settings) -> str:
+    """Where the page of the simulated phones listens, as host:port. Not where web does, which may be everywhere."""
+    host = f"[{settings.sandbox_host}]" if ":" in settings.sandbox_host else settings.sandbox_host
+    return f"{host}:{settings.sandbox_port}"
 
 
 def _given(settings: Settings) -> dict[str, str]:
@@ -254,11 +256,12 @@ async def _choose_ports(settings: Settings, patience: float) -> Settings:
     Raises:
         CannotStart: a port is in use or not allowed.
     """
-    wanted = {"port": "--port"} | ({"sandbox_port": "--sandbox-port"} if settings.sandbox else {})
-    hosts = [settings.host] if settings.host is not None else ["127.0.0.1", "::1"]
+    wanted = {"port": ("--port", web_hosts(settings))}
+    if settings.sandbox:
+        wanted["sandbox_port"] = ("--sandbox-port", [settings.sandbox_host])
     deadline = time.monotonic() + patience
     chosen: dict[str, int] = {}
-    for name, option in wanted.items():
+    for name, (option, hosts) in wanted.items():
         port = getattr(settings, name)
         while (problem := port_problem(hosts, port)) is not None:
             if time.monotonic() >= deadline:
@@ -268,6 +271,11 @@ async def _choose_ports(settings: Settings, patience: float) -> Settings:
     if settings.sandbox and settings.port == settings.sandbox_port != 0:
         raise CannotStart(f"Port {settings.port} cannot be both --port and --sandbox-port.")
     return settings.model_copy(update={name: port or _free_port() for name, port in chosen.items()})
+
+
+def web_hosts(settings: Settings) -> list[str]:
+    """The addresses that web listens on."""
+    return [settings.host] if settings.host is not None else ["127.0.0.1", "::1"]
 
 
 def port_problem(hosts: list[str], port: int) -> str | None:

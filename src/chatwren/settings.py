@@ -51,6 +51,11 @@ class Settings(BaseSettings):
         description="host:port of a listener for /metrics alone. Unset: the port of web answers it, to clients on the "
         "machine itself.",
     )
+    sandbox_host: str = Field(
+        "127.0.0.1",
+        description="Address that the sandbox's page of simulated phones listens on. "
+        "Whoever reaches it reads and writes all their messages.",
+    )
     sandbox_port: int = Field(8001, ge=0, le=65535, description="Port of the sandbox's page of simulated phones.")
     public_url: str | None = Field(
         None,

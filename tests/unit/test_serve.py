@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chatwren import supervisor
-from chatwren.serve import _choose_ports, check_database, port_problem
+from chatwren.serve import _choose_ports, check_database, phones_address, port_problem
 from chatwren.settings import CannotStart, Settings
 from chatwren.store.throwaway import throwaway_postgres
 from chatwren.supervisor import BackOff, Child, Lifeline
@@ -195,6 +195,11 @@ async def test_port_0_is_one_that_is_free() -> None:
 async def test_one_port_for_two_things_is_refused() -> None:
     with pytest.raises(CannotStart, match="cannot be both"):
         await _choose_ports(Settings(port=18001, sandbox=True, sandbox_port=18001), patience=0)
+
+
+def test_the_simulated_phones_are_published_only_where_that_is_asked_for() -> None:
+    assert phones_address(Settings(host="0.0.0.0")) == "127.0.0.1:8001"  # noqa: S104 - not listened on
+    assert phones_address(Settings(sandbox_host="::1", sandbox_port=9)) == "[::1]:9"
 
 
 def test_an_address_that_is_not_ours() -> None:

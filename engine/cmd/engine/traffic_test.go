@@ -312,6 +312,7 @@ func (run *traffic) ask(method, path string, body, into any) {
 		run.t.Error(err)
 		return
 	}
+	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		run.t.Error(err)

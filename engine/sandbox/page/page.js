@@ -15,7 +15,10 @@ let changes = 0; // of what `messages` should hold, so far
 async function call(method, path, body) {
   const options = {method};
   if (body instanceof Blob) options.body = body;
-  else if (body !== undefined) options.body = JSON.stringify(body);
+  else if (body !== undefined) {
+    options.body = JSON.stringify(body);
+    options.headers = {"Content-Type": "application/json"};
+  }
   const response = await fetch(path, options);
   const answer = await response.json();
   if (!response.ok) throw new Error(answer.error);
