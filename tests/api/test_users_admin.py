@@ -11,7 +11,7 @@ from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.ids import uuid7
 from chatwren.service import deletion, users_admin
 from chatwren.service.deletion import Deleted, NoWorker
-from chatwren.store import deletions
+from chatwren.store import deletions, exports
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store
 from tests.api.conftest import PASSWORD, Person
@@ -80,15 +80,44 @@ def test_the_export_is_all_of_the_user_and_no_secret(alice: Person, charlie: Per
     for person, text in ((alice, "mine: ü"), (charlie, "charlie's")):
         files = {"mediaFile": ("a.csv", b"a,b\n", "text/csv")}
         data = {"phoneId": "+1234567890", "message": text}
-        assert person.http.post("/api/messages/send", data=data, files=files).status_code == 200
+        headers = {"Idempotency-Key": f"of {person.username}"}
+        assert person.http.post("/api/messages/send", data=data, files=files, headers=headers).status_code == 200
+        server.sql(
+            "INSERT INTO pairing (id, account_id, user_id, token, codes, phone_code, expires_at)"
+            " SELECT id, id, user_id, 'the token of ' || id, '\"the code\"', 'the phone code', now()"
+            " FROM account WHERE user_id = $1",
+            person.id,
+        )
+        server.sql(
+            "INSERT INTO outage (account_id, began_at) SELECT id, now() FROM account WHERE user_id = $1", person.id
+        )
+        server.sql("INSERT INTO user_limit (user_id, name, value) VALUES ($1, 'uploads', 3)", person.id)
     lines = server.run(lambda db: _exported(db, "alice"))
     rows = [json.loads(line) for line in lines]
-    assert [row["type"] for row in rows] == ["user", "account", "contact", "file", "message"]
+    assert [row["type"] for row in rows] == [
+        *("user", "limit", "session", "account", "pairing", "outage", "contact", "file", "message", "answer")
+    ]
     assert rows[0]["username"] == "alice"
-    assert rows[4]["text"] == "mine: ü"
+    assert next(row for row in rows if row["type"] == "message")["text"] == "mine: ü"
     everything = b"".join(lines).decode()
-    for secret in ("argon2", "hash", "charlie", alice.cookie[15:40]):
+    for secret in ("argon2", "hash", "charlie", alice.cookie[15:40], "the token", "the code", "the phone code"):
         assert secret not in everything.replace("sha256", ""), secret
+
+
+def test_each_table_that_holds_something_of_users_is_exported_or_said_why_not(server: WebServer) -> None:
+    tables = server.sql(
+        """
+        WITH RECURSIVE of_users AS (
+          SELECT 'app_user'::regclass::oid AS id
+          UNION SELECT conrelid FROM pg_constraint JOIN of_users ON confrelid = of_users.id WHERE contype = 'f'
+        )
+        SELECT relname::text FROM of_users JOIN pg_class ON oid = of_users.id
+        UNION  -- without a foreign key
+        SELECT table_name::text FROM information_schema.columns
+        WHERE table_schema = 'public' AND column_name IN ('user_id', 'account_id', 'message_id', 'media_id', 'jid')
+        """
+    )
+    assert {name for (name,) in tables} - exports.EXPORTED - set(exports.NOT_EXPORTED) == set()
 
 
 def _media(server: WebServer) -> MediaStore:

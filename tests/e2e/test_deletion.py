@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.store import exports
 from tests.e2e import traces
 from tests.e2e.house import House, Person, Program, a_number, until
 
@@ -78,6 +79,21 @@ async def _delete(home: House, person: Person) -> Program:
 async def _ended(program: Program) -> str:
     assert await program.process.wait() == 0, program.log.read_text()
     return program.log.read_text()
+
+
+async def test_the_export_holds_what_whatsapp_told_of_contacts(own_house: House) -> None:
+    await own_house.worker()
+    async with erin_with_all(own_house) as (erin, _):
+        said = await own_house.start("export", sys.executable, "-m", "chatwren", "users", "export", erin.username)
+        rows = [json.loads(line) for line in (await _ended(said)).splitlines()]
+        ((jid,),) = await own_house.sql("SELECT jid FROM account WHERE phone = $1", erin.number)
+        own = await own_house.sql("SELECT their_jid FROM whatsmeow.whatsmeow_contacts WHERE our_jid = $1", jid)
+        assert own
+        assert {row["their_jid"] for row in rows if row["type"] == "address_book"} == {row[0] for row in own}
+        types = {row["type"] for row in rows}
+        assert types > {"session", "pairing", "file", "message", "inbound", "bulk", "bulk_row", "answer"}
+        tables = await own_house.sql("SELECT relname FROM pg_class WHERE relname ~ '^whatsmeow_' AND relkind = 'r'")
+        assert {row[0] for row in tables} - exports.EXPORTED - set(exports.NOT_EXPORTED) == set()
 
 
 async def test_nothing_is_left(own_house: House) -> None:

@@ -14,7 +14,7 @@ from chatwren.domain.people import username_key
 from chatwren.service import deletion
 from chatwren.service.deletion import Deleted
 from chatwren.service.users import hash_password
-from chatwren.store import limits, sessions, users
+from chatwren.store import exports, limits, sessions, users
 from chatwren.store.database import Connection, Database
 from chatwren.store.media import MediaStore
 from chatwren.store.users import UserSummary
@@ -137,13 +137,13 @@ async def delete(
 async def export(db: Database, username: str) -> AsyncIterator[bytes]:
     """Everything that belongs to the user, a JSON object a line, told apart by `type`. No hashes, no keys.
 
-    Of files it tells what they are; their bytes are at /api/media/{id}.
+    Of files it tells what they are, with their preview in base64; their bytes are at /api/media/{id}.
 
     Raises:
         NotFound: there is no such user.
     """
     async with _user(db, username) as (connection, user_id):
-        async for row in users.export(connection, user_id):
+        async for row in exports.export(connection, user_id):
             yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 

@@ -1,9 +1,7 @@
 """The table `app_user`: who signed up."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from chatwren.store.database import Connection
@@ -119,40 +117,3 @@ async def summaries(connection: Connection) -> list[UserSummary]:
         """
     )
     return [UserSummary(*row) for row in rows]
-
-
-# Without hashes, and without what holds keys: raw messages and the descriptions of their files.
-_EXPORTED = {
-    "user": "to_jsonb(one) - '{password_hash, username_key}'::text[] FROM app_user one WHERE id = $1",
-    "account": "to_jsonb(one) FROM account one WHERE user_id = $1 ORDER BY created_at, id",
-    "contact": (
-        "to_jsonb(one) FROM contact one JOIN account ON account.id = one.account_id WHERE account.user_id = $1"
-        " ORDER BY one.account_id, one.address"
-    ),
-    "file": "to_jsonb(one) - '{thumbnail}'::text[] FROM media one WHERE user_id = $1 ORDER BY id",
-    "bulk": "to_jsonb(one) FROM bulk one WHERE user_id = $1 ORDER BY id",
-    "bulk_row": (
-        "to_jsonb(one) FROM bulk_row one JOIN bulk ON bulk.id = one.bulk_id WHERE bulk.user_id = $1"
-        " ORDER BY one.bulk_id, one.line"
-    ),
-    "message": "to_jsonb(one) FROM message one WHERE user_id = $1 ORDER BY id",
-    "message_step": (
-        "to_jsonb(one) FROM message_step one JOIN message ON message.id = one.message_id WHERE message.user_id = $1"
-        " ORDER BY one.message_id, one.at"
-    ),
-    "inbound": (
-        "to_jsonb(one) - '{raw, media}'::text[] FROM inbound one JOIN account ON account.id = one.account_id"
-        " WHERE account.user_id = $1 ORDER BY one.received_at, one.wa_id"
-    ),
-    "dead_letter": (
-        "to_jsonb(one) - '{event}'::text[] FROM dead_letter one JOIN account ON account.id = one.account_id"
-        " WHERE account.user_id = $1 ORDER BY one.id"
-    ),
-}
-
-
-async def export(connection: Connection, user_id: UUID) -> AsyncIterator[dict[str, Any]]:
-    """All rows that belong to the user, each with its `type`. In a transaction, for one moment's view of them all."""
-    for of_type, query in _EXPORTED.items():
-        async for row in connection.cursor(f"SELECT {query}", user_id):
-            yield {"type": of_type, **row[0]}
