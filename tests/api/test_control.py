@@ -259,6 +259,41 @@ def test_a_retry_is_asked_for_anew_and_forgets_nothing(alice: Person, shop: http
     ]
 
 
+@pytest.mark.parametrize("at", [ahead(days=732), "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59-14:00"])
+def test_a_limit_years_ahead_is_refused(shop: httpx.Client, at: str) -> None:
+    sent = send(shop, expiresAt=ahead(days=730))
+    for answer in (
+        shop.post("/api/messages/send", json={**TEXT, "expiresAt": at}),
+        shop.post("/api/messages/schedule", json={**TEXT, "scheduledTime": ahead(days=1), "expiresAt": at}),
+        shop.patch(f"/api/messages/{sent}", json={"expiresAt": at}),
+    ):
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "expiresAt"), answer.text
+    assert [one["id"] for one in _queue(shop)["messages"]] == [sent]
+
+
+@pytest.mark.parametrize("stored", ["20000-01-01", "infinity", "9999-12-31 23:59:59.9999+00"])
+def test_a_stored_time_that_no_answer_can_write_costs_nothing(alice: Person, shop: httpx.Client, stored: str) -> None:
+    """As an older version let a retry store it."""
+    sent, other = send(shop), send(shop)
+    fail(alice, sent, "rejected_479")
+    alice.server.sql(f"UPDATE message SET expires_at = '{stored}' WHERE id = $1", _row_id(sent))
+    latest = "9999-12-31T23:59:59.999Z"
+    assert [(one["id"], one["expiresAt"]) for one in _queue(shop)["messages"]] == [(other, None), (sent, latest)]
+    assert shop.post(f"/api/messages/{sent}/retry").json()["expiresAt"] == latest
+    assert message(shop, sent)["expiresAt"] == latest
+    assert shop.patch(f"/api/messages/{sent}", json={"expiresAt": ahead(days=1)}).status_code == 200
+
+
+def test_a_restriction_without_end_and_a_pause_of_years_are_shown(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop)
+    alice.server.sql("UPDATE account SET next_at = '9999-12-31 23:00+00', in_flight = NULL")
+    assert message(shop, sent)["nextAttemptAt"] == "9999-12-31T23:00:00.000Z"
+    second = send(shop)
+    assert message(shop, second)["nextAttemptAt"] >= "9999-12-31T23:00:00.000Z"
+    alice.server.sql("UPDATE account SET restricted_until = '9999-12-31 23:59:59+00'")
+    assert message(shop, sent)["nextAttemptAt"] == "9999-12-31T23:59:59.000Z"
+
+
 def test_a_misspelt_condition_cancels_nothing(shop: httpx.Client) -> None:
     kept = send(shop)
     answer = shop.post("/api/messages/cancel", json={"status": "queued", "bulkid": "bulk_1"})

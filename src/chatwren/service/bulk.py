@@ -19,7 +19,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from chatwren.domain.clock import to_wire
+from chatwren.domain.clock import later, to_wire
 from chatwren.domain.errors import FieldError, Invalid, NotFound, TooLarge
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
 from chatwren.domain.limits import Limit, reached
@@ -325,7 +325,7 @@ def _outlook(
         return None, ()
     warnings = []
     last_at = found.last_due
-    paced = max(account.next_at, account.now) + pacing.mean * found.before_last
+    paced = later(max(account.next_at, account.now), pacing.mean * found.before_last)
     if paced > last_at:
         last_at = paced
         if paced - max(found.last_due, account.now) > pacing.mean * _NOTICEABLE:
@@ -335,7 +335,7 @@ def _outlook(
             )
     if new_contacts.cap is not None and found.new_contacts > (room := max(0, new_contacts.cap - new_contacts.used)):
         days = -(-(found.new_contacts - room) // max(1, new_contacts.cap))
-        last_at = max(last_at, account.now + DAY * days)
+        last_at = max(last_at, later(account.now, DAY * days))
         warnings.append(
             f"{found.new_contacts} of the recipients have neither written nor been reached, and the account writes to "
             f"at most {new_contacts.cap} such contacts in 24 hours: that takes about {days} days."

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 from uuid import UUID
@@ -19,6 +19,7 @@ from chatwren.variation import Modifications, Template, Variation, bounded, vary
 
 _USUAL = 2_048
 """Characters of a text that is worded in a few milliseconds. Longer ones count against what a user has under way."""
+_LONGEST = timedelta(days=731)  # a message may be due 366 days ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +126,25 @@ def row_of(
 
 
 def check_expiry(new: NewMessage, accepted_at: datetime) -> None:
-    """Refuse a message that would expire before it is due.
+    """Refuse a message that would expire before it is due, or years ahead.
 
     Raises:
         Invalid: it would.
     """
-    if new.expires_at is not None and new.expires_at <= (new.due or accepted_at):
+    if new.expires_at is not None:
+        check_moment_of_expiry(new.expires_at, after=new.due or accepted_at, now=accepted_at)
+
+
+def check_moment_of_expiry(at: datetime, *, after: datetime, now: datetime) -> None:
+    """Refuse to let a message expire at a moment.
+
+    Raises:
+        Invalid: it is not later than `after`, or more than two years ahead.
+    """
+    if at <= after:
         raise expires_too_early()
+    if at - now > _LONGEST:
+        raise Invalid(f"expiresAt is more than {_LONGEST.days} days ahead.", field="expiresAt")
 
 
 def expires_too_early() -> Invalid:

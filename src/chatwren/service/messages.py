@@ -138,11 +138,12 @@ async def change(
     Raises:
         NotFound: the user has no such message.
         Conflict: it may be out (`outcome_unknown`), or has ended (`not_waiting`).
-        Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
+        Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due, or
+            years ahead.
         TooMany: it was changed too often, or the user has as much under way as they may have (`limit_reached`).
     """
-    if expires_at is not None and expires_at <= now():
-        raise drafts.expires_too_early()
+    if expires_at is not None:
+        drafts.check_moment_of_expiry(expires_at, after=now(), now=now())
     allowed = await limits.of(user_id, Limit.MESSAGE_CHANGES)
     async with db.connection() as connection:
         row = await _row(connection, user_id, message_id)

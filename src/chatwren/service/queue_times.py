@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chatwren.domain.clock import later
 from chatwren.domain.health import Reason, account_reason, new_contacts_reason
 from chatwren.domain.messages import Status
 from chatwren.domain.pacing import DAY, Pacing
@@ -59,8 +60,8 @@ class QueueTimes:
         if place is None:
             return None
         if account.in_flight is not None:
-            return When(now + self.pacing.mean * (place + 1), estimated=True)
-        return When(max(account.next_at, now) + self.pacing.mean * place, estimated=place > 0)
+            return When(later(now, self.pacing.mean * (place + 1)), estimated=True)
+        return When(later(max(account.next_at, now), self.pacing.mean * place), estimated=place > 0)
 
     def _of_cold(self, account: Account, row: MessageRow) -> When | None:
         place = self.cold_places.get(row.id)
@@ -71,11 +72,11 @@ class QueueTimes:
             until = self.cold_blocked.until
             if until is None:
                 return None
-            return When(until + DAY * (place // cap if cap else 0), estimated=place > 0)
+            return When(later(until, DAY * (place // cap if cap else 0)), estimated=place > 0)
         room = None if cap is None else cap - self.new_contacts.used
         if room is None or place < room or not cap:
             return self._by_place(account, self.places.get(row.id), row.now)
-        return When(row.now + DAY * ((place - room) // cap + 1), estimated=True)
+        return When(later(row.now, DAY * ((place - room) // cap + 1)), estimated=True)
 
 
 async def queue_times(

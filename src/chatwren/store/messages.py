@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from chatwren.domain.clock import LATEST
 from chatwren.store.contacts import KNOWN
 from chatwren.store.database import Connection
 from chatwren.store.sessions import LIVING
@@ -75,10 +76,13 @@ class MessageRow:
     now: datetime
 
 
+# PostgreSQL's times go on when Python's end: one such value must not cost its reader all the others.
+_READABLE = f"CASE WHEN {{0}} > '{LATEST.isoformat()}' THEN timestamptz '{LATEST.isoformat()}' ELSE {{0}} END"
 _NEW = tuple(field.name for field in fields(NewRow))
-COLUMNS = """
+COLUMNS = f"""
   m.id, m.user_id, m.account_id, m.prefix, m.recipient_kind, m.recipient, m.text, m.original, m.modifications,
-  m.changes, m.lane::text, m.accepted_at, m.due, m.expires_at, m.status::text, m.attempts, m.unconfirmed, m.claimed_at,
+  m.changes, m.lane::text, m.accepted_at, {_READABLE.format("m.due")},
+  {_READABLE.format("m.expires_at")}, m.status::text, m.attempts, m.unconfirmed, m.claimed_at,
   m.sent_at, m.ended_at, m.delivered_at, m.read_at, m.error_code, m.error_message, m.media_id, f.kind, f.mimetype,
   f.file_name, f.size, c.retry_at, c.retry_code, now()
 """
@@ -260,7 +264,8 @@ async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool
               UPDATE message m SET
                 status = 'waiting', ended_at = NULL, error_code = NULL, error_message = NULL,
                 -- It is asked for anew: what is late counts from here.
-                due = now(), expires_at = now() + (m.expires_at - m.due), unconfirmed = least(m.unconfirmed, 1),
+                due = now(), expires_at = {_READABLE.format("(now() + (m.expires_at - m.due))")},
+                unconfirmed = least(m.unconfirmed, 1),
                 lane = CASE WHEN m.lane = 'cold' AND EXISTS (
                   SELECT FROM contact c WHERE c.account_id = m.account_id AND c.address = m.recipient AND {KNOWN}
                 ) THEN 'normal' ELSE m.lane END

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatwren.domain import clock
 from chatwren.domain.clock import to_wire
 from chatwren.domain.errors import ChatwrenError, Invalid
 from chatwren.domain.times import ParsedTime, due_time, parse_time, parse_zone, zone_of_country
@@ -199,3 +200,10 @@ def test_what_was_assumed_of_a_time_is_said(text: str, said: str) -> None:
     assert warning is not None
     assert warning.endswith(said)
     assert parse_time(f"{text}Z", zone="Europe/Berlin").warning is None
+
+
+def test_nothing_is_later_than_what_an_answer_can_write() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert clock.later(at, timedelta(days=1)) == datetime(2026, 1, 2, tzinfo=UTC)
+    assert clock.later(at, timedelta.max) == clock.later(clock.LATEST, timedelta(1)) == clock.LATEST
+    assert clock.to_wire(clock.LATEST) == "9999-12-31T23:59:59.999Z"
