@@ -83,7 +83,7 @@ async def sign_up(db: Database, count: int, *, secret: str = SECRET, linked: boo
                     user,
                     f"49151{number:08d}",
                 )
-            sid = await sessions.start(connection, user, instead_of=None)
+            sid = await sessions.start(connection, user, instead_of=None, at_most=50)
             cookie = SessionCookie((secret,)).line(sid, secure=False).partition(";")[0]
             people.append(Person(user, account, cookie))
     return people

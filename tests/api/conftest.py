@@ -114,7 +114,7 @@ def person(server: WebServer, password_hash: str) -> Iterator[Callable[[str], Pe
                         username,
                         password_hash,
                     )
-                    return user_id, await sessions.start(connection, user_id, instead_of=None)
+                    return user_id, await sessions.start(connection, user_id, instead_of=None, at_most=50)
 
             user_id, sid = server.run(insert)
             cookie = SessionCookie((SECRET,)).line(sid, secure=False).partition(";")[0]

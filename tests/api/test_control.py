@@ -259,7 +259,11 @@ def test_a_retry_is_asked_for_anew_and_forgets_nothing(alice: Person, shop: http
     ]
 
 
-@pytest.mark.parametrize("at", [ahead(days=732), "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59-14:00"])
+@pytest.mark.parametrize(
+    "at",
+    [ahead(days=732), "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59-14:00"],
+    ids=["two years", "the last", "behind the last"],
+)
 def test_a_limit_years_ahead_is_refused(shop: httpx.Client, at: str) -> None:
     sent = send(shop, expiresAt=ahead(days=730))
     for answer in (

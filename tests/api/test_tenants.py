@@ -24,7 +24,8 @@ def owned(alice: Person) -> dict[str, str]:
         files={"mediaFile": ("alice.csv", b"alice,file\n", "text/csv")},
     ).json()
     ((media_id,),) = alice.server.sql("SELECT id FROM media")
-    return {"message": accepted["messageId"], "media": media_id.hex}
+    (session,) = alice.http.get("/api/users/me/sessions").json()["sessions"]
+    return {"message": accepted["messageId"], "media": media_id.hex, "session": session["id"]}
 
 
 def _routes(owned: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -33,6 +34,9 @@ def _routes(owned: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         ("GET", "/api/users/me", {}),
         ("PATCH", "/api/users/me", {"json": {"timeZone": "Asia/Kolkata"}}),
+        ("GET", "/api/users/me/sessions", {}),
+        ("DELETE", f"/api/users/me/sessions/{owned['session']}", {}),
+        ("DELETE", "/api/users/me/sessions", {}),
         ("GET", "/api/whatsapp/status", {}),
         ("GET", "/api/whatsapp/groups", {}),
         ("GET", "/api/whatsapp/createqr", {}),
@@ -60,8 +64,9 @@ def _routes(owned: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
 def _alice_s(server: WebServer, alice: Person) -> list[Any]:
     """All rows of Alice's, but for the session, which notes that she is there."""
     tables = ("account", "message", "media", "pairing", "idempotency")
+    sessions = server.sql("SELECT sid_hash FROM session WHERE user_id = $1", alice.id)
     rows = [server.sql(f"SELECT * FROM {table} WHERE user_id = $1 ORDER BY 1", alice.id) for table in tables]
-    return [*rows, server.sql("SELECT * FROM app_user WHERE id = $1", alice.id)]
+    return [*rows, sessions, server.sql("SELECT * FROM app_user WHERE id = $1", alice.id)]
 
 
 @pytest.mark.parametrize("linked", [True, False])
@@ -80,10 +85,10 @@ def test_charlie_sees_and_changes_nothing_of_alice_s(
             continue  # they wait for a worker: what they write is asserted below for the others
         with charlie.http.stream(method, path, **given) as answer:
             body = next(answer.iter_text()) if path == "/api/events" else answer.read().decode()
-        for word in ("alice", "Alice", ALICE_PHONE, owned["message"], owned["media"]):
+        for word in ("alice", "Alice", ALICE_PHONE, *owned.values()):
             echoed = path if answer.status_code == 404 else ""
             assert word not in body.replace(echoed, ""), f"{method} {path}: {body}"
-        if owned["message"] in path.rpartition("/")[2] or "/media/" in path:
+        if any(path.rpartition("/")[2].startswith(one) for one in owned.values()) or "cursor" in path:
             expected = 200 if "cursor" in path else 404
             assert answer.status_code == expected, f"{method} {path}"
     assert _alice_s(server, alice) == before

@@ -68,7 +68,8 @@ def test_deleted_is_gone_with_everything(alice: Person, bob: Person, server: Web
     assert server.run(deletion.pending) == []  # the device is still linked
     server.sql("UPDATE account SET status = 'logged_out' WHERE user_id = $1", alice.id)
     server.run(lambda db: deletion.work_off(db, _media(server), [alice.id]))
-    assert [one.name for one in (server.settings.data_dir / "media").iterdir()] == [str(bob.id)]
+    media = server.settings.data_dir / "media"
+    assert [(media / str(one.id)).exists() for one in (alice, bob)] == [False, True]
     for table in ("app_user", "account", "message", "media", "session"):
         assert server.sql(f"SELECT count(*) FROM {table}") == [(1,)], table
     assert bob.http.get("/api/messages/queue").json()["pagination"]["total"] == 1

@@ -28,6 +28,8 @@ class Limit(StrEnum):
     MEDIA_BYTES = "media_bytes"
     OPEN_BULKS = "open_bulks"
     SESSIONS = "sessions"
+    PHONE_PAIRINGS = "phone_pairings"
+    QR_PAIRINGS = "qr_pairings"
     EVENT_STREAMS = "event_streams"
     UPLOADS = "uploads"
     COMPUTING = "computing"
@@ -57,6 +59,8 @@ BOUNDS: Final[dict[Limit, Bound]] = {
     Limit.MEDIA_BYTES: Bound(10 * _GIB, "bytes of media files"),
     Limit.OPEN_BULKS: Bound(20, "bulks that are not finished"),
     Limit.SESSIONS: Bound(50, "sessions; the one unused for longest ends for a new one"),
+    Limit.PHONE_PAIRINGS: Bound(3, "linkings by a code typed on a phone, begun within 10 minutes"),
+    Limit.QR_PAIRINGS: Bound(10, "linkings by QR code, begun within 10 minutes"),
     Limit.EVENT_STREAMS: Bound(20, "event streams at once", passes=True),
     Limit.UPLOADS: Bound(8, "uploads at once", passes=True),
     Limit.COMPUTING: Bound(2, "requests at once that take much computing", passes=True),

@@ -1,34 +1,40 @@
 """Sessions: how a request proves whose it is. How the id travels in a cookie is web's business."""
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
+from chatwren.domain.errors import NotFound
+from chatwren.store import pairings, sessions
 from chatwren.store import secrets as secret_store
-from chatwren.store import sessions
 from chatwren.store.batches import Batches
 from chatwren.store.database import Connection, Database
-from chatwren.store.sessions import Session
+from chatwren.store.sessions import SeenSession, Session
 
+_PUBLIC_ID = re.compile("[0-9a-f]{32}")
 _COOKIE_SECRET = "session cookie"  # noqa: S105 - the name of its row
 
 
-async def start(connection: Connection, user_id: UUID, *, instead_of: str | None) -> str:
+async def start(connection: Connection, user_id: UUID, *, instead_of: str | None, at_most: int) -> str:
     """Begin a session, in the caller's transaction.
 
     Args:
         connection: in a transaction.
         user_id: whose session it is.
         instead_of: id of the session that the same browser had before, which ends.
+        at_most: sessions that the user may have; the one that was not used for longest ends for the new one.
 
     Returns:
         The new session's id: 43 characters that nobody can guess.
     """
-    if instead_of is not None:
-        await sessions.delete(connection, hash_of(instead_of))
+    before = await sessions.delete(connection, hash_of(instead_of)) if instead_of is not None else None
     sid = secrets.token_urlsafe(32)
     await sessions.insert(connection, hash_of(sid), user_id)
+    await sessions.keep_latest(connection, user_id, at_most=at_most, new=hash_of(sid))
+    if before is not None:
+        await pairings.leave(connection, before)
     return sid
 
 
@@ -54,8 +60,36 @@ class Sessions:
 
 async def end(db: Database, sid: str) -> None:
     """End the session, if there is one."""
+    async with db.transaction() as connection:
+        user_id = await sessions.delete(connection, hash_of(sid))
+        if user_id is not None:
+            await pairings.leave(connection, user_id)
+
+
+async def of_user(db: Database, current: Session) -> list[SeenSession]:
+    """All sessions of the user whose this is, the current one first."""
     async with db.connection() as connection:
-        await sessions.delete(connection, hash_of(sid))
+        return await sessions.of_user(connection, current.user.id, current=current.sid_hash)
+
+
+async def end_others(db: Database, current: Session) -> int:
+    """End all sessions of the user but this one. Returns how many."""
+    async with db.transaction() as connection:
+        ended = await sessions.delete_of_user(connection, current.user.id, but=current.sid_hash)
+        await pairings.leave(connection, current.user.id)
+    return ended
+
+
+async def end_one(db: Database, user_id: UUID, public_id: str) -> None:
+    """End one of the user's sessions.
+
+    Raises:
+        NotFound: the user has none of that id.
+    """
+    async with db.transaction() as connection:
+        if not (_PUBLIC_ID.fullmatch(public_id) and await sessions.delete_one(connection, user_id, public_id)):
+            raise NotFound("There is no such session.")
+        await pairings.leave(connection, user_id)
 
 
 async def cookie_secret(db: Database) -> str:

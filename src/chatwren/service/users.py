@@ -13,8 +13,10 @@ from argon2.exceptions import VerificationError
 
 from chatwren.domain.errors import Conflict, Forbidden, NotAuthenticated
 from chatwren.domain.ids import uuid7
+from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.domain.people import username_key
 from chatwren.service import sessions, throttling
+from chatwren.service.limits import Limits
 from chatwren.service.throttling import Throttling
 from chatwren.store import users
 from chatwren.store.database import Database
@@ -68,11 +70,19 @@ async def register(
         if not await users.insert(connection, user, key=username_key(new.username), password_hash=password_hash):
             raise Conflict(f"The user name {new.username} is taken. Choose another.", code="username_taken")
         await throttling.remember(connection, user.id, address)
-        return user, await sessions.start(connection, user.id, instead_of=instead_of)
+        most = BOUNDS[Limit.SESSIONS].default
+        return user, await sessions.start(connection, user.id, instead_of=instead_of, at_most=most)
 
 
 async def log_in(
-    db: Database, throttle: Throttling, username: str, password: str, *, address: str, instead_of: str | None
+    db: Database,
+    throttle: Throttling,
+    limits: Limits,
+    username: str,
+    password: str,
+    *,
+    address: str,
+    instead_of: str | None,
 ) -> tuple[User, str]:
     """Log a user in.
 
@@ -81,6 +91,7 @@ async def log_in(
     Args:
         db: where to look.
         throttle: of this process.
+        limits: how many sessions the user may have.
         username: as typed; spaces around it and case do not matter.
         password: as typed.
         address: the client's IP address, by which failures are throttled.
@@ -102,10 +113,12 @@ async def log_in(
         right = await _in_thread(lambda: _verify(found.password_hash if found else _nobodys_hash(), password))
     if not right or not found:
         raise NotAuthenticated("The user name or the password is wrong.", code="wrong_credentials")
+    most = await limits.of(found.user.id, Limit.SESSIONS)
     async with db.transaction() as connection:
         await one.was_right(connection)
         if not found.disabled:
-            return found.user, await sessions.start(connection, found.user.id, instead_of=instead_of)
+            sid = await sessions.start(connection, found.user.id, instead_of=instead_of, at_most=most)
+            return found.user, sid
     raise Forbidden("This user is disabled. Ask whoever runs this server.", code="user_disabled")
 
 

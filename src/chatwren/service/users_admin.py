@@ -14,7 +14,7 @@ from chatwren.domain.people import username_key
 from chatwren.service import deletion
 from chatwren.service.deletion import Deleted
 from chatwren.service.users import hash_password
-from chatwren.store import exports, limits, sessions, users
+from chatwren.store import exports, limits, pairings, sessions, users
 from chatwren.store.database import Connection, Database
 from chatwren.store.media import MediaStore
 from chatwren.store.users import UserSummary
@@ -49,6 +49,7 @@ async def reset_password(db: Database, username: str) -> str:
     async with _user(db, username) as (connection, user_id):
         await users.set_password(connection, user_id, password_hash)
         await sessions.delete_of_user(connection, user_id)
+        await pairings.leave(connection, user_id)
     return password
 
 
@@ -61,6 +62,7 @@ async def disable(db: Database, username: str) -> None:
     async with _user(db, username) as (connection, user_id):
         await users.set_disabled(connection, user_id, disabled=True)
         await sessions.delete_of_user(connection, user_id)
+        await pairings.leave(connection, user_id)
 
 
 async def enable(db: Database, username: str) -> None:

@@ -16,6 +16,8 @@ from chatwren.domain.health import Reason, account_reason, new_contacts_reason
 from chatwren.domain.pacing import Pacing
 from chatwren.domain.recipients import country_of
 from chatwren.domain.times import zone_of_country
+from chatwren.service import linking
+from chatwren.service.limits import Limits
 from chatwren.service.users import User
 from chatwren.store import accounts, cold, pairings
 from chatwren.store.accounts import Account
@@ -97,17 +99,21 @@ class Group:
     size: int
 
 
-async def create_qr(db: Database, user: User, *, wait: float = 5) -> QrState:
+async def create_qr(db: Database, limits: Limits, user: User, *, wait: float = 5) -> QrState:
     """Start linking the user's account, or join the linking that runs, and wait for the current code.
 
     Raises:
+        TooMany: too many linkings were begun lately.
         Unavailable: no code came within `wait` seconds.
     """
+    allowed = await limits.of(user.id, linking.limit_of(None))
     async with db.transaction() as connection:
         account = await accounts.create_first(connection, user.id)
         if account.status == "linked":
             return QrState("authenticated", await pairings.linked_token(connection, account.id) or "", None, ())
-        pairing = await pairings.start_or_join(connection, account_id=account.id, user_id=user.id, phone=None)
+        pairing = await linking.start_or_join(
+            connection, account_id=account.id, user_id=user.id, phone=None, allowed=allowed
+        )
     db.hint(WORK, {account.id})
     pairing = await _settled(db, pairing, wait, lambda one: one.current is not None)
     if pairing.state == "linked":
@@ -118,18 +124,22 @@ async def create_qr(db: Database, user: User, *, wait: float = 5) -> QrState:
     return QrState("qr", pairing.token, code, pairing.codes)
 
 
-async def pair_by_phone(db: Database, user: User, phone_digits: str, *, wait: float = 10) -> PhoneCode:
+async def pair_by_phone(db: Database, limits: Limits, user: User, phone_digits: str, *, wait: float = 10) -> PhoneCode:
     """Start linking by a code that the user types on the phone with this number.
 
     Raises:
         Conflict: an account is linked already.
+        TooMany: too many linkings were begun lately, by the user or of this number.
         Unavailable: no code came within `wait` seconds.
     """
+    allowed = await limits.of(user.id, linking.limit_of(phone_digits))
     async with db.transaction() as connection:
         account = await accounts.create_first(connection, user.id)
         if account.status == "linked":
             raise Conflict("A WhatsApp account is linked already. Log it out first.", code="already_linked")
-        pairing = await pairings.start_or_join(connection, account_id=account.id, user_id=user.id, phone=phone_digits)
+        pairing = await linking.start_or_join(
+            connection, account_id=account.id, user_id=user.id, phone=phone_digits, allowed=allowed
+        )
     db.hint(WORK, {account.id})
     pairing = await _settled(db, pairing, wait, lambda one: one.phone_code is not None)
     if pairing.phone_code is None:

@@ -23,6 +23,7 @@ _MUCH = {
     "bulk_row": "bulk_id IN (SELECT id FROM bulk WHERE user_id = $1)",
     "inbound": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
     "contact": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
+    "dead_letter": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
     "outage": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
     "idempotency": "user_id = $1",
 }

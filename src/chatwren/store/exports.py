@@ -74,7 +74,9 @@ _DEVICES: Final = {
 EXPORTED: Final = frozenset({*_ROWS, *_DEVICES})
 """The tables whose rows are exported."""
 NOT_EXPORTED: Final = {
+    "bulk_turn": "when a worker last took rows of the user's bulks: of the machinery, not of the user",
     "lease": "which worker holds the connection: of the machinery, not of the user",
+    "login_network": "hashes of the networks from which the user logs in",
     "media_upload": "the keys of uploaded files",
     "message_total": "sums over what is exported",
     "whatsmeow_device": "the keys of the linked device",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chatwren.domain.ids import uuid7
 from chatwren.store.database import Connection
+from chatwren.store.sessions import STILL_LIVING
 
 LIFETIME = timedelta(seconds=200)
 """How long a pairing may take in all: WhatsApp's codes last 160 s, a phone code 180 s."""
@@ -58,11 +59,8 @@ def _pairing(row: Any) -> Pairing:
     return Pairing(*values)
 
 
-async def start_or_join(connection: Connection, *, account_id: UUID, user_id: UUID, phone: str | None) -> Pairing:
-    """The account's running pairing, or a new one where none runs or the running one has had its time.
-
-    A pairing by phone code replaces one that shows QR codes only, or asks another phone.
-    """
+async def join(connection: Connection, *, account_id: UUID, phone: str | None) -> Pairing | None:
+    """The account's running pairing, unless it has had its time, or does not do for this phone: then it ends."""
     await connection.execute(
         """
         UPDATE pairing SET state = 'failed', failure = 'timeout', ended_at = now(), codes = NULL, phone_code = NULL
@@ -73,23 +71,91 @@ async def start_or_join(connection: Connection, *, account_id: UUID, user_id: UU
         account_id,
         phone,
     )
-    await connection.execute(
-        """
+    row = await connection.fetchrow(
+        f"SELECT {_COLUMNS} FROM pairing WHERE account_id = $1 AND ended_at IS NULL", account_id
+    )
+    return _pairing(row) if row else None
+
+
+async def start(connection: Connection, *, account_id: UUID, user_id: UUID, phone: str | None) -> Pairing:
+    """A new pairing of an account of which none runs."""
+    row = await connection.fetchrow(
+        f"""
         INSERT INTO pairing (id, account_id, user_id, token, phone, expires_at)
-        VALUES ($1, $2, $3, $4, $5, now() + $6)
-        ON CONFLICT (account_id) WHERE ended_at IS NULL DO NOTHING
+        VALUES ($1, $2, $3, $4, $5, now() + $6) RETURNING {_COLUMNS}
         """,
         uuid7(),
         account_id,
         user_id,
-        secrets.token_urlsafe(24),
+        _token(),
         phone,
         LIFETIME,
     )
-    row = await connection.fetchrow(
-        f"SELECT {_COLUMNS} FROM pairing WHERE account_id = $1 AND ended_at IS NULL", account_id
-    )
     return _pairing(row)
+
+
+async def until_room(
+    connection: Connection, user_id: UUID, *, within: timedelta, at_most: int, by_phone: bool
+) -> timedelta | None:
+    """How long until the user has begun fewer than `at_most` pairings of a kind lately; None: that is so now.
+
+    One by QR code counts unless WhatsApp could not be reached for it.
+    """
+    kind = "phone IS NOT NULL" if by_phone else "phone IS NULL AND failure IS DISTINCT FROM 'disconnected'"
+    return await _until_room(connection, f"user_id = $1 AND {kind}", user_id, within, at_most)
+
+
+async def until_room_of_number(
+    connection: Connection, phone: str, *, within: timedelta, at_most: int
+) -> timedelta | None:
+    """The same of all users' pairings by a code typed on this phone. Until the transaction ends, no other begins."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('pairings of ' || $1, 0))", phone)
+    return await _until_room(connection, "phone = $1", phone, within, at_most)
+
+
+async def _until_room(
+    connection: Connection, condition: str, value: object, within: timedelta, at_most: int
+) -> timedelta | None:
+    if not at_most:
+        return within
+    wait: timedelta | None = await connection.fetchval(
+        f"""
+        SELECT requested_at + $2::interval - now() FROM pairing
+        WHERE {condition} AND requested_at > now() - $2::interval
+        ORDER BY requested_at DESC OFFSET $3 LIMIT 1
+        """,
+        value,
+        within,
+        at_most - 1,
+    )
+    return wait
+
+
+async def leave(connection: Connection, user_id: UUID) -> None:
+    """A session of the user has ended: what it saw of a pairing that runs leads nowhere now.
+
+    The picture has another address; where nobody is left to see that, the pairing ends.
+    """
+    await connection.execute(
+        f"""
+        WITH seen AS (SELECT EXISTS (SELECT FROM session JOIN app_user ON app_user.id = user_id
+                                     WHERE user_id = $1 AND {STILL_LIVING}) AS so)
+        UPDATE pairing SET
+          token = $2,
+          state = CASE WHEN seen.so THEN state ELSE 'failed' END,
+          failure = CASE WHEN seen.so THEN failure ELSE 'abandoned' END,
+          ended_at = CASE WHEN seen.so THEN ended_at ELSE now() END,
+          codes = CASE WHEN seen.so THEN codes END,
+          phone_code = CASE WHEN seen.so THEN phone_code END
+        FROM seen WHERE user_id = $1 AND ended_at IS NULL
+        """,
+        user_id,
+        _token(),
+    )
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(24)
 
 
 async def get(connection: Connection, pairing_id: UUID) -> Pairing:

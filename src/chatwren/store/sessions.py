@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,11 +11,15 @@ from chatwren.store.accounts import Account
 from chatwren.store.database import Connection
 from chatwren.store.users import User
 
-LIVING = """
+STILL_LIVING = """
+  disabled_at IS NULL
+  AND last_seen_at > now() - interval '14 days' AND session.created_at > now() - interval '90 days'
+"""
+"""What is true of a session, joined with its user, that has not ended."""
+LIVING = f"""
   SELECT sid_hash, user_id, last_seen_at < now() - interval '5 minutes' AS stale
   FROM session JOIN app_user ON app_user.id = user_id
-  WHERE sid_hash = {sid_hash} AND disabled_at IS NULL
-    AND last_seen_at > now() - interval '14 days' AND session.created_at > now() - interval '90 days'
+  WHERE sid_hash = {{sid_hash}} AND {STILL_LIVING}
   LIMIT 1
 """
 """The session with that hash, unless it has ended. LIMIT 1: else a join may hash the whole table."""
@@ -79,11 +84,70 @@ async def touch(connection: Connection, sid_hashes: Collection[bytes]) -> None:
     await connection.execute("UPDATE session SET last_seen_at = now() WHERE sid_hash = ANY($1)", list(sid_hashes))
 
 
-async def delete(connection: Connection, sid_hash: bytes) -> None:
-    """End the session."""
-    await connection.execute("DELETE FROM session WHERE sid_hash = $1", sid_hash)
+# What a session is called where its owner sees it: it leads neither to the id in the cookie nor to the hash of that.
+_PUBLIC_ID = "left(encode(sha256('session ' || sid_hash), 'hex'), 32)"
 
 
-async def delete_of_user(connection: Connection, user_id: UUID) -> None:
-    """End all sessions of the user."""
-    await connection.execute("DELETE FROM session WHERE user_id = $1", user_id)
+@dataclass(frozen=True, slots=True)
+class SeenSession:
+    """A session as its user sees it. `last_seen_at` may lag by some minutes."""
+
+    id: str
+    created_at: datetime
+    last_seen_at: datetime
+    current: bool
+
+
+async def of_user(connection: Connection, user_id: UUID, *, current: bytes) -> list[SeenSession]:
+    """The user's sessions that have not ended, the one of this hash first, then the last used."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {_PUBLIC_ID}, session.created_at, last_seen_at, sid_hash = $2
+        FROM session JOIN app_user ON app_user.id = user_id WHERE user_id = $1 AND {STILL_LIVING}
+        ORDER BY sid_hash = $2 DESC, last_seen_at DESC, session.created_at DESC
+        """,
+        user_id,
+        current,
+    )
+    return [SeenSession(*row) for row in rows]
+
+
+async def delete(connection: Connection, sid_hash: bytes) -> UUID | None:
+    """End the session. Returns whose it was; None: there was none."""
+    user_id: UUID | None = await connection.fetchval(
+        "DELETE FROM session WHERE sid_hash = $1 RETURNING user_id", sid_hash
+    )
+    return user_id
+
+
+async def delete_one(connection: Connection, user_id: UUID, public_id: str) -> bool:
+    """End one of the user's sessions. False: there is none of that id."""
+    result = await connection.execute(
+        f"DELETE FROM session WHERE user_id = $1 AND {_PUBLIC_ID} = $2", user_id, public_id
+    )
+    return result != "DELETE 0"
+
+
+async def delete_of_user(connection: Connection, user_id: UUID, *, but: bytes = b"") -> int:
+    """End all sessions of the user, but for the one of this hash. Returns how many there were."""
+    result = await connection.execute("DELETE FROM session WHERE user_id = $1 AND sid_hash <> $2", user_id, but)
+    return int(result.removeprefix("DELETE "))
+
+
+async def keep_latest(connection: Connection, user_id: UUID, *, at_most: int, new: bytes) -> None:
+    """End those of the user's sessions that were not used for longest, until there are `at_most`, the new one included.
+
+    Until the transaction ends, no other session of the user can begin.
+    """
+    await connection.execute("SELECT FROM app_user WHERE id = $1 FOR NO KEY UPDATE", user_id)
+    await connection.execute(
+        """
+        DELETE FROM session WHERE sid_hash IN (
+          SELECT sid_hash FROM session WHERE user_id = $1 AND sid_hash <> $2
+          ORDER BY last_seen_at DESC, created_at DESC OFFSET $3
+        )
+        """,
+        user_id,
+        new,
+        max(0, at_most - 1),
+    )

@@ -29,7 +29,7 @@ from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.store.media import MediaStore, media_store
 from chatwren.web import qr
-from chatwren.web.api import auth, bulk, events, health, media, messages, preview, users, whatsapp
+from chatwren.web.api import auth, bulk, events, health, media, messages, preview, user_sessions, users, whatsapp
 from chatwren.web.asgi import HttpApp
 from chatwren.web.context import Context
 from chatwren.web.door import Door
@@ -67,6 +67,9 @@ _HANDLERS: Sequence[ControllerRouterHandler] = (
     messages.schedule,
     messages.queue,
     users.change_me,
+    user_sessions.list_sessions,
+    user_sessions.end_other_sessions,
+    user_sessions.end_session,
     whatsapp.pair_by_phone,
     whatsapp.unlink,
     whatsapp.hold,

@@ -11,8 +11,9 @@ import pytest
 from chatwren.delivery.accounts import Accounts
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.domain import clock
+from chatwren.service import linking
 from chatwren.settings import Settings
-from chatwren.store import accounts, pairings
+from chatwren.store import accounts
 from chatwren.store.database import Database
 from chatwren.whatsapp.client import EngineError, NoDevice
 from chatwren.whatsapp.model import Connection as State
@@ -227,7 +228,9 @@ async def test_a_pairing_that_another_replaces_makes_way(scene: Scene) -> None:
 
     async def ask(phone: str | None) -> None:
         async with scene.db.transaction() as connection:
-            await pairings.start_or_join(connection, account_id=account, user_id=scene.rows.users["alice"], phone=phone)
+            await linking.start_or_join(
+                connection, account_id=account, user_id=scene.rows.users["alice"], phone=phone, allowed=99
+            )
 
     await ask(None)
     await scene.begin()

@@ -8,7 +8,7 @@ import pytest
 
 from chatwren.delivery import pairing
 from chatwren.delivery.pairing import phone_of
-from chatwren.store import pairings
+from chatwren.service import linking
 from chatwren.store.database import Database
 from chatwren.whatsapp.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
 from tests.unit.delivery.conftest import Rows
@@ -31,7 +31,9 @@ class Scene:
         self.account, user = uuid4(), await self.rows.user("alice")
         await self.rows.one("INSERT INTO account (id, user_id) VALUES ($1, $2)", self.account, user)
         async with self.db.transaction() as connection:
-            asked = await pairings.start_or_join(connection, account_id=self.account, user_id=user, phone=None)
+            asked = await linking.start_or_join(
+                connection, account_id=self.account, user_id=user, phone=None, allowed=99
+            )
         self.pairing = asked.id
         self.worker = await self.rows.worker()
         await self.rows.own(self.worker)

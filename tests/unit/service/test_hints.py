@@ -53,7 +53,7 @@ async def test_accepting_tells_the_worker_and_the_users_pages(
 ) -> None:
     account = await rows.account("alice")
     async with db.transaction() as connection:
-        sid = await sessions.start(connection, rows.users["alice"], instead_of=None)
+        sid = await sessions.start(connection, rows.users["alice"], instead_of=None, at_most=50)
     session = await Sessions(db).get(sid)
     assert session is not None
     await intake_of(db, tmp_path).accept(session, hello())

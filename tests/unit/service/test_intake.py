@@ -43,7 +43,7 @@ def sign_in(db: Database, rows: Rows) -> SignIn:
     async def signed_in(name: str) -> Session:
         await rows.account(name)
         async with db.transaction() as connection:
-            sid = await sessions.start(connection, rows.users[name], instead_of=None)
+            sid = await sessions.start(connection, rows.users[name], instead_of=None, at_most=50)
         session = await Sessions(db).get(sid)
         assert session is not None
         return session

@@ -8,6 +8,7 @@ from tests.unit.delivery.conftest import Rows, until
 
 from chatwren.domain.errors import Unavailable
 from chatwren.service import whatsapp
+from chatwren.service.limits import Limits
 from chatwren.service.users import User
 from chatwren.service.whatsapp import Group, time_zone
 from chatwren.store import account_state, accounts
@@ -30,7 +31,7 @@ def user(user_id: UUID, zone: str | None = None) -> User:
 
 async def test_a_linked_account_is_told_so_though_it_is_offline(db: Database, rows: Rows) -> None:
     await rows.account("alice", connected=False)
-    assert (await whatsapp.create_qr(db, user(rows.users["alice"]))).status == "authenticated"
+    assert (await whatsapp.create_qr(db, Limits(db), user(rows.users["alice"]))).status == "authenticated"
     assert await rows.one("SELECT count(*) FROM pairing") == 0
 
 

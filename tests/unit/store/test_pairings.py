@@ -9,6 +9,7 @@ from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.service import linking
 from chatwren.store import pairing_jobs, pairings
 from chatwren.store.database import Database
 from chatwren.store.pairings import Pairing
@@ -31,7 +32,7 @@ async def mine(rows: Rows) -> UUID:
 async def join(db: Database, account: UUID, phone: str | None = None) -> Pairing:
     async with db.transaction() as connection:
         user = await connection.fetchval("SELECT user_id FROM account WHERE id = $1", account)
-        return await pairings.start_or_join(connection, account_id=account, user_id=user, phone=phone)
+        return await linking.start_or_join(connection, account_id=account, user_id=user, phone=phone, allowed=99)
 
 
 async def get(db: Database, pairing: Pairing) -> Pairing:

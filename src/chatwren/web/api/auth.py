@@ -122,6 +122,7 @@ async def login(request: HttpRequest) -> Response[LoggedIn]:
     user, sid = await users.log_in(
         context(request).db,
         context(request).throttling,
+        context(request).limits,
         username,
         password,
         address=client_address(request),

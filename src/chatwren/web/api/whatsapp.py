@@ -120,12 +120,13 @@ class Done(Struct):
         QrCode,
         description="Starts linking a WhatsApp account, or joins the linking that runs. Poll it: each code is current "
         "for 20 to 60 seconds, and once the phone has scanned it, `status` is `authenticated`.",
+        errors=(429,),
     ),
 )
 async def create_qr(request: HttpRequest) -> QrCode:
     """Start linking an account, or join the linking that runs."""
     user = await signed_in(request)
-    state = await whatsapp.create_qr(context(request).db, user)
+    state = await whatsapp.create_qr(context(request).db, context(request).limits, user)
     if state.code is None:
         return QrCode(qr.linked_url(base_url(request)), None, None, "authenticated")
     form = context(request).settings.qr_code_url
@@ -184,9 +185,10 @@ async def groups(request: HttpRequest) -> list[Group]:
     operation=Operation(
         "Link by a code typed on the phone",
         PairCode,
-        description="For a phone that cannot scan: the one that shows this very page.",
+        description="For a phone that cannot scan: the one that shows this very page. Asked again for the same number "
+        "it gives the same code.",
         body=PairCodeBody,
-        errors=(409,),
+        errors=(409, 429),
     ),
 )
 async def pair_by_phone(request: HttpRequest) -> PairCode:
@@ -195,7 +197,7 @@ async def pair_by_phone(request: HttpRequest) -> PairCode:
     async with read_form(request) as form:
         digits = form.read("phoneNumber", parse_phone_digits)
         form.check()
-    code = await whatsapp.pair_by_phone(context(request).db, user, digits)
+    code = await whatsapp.pair_by_phone(context(request).db, context(request).limits, user, digits)
     return PairCode(code.text, to_wire(code.expires_at))
 
 
