@@ -219,6 +219,23 @@ def list_users(data_dir: DataDir = None) -> None:
     on_database(data_dir, run)
 
 
+@users.command()
+def create(
+    username: Username,
+    name: Annotated[str, typer.Option(prompt=True, help="A person's or company's name.")],
+    phone: Annotated[str, typer.Option(prompt=True, help="With country code.")],
+    email: Annotated[str, typer.Option(prompt=True, help="Address of the user's mail.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Make a user, and print their new random password. Also where nobody can register."""
+    from chatwren.service import users_admin
+
+    async def run(db: "Database") -> None:
+        print(await users_admin.create(db, username=username, name=name, phone=phone, email=email))
+
+    on_database(data_dir, run)
+
+
 @users.command(name="reset-password")
 def reset_password(username: Username, data_dir: DataDir = None) -> None:
     """Give a user a new random password, print it, and end the user's sessions."""

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     sandbox: bool = Field(
         default=False, description="Set by `serve --sandbox`: any localhost origin is allowed, pages say so."
     )
+    registration: Literal["open", "closed"] = Field(
+        "open", description="closed: nobody can register; `chatwren users create` makes users."
+    )
     cookie_secrets: Names = Field(
         (),
         repr=False,

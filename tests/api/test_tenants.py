@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from chatwren.domain.clock import now
-from tests.api.conftest import Person, ahead
+from tests.api.conftest import PASSWORD, Person, ahead
 from tests.api.server import WebServer
 
 SECRET_TEXT = "alice's own words"
@@ -34,6 +34,7 @@ def _routes(owned: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         ("GET", "/api/users/me", {}),
         ("PATCH", "/api/users/me", {"json": {"timeZone": "Asia/Kolkata"}}),
+        ("POST", "/api/users/me/password", {"json": {"currentPassword": PASSWORD, "newPassword": "three more words"}}),
         ("GET", "/api/users/me/sessions", {}),
         ("DELETE", f"/api/users/me/sessions/{owned['session']}", {}),
         ("DELETE", "/api/users/me/sessions", {}),

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from chatwren.domain.errors import Invalid
+from chatwren.domain.lookalikes import has_unseen, is_blank
 from chatwren.domain.recipients import parse_phone_digits
 from chatwren.domain.text import required_text
 
@@ -41,7 +42,9 @@ def parse_username(value: object, *, field: str = "username") -> str:
         Invalid: missing, blank, too long, or with control, invisible or unassigned characters.
     """
     username = _line(value, field=field, at_most=_MAX_USERNAME, refused=_INVISIBLE)
-    if not username_key(username):
+    if has_unseen(username):
+        raise Invalid(f"{field} holds characters that cannot be seen.", field=field)
+    if not username_key(username) or is_blank(username):
         raise Invalid(f"{field} has no visible character.", field=field)
     return username
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 
 from chatwren.domain.limits import BOUNDS, Limit
+from chatwren.service import users
 from chatwren.settings import Settings
 from chatwren.store import files, lateness, retention, totals
 from chatwren.store.database import CHANGED, Database
@@ -29,6 +30,7 @@ async def often(db: Database, settings: Settings) -> None:
 
 async def sweep(db: Database, media_store: MediaStore, settings: Settings) -> None:
     """Remove what is old: messages, sessions, throttles, idempotency keys, pairings, and files that nothing names."""
+    await users.note_looks(db)
     async with db.connection() as connection:
         await lateness.forget_outages(connection, _OUTAGES_KEPT)
     for remove in retention.steps(timedelta(days=settings.keep_messages_days)):

@@ -75,8 +75,13 @@ async def of_user(db: Database, current: Session) -> list[SeenSession]:
 async def end_others(db: Database, current: Session) -> int:
     """End all sessions of the user but this one. Returns how many."""
     async with db.transaction() as connection:
-        ended = await sessions.delete_of_user(connection, current.user.id, but=current.sid_hash)
-        await pairings.leave(connection, current.user.id)
+        return await end_others_in(connection, current)
+
+
+async def end_others_in(connection: Connection, current: Session) -> int:
+    """The same, in the caller's transaction."""
+    ended = await sessions.delete_of_user(connection, current.user.id, but=current.sid_hash)
+    await pairings.leave(connection, current.user.id)
     return ended
 
 

@@ -2,27 +2,43 @@
 
 import asyncio
 import base64
+import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
+import asyncpg
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
 from chatwren.domain.errors import Conflict, Forbidden, NotAuthenticated
 from chatwren.domain.ids import uuid7
 from chatwren.domain.limits import BOUNDS, Limit
+from chatwren.domain.lookalikes import skeleton
+from chatwren.domain.passwords import refuse_common
 from chatwren.domain.people import username_key
 from chatwren.service import sessions, throttling
 from chatwren.service.limits import Limits
 from chatwren.service.throttling import Throttling
 from chatwren.store import users
-from chatwren.store.database import Database
+from chatwren.store.database import Connection, Database
+from chatwren.store.sessions import Session
 from chatwren.store.users import User
 
-__all__ = ["Registration", "User", "hash_password", "log_in", "register", "set_time_zone"]
+__all__ = [
+    "Registration",
+    "User",
+    "change_password",
+    "create",
+    "hash_password",
+    "log_in",
+    "note_looks",
+    "register",
+    "set_time_zone",
+]
 
 T = TypeVar("T")
 
@@ -59,19 +75,49 @@ async def register(
         The user, and the id of their new session.
 
     Raises:
-        Conflict: the user name is taken.
+        Conflict: the user name is taken, or looks like one that is.
+        Invalid: the password is one of those that are tried first.
         TooMany: too many registrations from this address.
         Unavailable: too many sign up or log in at the moment.
     """
-    user = User(uuid7(), new.username, new.name, new.phone, new.email, new.gst, None)
+    _check_password(new)
     async with throttle.registration(address):
-        password_hash = await hash_password(new.password)
+        user, password_hash, looks = await _prepared(new)
     async with db.transaction() as connection:
-        if not await users.insert(connection, user, key=username_key(new.username), password_hash=password_hash):
-            raise Conflict(f"The user name {new.username} is taken. Choose another.", code="username_taken")
+        await _insert(connection, user, password_hash, looks)
         await throttling.remember(connection, user.id, address)
         most = BOUNDS[Limit.SESSIONS].default
         return user, await sessions.start(connection, user.id, instead_of=instead_of, at_most=most)
+
+
+async def create(db: Database, new: Registration) -> None:
+    """Sign somebody up on behalf of the operator.
+
+    Raises:
+        Conflict: the user name is taken, or looks like one that is.
+    """
+    user, password_hash, looks = await _prepared(new)
+    async with db.transaction() as connection:
+        await _insert(connection, user, password_hash, looks)
+
+
+async def _prepared(new: Registration) -> tuple[User, str, str]:
+    """The user, the hash of the password, and what the name looks like."""
+    looks = await _in_thread(partial(skeleton, new.username))
+    user = User(uuid7(), new.username, new.name, new.phone, new.email, new.gst, None)
+    return user, await hash_password(new.password), looks
+
+
+async def _insert(connection: Connection, user: User, password_hash: str, looks: str) -> None:
+    key = username_key(user.username)
+    if await users.insert(connection, user, key=key, skeleton=looks, password_hash=password_hash):
+        return
+    taken = "taken" if await users.credentials(connection, key) else "too like another user's"
+    raise Conflict(f"The user name {user.username} is {taken}. Choose another.", code="username_taken")
+
+
+def _check_password(new: Registration) -> None:
+    refuse_common(new.password, own=(new.name, new.username, new.email, new.phone))
 
 
 async def log_in(
@@ -120,6 +166,51 @@ async def log_in(
             sid = await sessions.start(connection, found.user.id, instead_of=instead_of, at_most=most)
             return found.user, sid
     raise Forbidden("This user is disabled. Ask whoever runs this server.", code="user_disabled")
+
+
+async def change_password(
+    db: Database, throttle: Throttling, session: Session, current: str, new: str, *, address: str, sid: str | None
+) -> int:
+    """Give the user another password, and end all their sessions but this one. Returns how many ended.
+
+    Args:
+        db: where the user is.
+        throttle: of this process. A wrong password counts as in a log-in.
+        session: who asks.
+        current: the password until now.
+        new: the one from now on.
+        address: the client's IP address.
+        sid: id of the session.
+
+    Raises:
+        NotAuthenticated: the current password is wrong.
+        Invalid: the new one is one of those that are tried first.
+        TooMany: too many failures.
+        Unavailable: too many sign up or log in at the moment.
+    """
+    user = session.user
+    refuse_common(new, own=(user.name, user.username, user.email, user.phone), field="newPassword")
+    key = username_key(user.username)
+    async with db.connection() as connection:
+        found = await users.credentials(connection, key)
+    async with throttle.password(key, user.id, address=address, sid=sid) as one:
+        right = found is not None and await _in_thread(lambda: _verify(found.password_hash, current))
+        password_hash = await hash_password(new) if right else ""
+    if not right:
+        raise NotAuthenticated("The current password is wrong.", code="wrong_credentials")
+    async with db.transaction() as connection:
+        await one.was_right(connection)
+        await users.set_password(connection, user.id, password_hash)
+        return await sessions.end_others_in(connection, session)
+
+
+async def note_looks(db: Database) -> None:
+    """Note what the names look like of users who have signed up with an older release."""
+    async with db.connection() as connection:
+        for user_id, username in await users.without_skeleton(connection):
+            looks = await _in_thread(partial(skeleton, username))
+            with contextlib.suppress(asyncpg.UniqueViolationError):
+                await users.set_skeleton(connection, user_id, looks)
 
 
 async def set_time_zone(db: Database, user: User, time_zone: str | None) -> User:

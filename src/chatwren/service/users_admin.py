@@ -10,10 +10,11 @@ from uuid import UUID
 
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.limits import BOUNDS, Limit
-from chatwren.domain.people import username_key
+from chatwren.domain.people import parse_email, parse_name, parse_phone, parse_username, username_key
 from chatwren.service import deletion
+from chatwren.service import users as users_service
 from chatwren.service.deletion import Deleted
-from chatwren.service.users import hash_password
+from chatwren.service.users import Registration, hash_password
 from chatwren.store import exports, limits, pairings, sessions, users
 from chatwren.store.database import Connection, Database
 from chatwren.store.media import MediaStore
@@ -21,6 +22,7 @@ from chatwren.store.users import UserSummary
 
 __all__ = [
     "UserSummary",
+    "create",
     "delete",
     "disable",
     "enable",
@@ -36,6 +38,26 @@ async def list_users(db: Database) -> list[UserSummary]:
     """All users, in the order in which they signed up."""
     async with db.connection() as connection:
         return await users.summaries(connection)
+
+
+async def create(db: Database, *, username: str, name: str, phone: str, email: str) -> str:
+    """Make a user with a random password, which is returned.
+
+    Raises:
+        Invalid: one of these is not as in a registration.
+        Conflict: the user name is taken, or looks like one that is.
+    """
+    password = secrets.token_urlsafe(12)
+    new = Registration(
+        name=parse_name(name),
+        phone=parse_phone(phone),
+        email=parse_email(email),
+        username=parse_username(username),
+        password=password,
+        gst="",
+    )
+    await users_service.create(db, new)
+    return password
 
 
 async def reset_password(db: Database, username: str) -> str:

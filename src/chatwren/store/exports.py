@@ -13,7 +13,10 @@ _OF_DEVICE = "JOIN account ON account.jid = one.our_jid WHERE account.user_id = 
 # By table: the type of its rows, and how they are read. Left out of rows is what holds keys (raw messages, descriptions
 # of their files), what is a hash, and what lets somebody link the account or see its code.
 _ROWS: Final = {
-    "app_user": ("user", "to_jsonb(one) - '{password_hash, username_key}'::text[] FROM app_user one WHERE id = $1"),
+    "app_user": (
+        "user",
+        "to_jsonb(one) - '{password_hash, username_key, username_skeleton}'::text[] FROM app_user one WHERE id = $1",
+    ),
     "user_limit": ("limit", "to_jsonb(one) FROM user_limit one WHERE user_id = $1 ORDER BY name"),
     "session": (
         "session",

@@ -50,18 +50,20 @@ COLUMNS = "app_user.id, username, app_user.name, app_user.phone, email, gst, tim
 """The columns of a `User`, in its order, of a query that may join other tables."""
 
 
-async def insert(connection: Connection, user: User, *, key: str, password_hash: str) -> bool:
-    """Add the user; False when another has a name with the same key."""
+async def insert(connection: Connection, user: User, *, key: str, skeleton: str, password_hash: str) -> bool:
+    """Add the user; False when another has a name with the same key, or one that looks the same."""
     row = await connection.fetchrow(
         """
-        INSERT INTO app_user (id, username, username_key, name, phone, email, gst, time_zone, password_hash)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-        ON CONFLICT (username_key) DO NOTHING
+        INSERT INTO app_user
+          (id, username, username_key, username_skeleton, name, phone, email, gst, time_zone, password_hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT DO NOTHING
         RETURNING id
         """,
         user.id,
         user.username,
         key,
+        skeleton,
         user.name,
         user.phone,
         user.email,
@@ -70,6 +72,26 @@ async def insert(connection: Connection, user: User, *, key: str, password_hash:
         password_hash,
     )
     return row is not None
+
+
+async def without_skeleton(connection: Connection) -> list[tuple[UUID, str]]:
+    """Id and name of the users whose name has none yet: of an older release, or looking like another's that has one."""
+    rows = await connection.fetch(
+        "SELECT id, username FROM app_user WHERE username_skeleton IS NULL ORDER BY created_at, id"
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def set_skeleton(connection: Connection, user_id: UUID, skeleton: str) -> None:
+    """Note what a name looks like, unless another user's looks the same: of those the first is enough."""
+    await connection.execute(
+        """
+        UPDATE app_user SET username_skeleton = $2
+        WHERE id = $1 AND NOT EXISTS (SELECT FROM app_user WHERE username_skeleton = $2)
+        """,
+        user_id,
+        skeleton,
+    )
 
 
 async def credentials(connection: Connection, key: str) -> Credentials | None:

@@ -67,6 +67,7 @@ _HANDLERS: Sequence[ControllerRouterHandler] = (
     messages.schedule,
     messages.queue,
     users.change_me,
+    users.change_password,
     user_sessions.list_sessions,
     user_sessions.end_other_sessions,
     user_sessions.end_session,

@@ -5,6 +5,7 @@ from typing import Annotated
 from litestar import Response, post
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chatwren.domain.errors import Forbidden
 from chatwren.domain.gst import parse_gst
 from chatwren.domain.people import (
     given_password,
@@ -31,7 +32,9 @@ class RegisterBody(Struct):
     username: Annotated[
         str, Meta(description="1 to 64 characters; unique, whatever the case of its letters.", examples=["johndoe"])
     ]
-    password: Annotated[str, Meta(description="8 to 256 characters.", examples=["securePassword123"])]
+    password: Annotated[
+        str, Meta(description="8 to 256 characters, and not one that is tried first.", examples=["securePassword123"])
+    ]
     gst: Annotated[
         str | None, Meta(description="Tax number: 1 to 32 letters and digits, or nothing.", examples=["GST12345"])
     ] = None
@@ -78,15 +81,17 @@ class LoggedOut(Struct):
     operation=Operation(
         "Register a new user",
         Registered,
-        description="Logs the new user in.",
+        description="Logs the new user in. 403 where the operator has closed registration.",
         body=RegisterBody,
-        errors=(409, 429),
+        errors=(403, 409, 429),
         signed_in=False,
         sets_cookie=True,
     ),
 )
 async def register(request: HttpRequest) -> Response[Registered]:
     """Sign up, which also logs in."""
+    if context(request).settings.registration == "closed":
+        raise Forbidden("Nobody can register here. Ask whoever runs this server.", code="registration_closed")
     async with read_form(request) as form:
         name = form.read("name", parse_name)
         phone = form.read("phone", parse_phone)

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from litestar import get, patch
+from litestar import get, patch, post
 from msgspec import Meta, Struct
 
+from chatwren.domain.people import given_password, parse_password
 from chatwren.domain.times import parse_zone
 from chatwren.service import users
 from chatwren.service.users import User
-from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.context import HttpRequest, client_address, context, session_id, session_of, signed_in
 from chatwren.web.forms import read_form
 from chatwren.web.openapi import Operation
 
@@ -36,6 +37,22 @@ class ProfileBody(Struct, rename="camel"):
     ] = None
 
 
+class PasswordBody(Struct, rename="camel"):
+    """The password until now, and the one from now on."""
+
+    current_password: Annotated[str, Meta(examples=["securePassword123"])]
+    new_password: Annotated[
+        str, Meta(description="8 to 256 characters, and not one that is tried first.", examples=["three words or more"])
+    ]
+
+
+class PasswordChanged(Struct):
+    """The new password counts."""
+
+    success: Annotated[bool, Meta(examples=[True])]
+    ended: Annotated[int, Meta(description="How many other sessions of the user have ended.", examples=[2])]
+
+
 @get("/api/users/me", operation=Operation("Get the user's profile", Profile))
 async def me(request: HttpRequest) -> Profile:
     """Who is logged in."""
@@ -52,6 +69,37 @@ async def change_me(request: HttpRequest) -> Profile:
             form.check()
             user = await users.set_time_zone(context(request).db, user, zone)
     return _profile(user)
+
+
+@post(
+    "/api/users/me/password",
+    status_code=200,
+    operation=Operation(
+        "Change the user's password",
+        PasswordChanged,
+        description="Ends all other sessions. A wrong current password is 401 `wrong_credentials`, and counts as a "
+        "failed log-in.",
+        body=PasswordBody,
+        errors=(429,),
+    ),
+)
+async def change_password(request: HttpRequest) -> PasswordChanged:
+    """Change the password."""
+    session = await session_of(request)
+    async with read_form(request) as form:
+        current = form.read("currentPassword", given_password)
+        new = form.read("newPassword", parse_password)
+        form.check()
+    ended = await users.change_password(
+        context(request).db,
+        context(request).throttling,
+        session,
+        current,
+        new,
+        address=client_address(request),
+        sid=session_id(request),
+    )
+    return PasswordChanged(success=True, ended=ended)
 
 
 def _profile(user: User) -> Profile:
