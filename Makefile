@@ -81,9 +81,9 @@ demo: .venv/.chatwren ## The same, ending with exit code 0 when every message wa
 
 # --- testing -----------------------------------------------------------------------------------------------------------
 
-PARTS := lint test-go test-unit $(foreach part,e2e browser chaos,$(if $(wildcard tests/$(part)),test-$(part)))
+PARTS := lint test-go test-unit $(foreach part,e2e hostile browser chaos,$(if $(wildcard tests/$(part)),test-$(part)))
 
-.PHONY: test lint test-go test-unit test-e2e test-browser test-chaos chaos
+.PHONY: test lint test-go test-unit test-e2e test-hostile hostile test-browser test-chaos chaos
 test: .venv/.dev ## The whole suite: lint, types, architecture, Go, Python, browser, kill -9
 	@$(WITH_DATABASE) tools/parts $(PARTS)
 
@@ -103,10 +103,16 @@ test-go: .venv/.dev ## The engine and the sandbox; with the race detector where 
 	$(WITH_DATABASE) $(PY) tools/go test $$race -vet=off ./...
 
 test-unit: .venv/.dev ## Python: all that needs no other process than PostgreSQL
-	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests --ignore tests/e2e --ignore tests/browser --ignore tests/chaos
+	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests --ignore tests/e2e --ignore tests/hostile --ignore tests/browser --ignore tests/chaos
 
 test-e2e: .venv/.dev ## The whole system in the sandbox
 	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/e2e
+
+test-hostile: .venv/.dev ## Strangers and tenants who mean harm, beside one who does not: the short form
+	@$(WITH_DATABASE) $(PYTEST) -q tests/hostile
+
+hostile: .venv/.dev ## The long form of test-hostile
+	@CHATWREN_TEST_HOSTILE=long $(WITH_DATABASE) $(PYTEST) -q tests/hostile
 
 test-browser: .venv/.dev ## Pages in Chromium
 	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/browser

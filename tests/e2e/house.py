@@ -89,6 +89,7 @@ class House:
         url: of the HTTP API.
         phones: the simulated phones.
         sandbox: the process that simulates them.
+        web: the process that answers HTTP.
         workers: those that were started and not ended by `end_workers`.
         environment: the settings of its processes.
     """
@@ -98,6 +99,7 @@ class House:
     phones: "Phones" = field(init=False)
     url: str = field(init=False)
     sandbox: Program = field(init=False)
+    web: Program = field(init=False)
     _programs: list[Program] = field(default_factory=list)
     workers: list[Program] = field(default_factory=list)
 
@@ -191,7 +193,7 @@ async def house(database_url: str, folder: Path, **settings: str) -> AsyncIterat
             "CHATWREN_WHATSAPP_ADDRESS": ready["whatsapp"],
             "CHATWREN_WHATSAPP_ROOT_KEY": ready["rootKey"],
         }
-        web = await home.start("web", sys.executable, "-m", "chatwren", "web")
+        web = home.web = await home.start("web", sys.executable, "-m", "chatwren", "web")
 
         async def ready_at() -> str | None:
             assert web.process.returncode is None, web.log.read_text()
