@@ -85,7 +85,10 @@ def test_rows_of_a_bulk_that_are_not_accepted_yet_count(alice: Person, allow: Se
     alice.link("919876543210")
     row = json.dumps({"phoneId": "+1234567890", "message": "hello"})
     rows: dict[str, Any] = {"content": f"{row}\n{row}\n{row}\n", "headers": {"content-type": "application/x-ndjson"}}
-    assert alice.http.post("/api/messages/bulk", **rows).status_code == 200
+    at = allow("alice", waiting_messages=5)
+    with at.client(headers={"cookie": alice.cookie}) as client:
+        assert client.post("/api/messages/bulk", **rows).status_code == 200
+        _refused(client.post("/api/messages/bulk", **rows), 429, "waiting_messages", 5)
     fresh = allow("alice", waiting_messages=4)
     assert [_send(alice, fresh).status_code for _ in range(2)] == [200, 429]
 

@@ -14,7 +14,7 @@ class Standing:
 
     Attributes:
         overrides: the limits that the operator has set for the user.
-        waiting: messages that wait or are being sent, and rows of bulks that are to become some.
+        waiting: messages that wait or are being sent, and rows of bulks that may become some (about: by the last line).
         stored: messages in all, those rows included.
     """
 
@@ -33,7 +33,8 @@ async def standing(connection: Connection, user_id: UUID) -> Standing:
           (SELECT coalesce(sum(pending), 0)::bigint AS pending,
                   coalesce(sum(pending + sent + failed + cancelled + expired), 0)::bigint AS stored
            FROM message_total WHERE user_id = $1) AS t,
-          (SELECT coalesce(sum(total), 0)::bigint AS open FROM bulk WHERE user_id = $1 AND ended_at IS NULL) AS b
+          (SELECT coalesce(sum(greatest(total - read_to, 0)), 0)::bigint AS open
+           FROM bulk WHERE user_id = $1 AND ended_at IS NULL) AS b
         """,
         user_id,
     )
