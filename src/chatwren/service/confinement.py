@@ -13,7 +13,6 @@ import struct
 import sys
 from pathlib import Path
 
-CPU_SECONDS = 5
 _FILES = 16
 _NOBODYS = 65_533  # a user id under which nothing else runs
 
@@ -48,11 +47,12 @@ class _Program(ctypes.Structure):
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def confine(*, memory: int) -> None:
+def confine(*, memory: int, seconds: int) -> None:
     """Confine this process. Its parent's death is its own.
 
     Args:
         memory: bytes that it may have beyond what it has now.
+        seconds: of the processor, that it may take from now on.
     """
     if os.geteuid() == 0:  # whom no limit on the number of processes binds
         with contextlib.suppress(OSError):
@@ -64,7 +64,7 @@ def confine(*, memory: int) -> None:
     used = int(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]))
     for kind, soft, hard in (
         (resource.RLIMIT_AS, has + memory, has + memory),
-        (resource.RLIMIT_CPU, used + CPU_SECONDS, used + CPU_SECONDS + 1),  # SIGXCPU, which says what it was; SIGKILL
+        (resource.RLIMIT_CPU, used + seconds, used + seconds + 1),  # SIGXCPU, which says what it was; SIGKILL
         (resource.RLIMIT_NOFILE, _FILES, _FILES),
         (resource.RLIMIT_FSIZE, 0, 0),
         (resource.RLIMIT_CORE, 0, 0),

@@ -73,7 +73,7 @@ def _decode(job: Job, file: int, reply: int) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     for one in (0, 1, 2):
         os.dup2(nothing, one)
-    confinement.confine(memory=job.memory)
+    confinement.confine(memory=job.memory, seconds=job.seconds)
     with open(file, "rb", closefd=False) as content, open(reply, "wb", closefd=False) as answer:
         answer.write(pictures.decode(content, job) if job.task == "picture" else pack(_clip(content, job)))
 

@@ -10,11 +10,6 @@ import msgspec
 
 from chatwren.domain.media import MAX_IMAGE_EDGE, MAX_IMAGE_UPLOAD_BYTES
 
-USUAL_MEMORY = 170_000_000
-"""Bytes that a process may need beyond what it has when it starts: a turned photo of 16 megapixels needs 136 MB."""
-LARGE_MEMORY = 320_000_000
-"""What it may need when no other decodes meanwhile."""
-
 _MAX_THUMBNAIL = 64 * 1024
 _MAX_SIDE = 1 << 32
 _LENGTH_BYTES = 4
@@ -33,13 +28,15 @@ class Job(msgspec.Struct):
         task: to decode a picture, or to read what a video or sound says about itself.
         mimetype: by its first bytes.
         size: bytes.
-        memory: bytes that it may take.
+        memory: bytes that it may take beyond what a process has when it starts.
+        seconds: of the processor, that it may take.
     """
 
     task: Literal["picture", "clip"]
     mimetype: str
     size: int
     memory: int
+    seconds: int
 
 
 class Picture(msgspec.Struct, tag="picture"):

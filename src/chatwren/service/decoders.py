@@ -17,17 +17,22 @@ import msgspec
 import structlog
 
 from chatwren.domain.errors import Unavailable
-from chatwren.service.decoder_wire import LARGE_MEMORY, MAX_REPLY, USUAL_MEMORY, Job, Other, Reply, unpack
+from chatwren.service.decoder_wire import MAX_REPLY, Job, Other, Reply, unpack
 from chatwren.service.fairness import FairPlaces
 
 log = structlog.get_logger(__name__)
 
-PROCESSES: Final = 2
-"""How many decode at once: with what each may take, web stays within 512 MB."""
-MOST_WAITING: Final = 64
-"""How many files of all users may wait for it."""
+SMALL_MEMORY: Final = 64_000_000
+"""Bytes that a file may take which is tried at once: enough for photos that pass as they are."""
+USUAL_MEMORY: Final = 150_000_000
+"""Bytes that each of two may take: a turned photo of 12 megapixels needs 136 MB."""
+LARGE_MEMORY: Final = 320_000_000
+"""Bytes that one may take of which there is no second: 52 megapixels with transparency need 315 MB."""
 
-_WALL_SECONDS = 30.0  # for what waits instead of computing: of the processor it has confinement.CPU_SECONDS
+_USUAL_AT_ONCE = 2
+_MOST_WAITING = 64  # of all users
+_SMALL_SECONDS, _SECONDS = 1, 5  # of the processor
+_WALL_SECONDS = 30.0  # for what waits instead of computing
 _START_SECONDS = 30.0
 _RETRY_SECONDS = 2.0
 _TRIES = 2
@@ -44,12 +49,14 @@ class _LostError(Exception):
 class Decoders:
     """Decodes files, each in a process of its own that has bounded memory and time.
 
-    A file that needs much memory has all of it: then no other is decoded meanwhile. The first file starts what forks
-    those processes; `close` ends it.
+    Most files need little of both, and a process for these is never taken by others. What needs more than that is
+    tried again with more; what needs much memory, while nothing else has more than little. The first files start what
+    forks those processes; `close` ends it.
     """
 
     def __init__(self) -> None:
-        self._places = FairPlaces(PROCESSES, most_waiting=MOST_WAITING)
+        self._small = FairPlaces(1, most_waiting=_MOST_WAITING)
+        self._usual = FairPlaces(_USUAL_AT_ONCE, most_waiting=_MOST_WAITING)
         self._idle: list[_Decoder] = []
         self._started: list[_Decoder] = []
         self._starting: set[asyncio.Task[None]] = set()
@@ -69,11 +76,14 @@ class Decoders:
         Raises:
             Unavailable: too many wait, or the process was killed and so was the one after it.
         """
-        for places, memory in ((1, USUAL_MEMORY), (PROCESSES, LARGE_MEMORY)):
-            async with self._places.turn(user, places):
-                reply = await self._surely(path, Job(task, mimetype, size, memory))
-            if reply.outcome != Other("memory"):
-                break
+        async with self._small.turn(user):
+            reply = await self._surely(path, Job(task, mimetype, size, SMALL_MEMORY, _SMALL_SECONDS))
+        if reply.outcome in (Other("memory"), Other("time")):
+            async with self._usual.turn(user):
+                reply = await self._surely(path, Job(task, mimetype, size, USUAL_MEMORY, _SECONDS))
+        if reply.outcome == Other("memory"):
+            async with self._usual.turn(user, _USUAL_AT_ONCE):
+                reply = await self._surely(path, Job(task, mimetype, size, LARGE_MEMORY, _SECONDS))
         return reply
 
     async def close(self) -> None:
@@ -209,9 +219,10 @@ class _Decoder:
     def end(self) -> None:
         """End it, and what it has forked."""
         self.lives = False
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
         self._control.close()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
 
     async def _status(self) -> int:
         status = await asyncio.get_running_loop().sock_recv(self._control, _STATUS_BYTES)

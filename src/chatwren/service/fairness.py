@@ -1,15 +1,20 @@
-"""Places for which users wait in turn, so that nobody's many things keep another's one thing waiting."""
+"""Places for which users wait, so that nobody's heavy things keep another's light one waiting."""
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from time import monotonic
 from uuid import UUID
 
 from chatwren.domain.errors import Unavailable
 
 _RETRY_SECONDS = 5.0
+_MEMORY_SECONDS = 60.0  # after this long, a third of what somebody took is still held against them
+_MUCH_SECONDS = 5
+_MOST_KNOWN = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -18,14 +23,34 @@ class _Waiting:
     granted: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
+@dataclass(slots=True)
+class _Taken:
+    """How much somebody has taken of late: seconds, times places. It fades."""
+
+    seconds: float = 0.0
+    at: float = field(default_factory=monotonic)
+
+    def now(self) -> float:
+        """What is left of it."""
+        return self.seconds * math.exp((self.at - monotonic()) / _MEMORY_SECONDS)
+
+    def add(self, seconds: float) -> None:
+        """Take more."""
+        self.seconds, self.at = self.now() + seconds, monotonic()
+
+
 class FairPlaces:
-    """A number of places, given round robin by user. A user has one turn at a time, however many places are free."""
+    """A number of places. Who has taken less of late goes first, and a user has one turn at a time.
+
+    All who have taken much have one turn at a time together: the other places are there for who comes with little.
+    """
 
     def __init__(self, places: int, *, most_waiting: int) -> None:
         self._free = places
         self._most_waiting = most_waiting
-        self._waiting: dict[UUID, deque[_Waiting]] = {}  # the user whose turn is next comes first
-        self._busy: set[UUID] = set()
+        self._waiting: dict[UUID, deque[_Waiting]] = {}  # of equals, who comes first here has waited longest
+        self._running: dict[UUID, bool] = {}  # whether they had taken much
+        self._taken: dict[UUID, _Taken] = {}
 
     @contextlib.asynccontextmanager
     async def turn(self, user: UUID, places: int = 1) -> AsyncIterator[None]:
@@ -33,7 +58,7 @@ class FairPlaces:
 
         Args:
             user: whose.
-            places: how many it takes, up to all. While it waits for so many to be free, nobody overtakes.
+            places: how many it takes, up to all. While it is first, and so many are not free, nobody overtakes.
 
         Raises:
             Unavailable: too many wait, and this user with more than any other.
@@ -42,16 +67,24 @@ class FairPlaces:
         mine = _Waiting(places)
         self._waiting.setdefault(user, deque()).append(mine)
         self._grant()
+        began = None
         try:
             await mine.granted
+            began = monotonic()
             yield
         finally:
             if mine.granted.done() and not mine.granted.cancelled() and mine.granted.exception() is None:
-                self._free += places
-                self._busy.discard(user)
+                self._leave(user, places, 0 if began is None else monotonic() - began)
             else:
                 self._forget(user, mine)
             self._grant()
+
+    def _leave(self, user: UUID, places: int, seconds: float) -> None:
+        self._free += places
+        del self._running[user]
+        if len(self._taken) >= _MOST_KNOWN:
+            self._taken.clear()
+        self._taken.setdefault(user, _Taken()).add(seconds * places)
 
     def _make_room(self, user: UUID) -> None:
         """Of too many that wait, the newest of the user with the most has to come again."""
@@ -72,21 +105,23 @@ class FairPlaces:
                 del self._waiting[user]
 
     def _grant(self) -> None:
-        for user in list(self._waiting):
-            if user in self._busy:
-                continue
+        for taken, user in sorted(((self._of_late(one), one) for one in self._waiting), key=lambda pair: pair[0]):
+            much = taken >= _MUCH_SECONDS
             first = next((one for one in self._waiting[user] if not one.granted.done()), None)
-            if first is None:
+            if first is None or user in self._running or (much and any(self._running.values())):
                 continue
             if first.places > self._free:
                 return
             self._free -= first.places
-            self._busy.add(user)
+            self._running[user] = much
             rest = self._waiting.pop(user)
             rest.remove(first)
             if rest:
                 self._waiting[user] = rest  # behind the others
             first.granted.set_result(None)
+
+    def _of_late(self, user: UUID) -> int:
+        return round(self._taken[user].now()) if user in self._taken else 0
 
 
 def _too_many() -> Unavailable:

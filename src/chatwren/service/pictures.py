@@ -99,7 +99,7 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
     scale = min(1.0, media.MAX_IMAGE_EDGE / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if image.format != "JPEG":
-        if _memory(image, size) > job.memory:
+        if _memory(image) > job.memory:
             return pack(Other("memory"))
         image.load()  # the metadata of a PNG may follow its pixels
     still = image.format == "MPO" or not getattr(image, "is_animated", False)
@@ -119,7 +119,7 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
     coefficients = _coefficients(image, scans)
     # A JPEG can be decoded smaller, but not smaller than this.
     image.draft(None, (_THUMBNAIL_EDGE, _THUMBNAIL_EDGE) if passes else size)
-    if coefficients + _memory(image, image.size if passes else size, turned=orientation in _UPRIGHT) > job.memory:
+    if coefficients + _memory(image, None if passes else size, turned=orientation in _UPRIGHT) > job.memory:
         return pack(Other("memory"))
     image.load()
     if passes:
@@ -135,13 +135,17 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
     return pack(Picture(upright.width, upright.height, len(content), len(thumbnail)), content, thumbnail)
 
 
-def _memory(image: ImageFile.ImageFile, size: tuple[int, int], *, turned: bool = False) -> int:
-    """Bytes that it takes at most to decode an image and to make one of this size of it."""
-    pixels, result = image.width * image.height, size[0] * size[1] * _PIXEL
+def _memory(image: ImageFile.ImageFile, size: tuple[int, int] | None = None, *, turned: bool = False) -> int:
+    """Bytes that it takes at most to decode an image, and to make a JPEG of this size of it."""
+    pixels = image.width * image.height
     loaded = pixels * (1 if image.mode in _ONE_BYTE_MODES else _PIXEL)
-    decoding = pixels * _DECODING.get(str(image.format), 0)
-    made = 0 if image.mode == "RGB" and image.size == size else result
-    return max(decoding, loaded + made, 2 * result if turned else 0) + _WORKING
+    needed = max(loaded, pixels * _DECODING.get(str(image.format), 0)) + _WORKING
+    if size is None:
+        return needed
+    flat = size[0] * size[1] * _PIXEL
+    if image.mode == "RGB" and image.size == size:
+        return max(needed, loaded + (flat if turned else 0) + _WORKING)
+    return max(needed, loaded + flat + _WORKING, (2 * flat if turned else 0) + _WORKING)
 
 
 def _coefficients(image: ImageFile.ImageFile, scans: int) -> int:

@@ -7,9 +7,10 @@ import pytest
 
 from chatwren.domain.errors import Unavailable
 from chatwren.domain.ids import uuid7
+from chatwren.service import fairness
 from chatwren.service.fairness import FairPlaces
 
-ALICE, BOB, CHARLIE = uuid7(), uuid7(), uuid7()
+ALICE, BOB, CHARLIE, DORA = uuid7(), uuid7(), uuid7(), uuid7()
 
 
 class Queue:
@@ -123,3 +124,39 @@ async def test_when_too_many_wait_the_one_with_most_comes_again() -> None:
             await queue.come(ALICE, "alice again")
     await asyncio.gather(*queue.tasks, return_exceptions=True)
     assert queue.order == ["alice 0", "bob", "alice 1"]
+
+
+@pytest.mark.anyio
+async def test_who_has_taken_less_of_late_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(fairness, "monotonic", lambda: now)
+    queue = Queue(1)
+    for user, seconds in ((ALICE, 2.0), (BOB, 1.0)):
+        async with queue.taken(user):
+            now += seconds
+    for expected, later in ((["charlie", "bob", "alice"], 0.0), (["alice", "bob", "charlie"], 3600.0)):
+        queue.order.clear()
+        now += later
+        async with queue.taken(DORA):
+            for user, name in ((ALICE, "alice"), (BOB, "bob"), (CHARLIE, "charlie")):
+                queue.come(user, name)
+            await _settled()
+        await queue.end()
+        assert queue.order == expected
+
+
+@pytest.mark.anyio
+async def test_those_who_have_taken_much_leave_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(fairness, "monotonic", lambda: now)
+    queue = Queue(2)
+    for user in (ALICE, BOB):
+        async with queue.taken(user):
+            now += 5.0
+    async with queue.taken(ALICE):
+        queue.come(BOB, "bob")
+        queue.come(CHARLIE, "charlie")
+        await _settled()
+        assert queue.order == ["charlie"]
+    await queue.end()
+    assert queue.order == ["charlie", "bob"]
