@@ -1,20 +1,25 @@
 """`chatwren web` as a process of its own: how it begins and ends."""
 
+import io
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from PIL import Image
 
 from tests.api.conftest import Person
 from tests.api.server import SECRET, WebServer
+from tests.decoding import decoders_of
 
 
 @pytest.fixture
@@ -75,3 +80,26 @@ def test_a_port_in_use_is_one_clear_line(server: WebServer, environment: dict[st
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.endswith(f"Port {server.port} is in use. Choose another with --port or CHATWREN_PORT.")
+
+
+def test_decoders_do_not_outlive_web(process: subprocess.Popen[str], alice: Person) -> None:
+    alice.link("919811112222")
+    address = _ready(process)["addresses"][0]
+    photo = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(photo, "JPEG")
+    answer = httpx.post(
+        f"{address}/api/messages/send",
+        data={"phoneId": "+919876543210", "message": "Hello"},
+        files={"mediaFile": ("photo.jpg", photo.getvalue(), "image/jpeg")},
+        headers={"cookie": alice.cookie},
+        timeout=30,
+    )
+    assert answer.status_code == 200, answer.text
+    decoders = decoders_of(process.pid)
+    assert decoders
+    process.kill()
+    process.wait(30)
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}").exists() for pid in decoders):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -116,10 +116,10 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
         and orientation not in _UPRIGHT
         and not may_tell_place
     )
-    coefficients = _coefficients(image, scans)
+    beside = _coefficients(image, scans)
     # A JPEG can be decoded smaller, but not smaller than this.
     image.draft(None, (_THUMBNAIL_EDGE, _THUMBNAIL_EDGE) if passes else size)
-    if coefficients + _memory(image, None if passes else size, turned=orientation in _UPRIGHT) > job.memory:
+    if _memory(image, None if passes else size, turned=orientation in _UPRIGHT, beside=beside) > job.memory:
         return pack(Other("memory"))
     image.load()
     if passes:
@@ -135,11 +135,20 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
     return pack(Picture(upright.width, upright.height, len(content), len(thumbnail)), content, thumbnail)
 
 
-def _memory(image: ImageFile.ImageFile, size: tuple[int, int] | None = None, *, turned: bool = False) -> int:
-    """Bytes that it takes at most to decode an image, and to make a JPEG of this size of it."""
+def _memory(
+    image: ImageFile.ImageFile, size: tuple[int, int] | None = None, *, turned: bool = False, beside: int = 0
+) -> int:
+    """Bytes that it takes at most to decode an image, and then to make a JPEG of this size of it.
+
+    Args:
+        image: as it is loaded.
+        size: of the JPEG; None: none is made.
+        turned: whether it is turned upright.
+        beside: what a decoder holds beside the image.
+    """
     pixels = image.width * image.height
     loaded = pixels * (1 if image.mode in _ONE_BYTE_MODES else _PIXEL)
-    needed = max(loaded, pixels * _DECODING.get(str(image.format), 0)) + _WORKING
+    needed = max(loaded + beside, pixels * _DECODING.get(str(image.format), 0)) + _WORKING
     if size is None:
         return needed
     flat = size[0] * size[1] * _PIXEL

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.decoding import decoders_of, decoding_for
 from tests.unit.service.bombs import BOMBS, gif_of_43_bytes
 
 from chatwren.domain.errors import ChatwrenError, Invalid, TooLarge, Transient, Unavailable
@@ -44,28 +45,9 @@ async def _prepare(decoding: Decoders, path: Path, content: bytes) -> PreparedFi
     return await prepare(path, file_name="file", content_type=None, user=uuid7(), decoders=decoding)
 
 
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return [
-            int(child)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
-    return []
-
-
-def _forkers() -> list[int]:
+def _forkers() -> set[int]:
     """The processes that fork those that decode."""
-    found = []
-    for pid in _children(os.getpid()):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if b"decoder_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(pid)
-    return found
-
-
-def _decoding_now() -> list[int]:
-    return [child for forker in _forkers() for child in _children(forker)]
+    return decoders_of(os.getpid()) - decoding_for(os.getpid())
 
 
 async def _until(condition: Callable[[], object]) -> None:
@@ -92,7 +74,7 @@ async def test_all_bombs_at_once_stay_within_the_memory(decoding: Decoders, tmp_
     def watch() -> None:
         nonlocal most
         while not ended.wait(0.01):
-            most = max(most, sum(map(_memory, (*_forkers(), *_decoding_now()))))
+            most = max(most, sum(map(_memory, decoders_of(os.getpid()))))
 
     watching = threading.Thread(target=watch)
     watching.start()
@@ -122,7 +104,7 @@ def _memory(pid: int) -> int:
 def _busy() -> set[int]:
     """Processes that decode what takes long: those that have computed for a tenth of a second."""
     found = set()
-    for pid in _decoding_now():
+    for pid in decoding_for(os.getpid()):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11]
             if int(ticks) >= os.sysconf("SC_CLK_TCK") / 10:
@@ -160,7 +142,7 @@ async def test_a_file_whose_decoders_are_killed_is_to_come_again(decoding: Decod
     with pytest.raises(Unavailable) as refused:
         await work
     assert refused.value.retry_after > 0
-    await _until(lambda: not _decoding_now())
+    await _until(lambda: not decoding_for(os.getpid()))
     assert (await _prepare(decoding, tmp_path / "work", BOMBS[BUSY]())).kind is MediaKind.IMAGE
 
 
@@ -169,7 +151,7 @@ async def test_who_leaves_ends_the_work(decoding: Decoders, tmp_path: Path) -> N
     decoder = await _another(set())
     forkers = _forkers()
     work.cancel()
-    await _until(lambda: decoder not in _decoding_now())
+    await _until(lambda: decoder not in decoding_for(os.getpid()))
     with pytest.raises(asyncio.CancelledError):
         await work
     assert (await _prepare(decoding, tmp_path / "next", BOMBS[BUSY]())).kind is MediaKind.IMAGE
@@ -182,7 +164,7 @@ async def test_one_that_takes_too_long_is_killed(
     monkeypatch.setattr(decoders, "_WALL_SECONDS", 0.3)
     with pytest.raises(TooLarge, match="too long to decode"):
         await _prepare(decoding, tmp_path / "slow", BOMBS[BUSY]())
-    await _until(lambda: not _decoding_now())
+    await _until(lambda: not decoding_for(os.getpid()))
     monkeypatch.undo()
     assert (await _prepare(decoding, tmp_path / "next", BOMBS[BUSY]())).kind is MediaKind.IMAGE
 
@@ -205,11 +187,11 @@ async def test_decoders_know_no_secrets_and_end_with_the_pool(tmp_path: Path, mo
     decoding = Decoders()
     with pytest.raises(Invalid):
         await _prepare(decoding, tmp_path / "work", gif_of_43_bytes())
-    [forker] = _forkers()
+    forker = next(iter(_forkers()))
     assert _environment(forker) <= {"HOME", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE"}
     assert os.getpriority(os.PRIO_PROCESS, forker) > os.getpriority(os.PRIO_PROCESS, 0)
     await decoding.close()
-    assert _forkers() == []
+    assert not _forkers()
 
 
 def _confined(work: Callable[[], object]) -> int:

@@ -1,0 +1,81 @@
+"""Pictures over HTTP: what a hostile one costs, and whom."""
+
+import io
+import os
+import socket
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.api.conftest import Person
+from tests.api.server import WebServer
+from tests.decoding import decoding_for
+from tests.unit.service.bombs import BOMBS
+
+FIELDS = {"phoneId": "+919876543210", "message": "Hello"}
+BUSY = BOMBS["a PNG of 7200 x 7200 in one bit"]
+
+
+def _photo() -> bytes:
+    written = io.BytesIO()
+    Image.new("RGB", (640, 480), (200, 30, 30)).save(written, "JPEG")
+    return written.getvalue()
+
+
+def _send(client: httpx.Client, content: bytes) -> httpx.Response:
+    return client.post("/api/messages/send", data=FIELDS, files={"mediaFile": ("photo.jpg", content, "image/jpeg")})
+
+
+def _until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def shop(alice: Person) -> Person:
+    alice.link("919811112222")
+    return alice
+
+
+def test_a_photo_is_sent_as_a_picture(shop: Person) -> None:
+    answer = _send(shop.http, _photo())
+    assert answer.status_code == 200, answer.text
+    media = shop.http.get("/api/messages/queue").json()["messages"][0]["media"]
+    assert (media["kind"], media["fileName"]) == ("image", "photo.jpg")
+    assert shop.http.get(f"/api/media/{media['id']}").content == _photo()
+
+
+@pytest.mark.parametrize(
+    ("bomb", "status", "says"),
+    [
+        ("a JPEG of 3,000 scans", 413, "scans"),
+        ("a WebP of 16383 x 16383", 413, "pixels"),
+        ("a WebP with alpha within the pixels", 413, "memory"),
+        ("a GIF of 43 bytes", 400, "damaged"),
+    ],
+)
+def test_a_bomb_is_refused_in_words(shop: Person, bomb: str, status: int, says: str) -> None:
+    answer = _send(shop.http, BOMBS[bomb]())
+    assert answer.status_code == status, answer.text
+    assert says in answer.json()["message"]
+    assert shop.http.get("/api/messages/queue").json()["pagination"]["total"] == 0
+
+
+def test_who_leaves_ends_the_work_on_their_picture(shop: Person, server: WebServer) -> None:
+    """And has a place for the next upload, however often."""
+    request = httpx.Request(
+        "POST", f"{server.url}/api/messages/send", data=FIELDS, files={"mediaFile": ("x.png", BUSY(), "image/png")}
+    )
+    head = "".join(f"{name}: {value}\r\n" for name, value in {**request.headers, "Cookie": shop.cookie}.items())
+    for _ in range(10):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            connection.sendall(f"POST /api/messages/send HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+            _until(lambda: decoding_for(os.getpid()))
+        _until(lambda: not decoding_for(os.getpid()))
+    assert _send(shop.http, _photo()).status_code == 200
+    assert shop.http.get("/api/messages/queue").json()["pagination"]["total"] == 1
