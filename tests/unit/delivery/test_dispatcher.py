@@ -4,10 +4,13 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
 
+from chatwren.delivery import dispatch as delivery
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.domain.failures import Failure
@@ -124,14 +127,100 @@ async def _is(rows: Rows, message: UUID, status: str) -> bool:
     return await rows.status(message) == status
 
 
-async def test_a_hint_is_quicker_than_the_poll(rows: Rows, sender: Recorded, start: Start) -> None:
+@pytest.fixture
+def polls_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From its second look on, a dispatcher depends on hints."""
+    monkeypatch.setattr(delivery, "_POLL_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("polls_once")
+async def test_a_hint_is_enough(rows: Rows, sender: Recorded, start: Start) -> None:
     account = await rows.account()
+    await rows.message(account, "found by the poll")
     dispatcher = await start()
-    await asyncio.sleep(0)
-    message = await rows.message(account)
+    await until(lambda: all_ended(rows))
+    message = await rows.message(account, "hinted")
     dispatcher.look({account})
-    await until(lambda: _is(rows, message, "sent"), seconds=5)
-    assert sender.texts() == ["hello"]
+    await until(lambda: _is(rows, message, "sent"))
+    assert sender.texts() == ["found by the poll", "hinted"]
+
+
+@pytest.mark.usefixtures("polls_once")
+async def test_after_each_pause_it_goes_on_by_itself(
+    db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
+) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    waiting = [await rows.message(account) for _ in range(3)]
+    paced = settings.model_copy(update={"pacing_gap_seconds": 0.3})
+    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=paced, accounts=lambda: [account])
+    running = asyncio.create_task(dispatcher.run())
+    await until(lambda: _is(rows, waiting[-1], "sent"))
+    claimed = [(await rows.get(one))["claimed_at"] for one in waiting]
+    assert min(later - earlier for earlier, later in pairwise(claimed)) >= timedelta(seconds=0.3)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_stopped_it_claims_nothing_that_it_was_just_told_of(
+    db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
+) -> None:
+    account, worker = await rows.account(), await rows.worker()
+    await rows.own(worker)
+    message = await rows.message(account)
+    fence.renewed(uptime() - 1000)
+    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
+    running = asyncio.create_task(dispatcher.run())
+    dispatcher.look({account})
+    await asyncio.sleep(0.1)
+    fence.renewed(uptime())
+    dispatcher.look({account})
+    dispatcher.stop()
+    await asyncio.wait_for(running, 20)
+    assert await rows.status(message) == "waiting"
+
+
+async def test_an_error_of_the_claim_is_survived(rows: Rows, start: Start) -> None:
+    account = await rows.account()
+    await rows.one("ALTER TABLE contact RENAME TO gone")
+    await start()
+    message = await rows.message(account)
+    await asyncio.sleep(0.2)  # it looks at once
+    await rows.one("ALTER TABLE gone RENAME TO contact")
+    await until(lambda: _is(rows, message, "sent"))
+
+
+async def test_busy_is_an_account_of_which_a_message_is_claimed_or_under_way(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    account, other = await rows.account("alice"), await rows.account("bob")
+    message = await rows.message(account)
+    release = asyncio.Event()
+
+    async def answer(_message: Claimed) -> SendResult:
+        await release.wait()
+        return Sent()
+
+    sender.answer = answer
+    async with db.transaction() as connection:
+        await connection.execute("SELECT FROM message WHERE id = $1 FOR UPDATE", message)
+        dispatcher = await start()
+        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        assert dispatcher.is_busy(account)  # the claim is on its way
+    await until(lambda: sender.sent)
+    await until(lambda: not dispatcher.is_busy(other))
+    assert dispatcher.is_busy(account)
+    assert await rows.one("SELECT next_at - now() BETWEEN '5 s' AND '11 s' FROM account WHERE id = $1", account)
+    release.set()
+    await until(lambda: not dispatcher.is_busy(account))
+
+
+async def test_one_whom_the_first_message_has_reached_is_cold_no_more(rows: Rows, start: Start) -> None:
+    account = await rows.account()
+    first, later = await rows.message(account, lane="cold"), await rows.message(account, lane="cold", due_in=60)
+    await start()
+    await until(lambda: _is(rows, first, "sent"))
+    assert (await rows.get(later))["lane"] == "normal"
 
 
 async def test_what_a_hint_did_not_tell_is_found(rows: Rows, sender: Recorded, start: Start) -> None:
@@ -217,6 +306,8 @@ async def test_what_never_left_waits_and_may_be_cancelled(
     await until(lambda: _is(rows, message, "waiting"))
     async with db.connection() as connection:
         assert await messages.cancel(connection, rows.users["alice"], message)
+        steps = [(step, detail) for _, step, detail in await messages.steps(connection, message)]
+    assert steps[:2] == [("attempt", "1"), ("not_sent", "not_connected")]
 
 
 async def test_a_number_that_is_not_on_whatsapp_fails_at_once(rows: Rows, sender: Recorded, start: Start) -> None:
@@ -280,8 +371,11 @@ async def test_an_outcome_outlives_a_database_that_goes_away(
         await until(lambda: sender.sent)
         assert await rows.status(message) == "sending"
         sender.answer = sender.acknowledge
+        await asyncio.sleep(0.5)  # so long it waits here
+        mended_at = await rows.one("SELECT clock_timestamp()")
         await way.mend()
         await until(lambda: _is(rows, after, "sent"), seconds=20)
+        assert (await rows.get(message))["sent_at"] < mended_at
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert sender.texts() == ["hello", "after"]
