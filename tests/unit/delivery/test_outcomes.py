@@ -86,6 +86,24 @@ def test_a_recipient_that_cannot_be_reached_delays_only_itself() -> None:
     assert last.failure == failures.UNREACHABLE
 
 
+@pytest.mark.parametrize("code", [500, 503])
+def test_whatsapps_own_trouble_is_no_word_on_the_message(code: int) -> None:
+    decision = decide(Rejected(code), attempts=1, unconfirmed=0, max_resends=5)
+    assert (decision.status, decision.unconfirmed, decision.cause) == (Status.SENDING, True, f"refused_{code}")
+
+
+def test_pauses_have_a_longest() -> None:
+    unknown = decide(Unknown(), attempts=21, unconfirmed=20, max_resends=99)
+    assert unknown.account_pause == 60
+    unreachable = decide(NotSent(NotSentReason.LOCAL), attempts=23, unconfirmed=0, max_resends=5)
+    assert unreachable.recipient_pause == 300
+
+
+@pytest.mark.parametrize("result", [Sent(), Rejected(479), NotOnWhatsApp(), Invalid(), failures.MEDIA_MISSING])
+def test_what_whatsapp_or_we_know_is_a_fact_whoever_reports_it(result: SendResult | Failure) -> None:
+    assert decide(result, attempts=1, unconfirmed=0, max_resends=5).fact
+
+
 def test_a_refusal_of_the_message_is_its_last_word() -> None:
     decision = decide(Rejected(479), attempts=1, unconfirmed=0, max_resends=5)
     assert decision.fact
