@@ -358,7 +358,44 @@ async def test_heartbeats_keep_the_fence_open(db: Database, rows: Rows, settings
     assert fence.open
     await rows.one("DELETE FROM worker WHERE id = $1", worker)
     with pytest.raises(TakenForDead):
-        await beating
+        await asyncio.wait_for(beating, 10)
+
+
+async def test_the_fence_counts_from_when_the_renewal_was_asked_for(
+    db: Database, rows: Rows, settings: Settings
+) -> None:
+    worker, fence = await rows.worker(), Fence(600)
+    async with db.transaction() as connection:
+        await connection.execute("SELECT FROM worker WHERE id = $1 FOR UPDATE", worker)
+        heartbeat = Heartbeat(db, worker, fence=fence, settings=settings, on_renewed=lambda: None)
+        beating = asyncio.create_task(heartbeat.run())
+        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        asked_before = uptime()
+        await asyncio.sleep(0.3)  # the database is slow
+    await until(lambda: fence.open)
+    at_most = asked_before + fence.width - uptime()
+    assert fence.remaining <= at_most
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+
+
+async def test_a_heartbeat_ends_the_transaction_in_which_a_dead_worker_froze(
+    database_url: str, db: Database, rows: Rows, settings: Settings
+) -> None:
+    dead, heir = await rows.worker(), await rows.worker()
+    await is_steady(rows, heir)
+    async with (
+        Database.connect(database_url, application_name=f"{workers.WORKER}{dead}") as far,
+        far.connection() as frozen,
+    ):
+        await frozen.execute("BEGIN")
+        await frozen.execute("SELECT FROM worker WHERE id = $1 FOR KEY SHARE", dead)
+        await fell_silent(rows, dead)
+        heartbeat = Heartbeat(db, heir, fence=Fence(6), settings=settings, on_renewed=lambda: None)
+        beating = asyncio.create_task(heartbeat.run())
+        await until(lambda: rows.one("SELECT count(*) = 1 FROM worker"))
+        beating.cancel()
+        await asyncio.gather(beating, return_exceptions=True)
 
 
 async def test_a_dead_worker_is_removed_when_its_lease_ends_and_all_are_told_of_its_accounts(
