@@ -15,39 +15,38 @@ from tests.e2e.house import House, Person, Program, a_number, until
 
 pytestmark = pytest.mark.anyio
 
-SENT, LATER, IN_BULK, RECEIVED, FILE = (
-    f"{word} {a_number()}" for word in ("erin sent", "erin sends later", "erin's bulk", "a friend wrote", "in a file")
-)
-
 
 @contextlib.asynccontextmanager
 async def erin_with_all(home: House) -> AsyncIterator[tuple[Person, list[str | UUID]]]:
     """Somebody with some of everything, linked, and what must not be found of them afterwards."""
     own_phone, friend = a_number(), a_number()
+    sent, later_text, in_bulk, received, file = (
+        f"{words} {a_number()}" for words in ("erin sent", "erin sends later", "erin's bulk", "a friend wrote", "in it")
+    )
     async with home.person("erin", phone=f"+{own_phone}") as erin:
         await erin.link()
         group = await home.phones.create_group(f"family of {erin.username}", erin.number, [friend])
         await erin.until_message(
-            await erin.send(friend, SENT, file=("a.csv", f"{FILE}\n".encode())), receipt="read", seconds=60
+            await erin.send(friend, sent, file=("a.csv", f"{file}\n".encode())), receipt="read", seconds=60
         )
-        await erin.until_message(await erin.send(group, SENT), status="sent")
-        later = await erin.send(friend, LATER, scheduledTime=await _tomorrow(home))
+        await erin.until_message(await erin.send(group, sent), status="sent")
+        later = await erin.send(friend, later_text, scheduledTime=await _tomorrow(home))
         answer = await erin.http.post(
             "/api/messages/send",
-            data={"phoneId": f"+{friend}", "message": LATER, "scheduledTime": await _tomorrow(home)},
+            data={"phoneId": f"+{friend}", "message": later_text, "scheduledTime": await _tomorrow(home)},
             headers={"Idempotency-Key": f"key of {erin.username}"},
         )
         assert answer.is_success, answer.text
-        row = {"phoneId": f"+{friend}", "message": IN_BULK, "scheduledTime": await _tomorrow(home)}
+        row = {"phoneId": f"+{friend}", "message": in_bulk, "scheduledTime": await _tomorrow(home)}
         answer = await erin.http.post(
             "/api/messages/bulk", content=json.dumps(row), headers={"Content-Type": "application/x-ndjson"}
         )
         assert answer.is_success, answer.text
         await erin.get("/api/whatsapp/groups")
-        await home.phones.write(friend, erin.number, RECEIVED)
+        await home.phones.write(friend, erin.number, received)
 
         async def stored() -> Any:
-            return await home.sql("SELECT 1 FROM inbound WHERE text = $1", RECEIVED)
+            return await home.sql("SELECT 1 FROM inbound WHERE text = $1", received)
 
         await until(stored, what="the message from the friend")
         ((user, account),) = await home.sql(
@@ -55,8 +54,8 @@ async def erin_with_all(home: House) -> AsyncIterator[tuple[Person, list[str | U
         )
         files = [row[0] for row in await home.sql("SELECT id FROM media WHERE user_id = $1", user)]
         ((lid,),) = await home.sql("SELECT lid FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", erin.number)
-        left: list[str | UUID] = [own_phone, erin.number, friend, lid, erin.username, group, SENT, LATER, IN_BULK]
-        left += [RECEIVED, FILE, user, account, UUID(later.partition("_")[2]), *files]
+        left: list[str | UUID] = [own_phone, erin.number, friend, lid, erin.username, group, sent, later_text, in_bulk]
+        left += [received, file, user, account, UUID(later.partition("_")[2]), *files]
         yield erin, left
 
 
