@@ -1,6 +1,7 @@
 """Texts written to cost, by every way in which a text comes."""
 
 import json
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from chatwren.service import drafts
+from chatwren.store import bulks
+from chatwren.variation import Variation
 from tests.api.conftest import Person, ahead
 
 EVERYTHING = {"useSynonyms": True, "addEmojis": True, "shuffleSentences": True}
@@ -79,3 +83,47 @@ def test_more_long_previews_than_a_user_may_have_are_refused_and_others_are_serv
     refused = next(one.json() for one in found if one.status_code == 429)
     assert (refused["code"], refused["limit"], refused["allowed"]) == ("limit_reached", "computing", 2)
     assert max(took) < 10  # a tenant is not kept waiting by another; how long exactly is for the bench
+
+
+def test_work_ends_when_the_client_has_left(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    worded = []
+    begun, left = threading.Event(), threading.Event()
+
+    def word(*_: Any, **more: Any) -> Any:
+        worded.append(more["seed"])
+        begun.set()
+        left.wait(20)
+        return Variation(f"text {len(worded)}", (), more["seed"], 20, None)
+
+    monkeypatch.setattr(drafts, "word_template", word)
+    with alice.server.client(headers={"cookie": alice.cookie}) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/api/messages/preview", json={"message": "hello", "variants": 20}, timeout=1)
+        assert begun.is_set()
+    alice.http.get("/api/users/me")  # the server has looked at its connections since
+    left.set()
+    monkeypatch.undo()
+    assert alice.http.post("/api/messages/preview", json={"message": "hello {a|b}"}).status_code == 200
+    assert worded == ["1"]
+
+
+def test_a_bulk_whose_client_leaves_while_it_is_read_is_none(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.link("919876543210")
+    left = threading.Event()
+    line_of = bulks.line_of
+
+    def slowly(*given: Any) -> bytes:
+        left.wait(20)
+        return line_of(*given)
+
+    monkeypatch.setattr(bulks, "line_of", slowly)
+    with alice.server.client(headers={"cookie": alice.cookie, "content-type": "application/x-ndjson"}) as client:
+        body = '{"phoneId": "+919811111111", "message": "hello"}\n' * 10_000
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/api/messages/bulk", content=body, timeout=1)
+    alice.http.get("/api/users/me")
+    left.set()
+    monkeypatch.undo()
+    answer = alice.http.post("/api/messages/preview", json={"message": "hello {a|b}"})  # waits for Alice's own thread
+    assert answer.status_code == 200
+    assert alice.server.sql("SELECT count(*) FROM bulk") == [(0,)]

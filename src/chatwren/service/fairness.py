@@ -125,4 +125,4 @@ class FairPlaces:
 
 
 def _too_many() -> Unavailable:
-    return Unavailable("Too many files wait to be read. Try again in a few seconds.", retry_after=_RETRY_SECONDS)
+    return Unavailable("Too much waits to be worked on. Try again in a few seconds.", retry_after=_RETRY_SECONDS)

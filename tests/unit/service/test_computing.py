@@ -73,13 +73,12 @@ async def test_who_no_longer_waits_is_passed_over_and_a_thread_is_given_back_whe
     await asyncio.sleep(0)
     for one in (*running, waiting[0]):
         one.cancel()
-    await asyncio.wait([*running, waiting[0]])
+    await asyncio.wait([waiting[0]])
     assert jobs.begun == ["a", "b"]  # their threads cannot be stopped: nobody takes their places yet
-    jobs.end()
-    await jobs.begin(3)
-    assert jobs.begun[2] == "c1"
-    jobs.end(2)
+    jobs.end(3)
     assert await waiting[1] == "c1"
+    assert jobs.begun == ["a", "b", "c1"]
+    assert all(one.cancelled() for one in running)
     assert await computing.run(ALICE, lambda: "again") == "again"
 
 

@@ -23,6 +23,7 @@ from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.forms import read_form, read_query, refuse_encoded
 from chatwren.web.limits import body_chunks
 from chatwren.web.openapi import MULTIPART, Operation, Time
+from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads, temporary_file
 
 _FILE = "file"
@@ -139,7 +140,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
             async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
                 file.write(chunk)
             file.flush()
-            return await _submit(request, user, Path(file.name), form, key)
+            return await while_there(request, _submit(request, user, Path(file.name), form, key))
     async with read_form(request, uploads=Uploads(user.id, (_FILE,))) as given:
         upload = given.file(_FILE)
         given.check()
@@ -150,7 +151,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
             raise Invalid("file must be JSON lines (.jsonl) or CSV (.csv).", field=_FILE)
         if upload.size > bulk.MAX_BYTES:
             raise bulk.too_large()
-        return await _submit(request, user, upload.path, form, key)
+        return await while_there(request, _submit(request, user, upload.path, form, key))
 
 
 async def _submit(request: HttpRequest, user: User, path: Path, form: Form, key: str | None) -> AcceptedBulk:

@@ -18,6 +18,7 @@ from chatwren.web.api.whatsapp import WhyNot, why_not
 from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.forms import read_form
 from chatwren.web.openapi import Operation
+from chatwren.web.presence import while_there
 
 _MAX_VARIANTS = 20
 _DEFAULT_VARIANTS = 5
@@ -69,8 +70,9 @@ async def preview(request: HttpRequest) -> Preview:
         variants = form.read("variants", _parse_variants)
         fields = form.read("fields", parse_fields)
         form.check()
-    found = await messages.preview(
-        context(request).computing, user.id, text, modifications, variants=variants, fields=fields
+    found = await while_there(
+        request,
+        messages.preview(context(request).computing, user.id, text, modifications, variants=variants, fields=fields),
     )
     because = found[0].unchanged_because
     return Preview(
