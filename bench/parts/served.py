@@ -73,8 +73,8 @@ async def _link(client: httpx.AsyncClient, served: Served, person: Person, numbe
     assert scan.is_success, scan.text
 
 
-async def link_accounts(db: Database, served: Served, count: int) -> None:
-    """Link the simulated phones of so many new people, and wait until all are connected."""
+async def link_accounts(db: Database, served: Served, count: int) -> list[Person]:
+    """So many new people, with simulated phones that are linked and connected. Their `account` names none."""
     people = await sign_up(db, count, linked=False)
     at_once = asyncio.Semaphore(LINKED_AT_ONCE)
     async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
@@ -85,6 +85,7 @@ async def link_accounts(db: Database, served: Served, count: int) -> None:
 
         await asyncio.gather(*(one(person, f"9198{number:08d}") for number, person in enumerate(people)))
     await until(db, f"SELECT count(*) = {count} FROM account WHERE connected")
+    return people
 
 
 async def until(db: Database, query: str) -> None:

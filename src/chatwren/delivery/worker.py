@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.delivery.sender import WhatsAppSender
 from chatwren.domain.ids import uuid7
 from chatwren.service import bulk, deletion, housekeeping
+from chatwren.service.computing import share_python
 from chatwren.settings import CannotStart, Settings
 from chatwren.store import pairing_jobs, workers
 from chatwren.store.database import CLASHES, UNREACHABLE, WORK, Database
@@ -46,6 +48,7 @@ async def run(settings: Settings) -> None:
     """
     if settings.database_url is None:
         raise CannotStart("A worker needs DATABASE_URL.")
+    share_python()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -207,6 +210,7 @@ class _Worker:
 
     async def _accept_bulks(self) -> None:
         while True:
+            began = time.monotonic()
             try:
                 busy = await bulk.accept_some(self._db, default_zone=self._settings.timezone)
             except CLASHES:
@@ -217,8 +221,8 @@ class _Worker:
             except Exception:
                 log.exception("worker.bulk_failed")
                 busy = False
-            if not busy:
-                await asyncio.sleep(_BULK_POLL_SECONDS)
+            # As long as a step took, what is sent has Python for itself: a bulk may be slow, a message not late.
+            await asyncio.sleep(time.monotonic() - began if busy else _BULK_POLL_SECONDS)
 
     def _engine_up(self, engine: Engine) -> None:
         self._following = asyncio.create_task(self._follow(engine))

@@ -134,7 +134,7 @@ async def _read(
         into.seek(0)
         return False
 
-    while await computing.run(user_id, read_some):
+    while await computing.run(user_id, read_some, much=True):
         pass
     return total, to_do
 

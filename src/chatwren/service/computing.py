@@ -1,10 +1,13 @@
-"""Work that takes computing: a few things at a time, so that requests keep their pace, and users in turn.
+"""Work that takes computing: two things at a time, so that requests keep their pace, and users in turn.
+
+Python computes in one thread at a time. Of two, one is for what takes much, so that what is usual never waits for it.
 
 A thread cannot be stopped. So whatever is handed over here is bounded before, by what it works on, and long work comes
 in pieces: between them others have their turn, and work ends when nobody waits for it any more.
 """
 
 import asyncio
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
@@ -17,18 +20,24 @@ from chatwren.service.limits import Limits
 
 T = TypeVar("T")
 
-_AT_ONCE = 2
-"""Python computes in one thread at a time. Of two, the short work of a user need not wait for another's long work."""
 _MOST_WAITING = 500
+_SWITCH_SECONDS = 0.0005
+"""How long a thread computes before another may. By Python's own 5 ms each turn of the event loop waits so long."""
+
+
+def share_python() -> None:
+    """Let the event loop of this process have its turn soon while threads compute."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 class Computing:
-    """The threads of a process that compute. A user has at most one of them at a time."""
+    """The threads of a process that compute."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._threads = ThreadPoolExecutor(_AT_ONCE, "computing")
-        self._places = FairPlaces(_AT_ONCE, most_waiting=_MOST_WAITING)
+        self._threads = ThreadPoolExecutor(2, "computing")
+        self._usual = FairPlaces(1, most_waiting=_MOST_WAITING)
+        self._much = FairPlaces(1, most_waiting=_MOST_WAITING)
 
     def much(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
         """A place for a request that takes much computing, of which a user has few at once.
@@ -38,17 +47,18 @@ class Computing:
         """
         return self._limits.slot(user_id, Limit.COMPUTING)
 
-    async def run(self, user_id: UUID, work: Callable[[], T]) -> T:
+    async def run(self, user_id: UUID, work: Callable[[], T], *, much: bool = False) -> T:
         """What `work` returns, or raises, when it was the user's turn to have it done in a thread.
 
         Args:
             user_id: for whom.
             work: to be done within a fraction of a second, whatever it works on.
+            much: it may take more than a few milliseconds.
 
         Raises:
             Unavailable: too much waits, and most of it this user's.
         """
-        async with self._places.turn(user_id):
+        async with (self._much if much else self._usual).turn(user_id):
             doing = asyncio.get_running_loop().run_in_executor(self._threads, work)
             try:
                 return await asyncio.shield(doing)

@@ -1,7 +1,6 @@
 """A message that is not stored yet: what a caller wants sent, worded, and as the row that it becomes."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,7 +17,7 @@ from chatwren.store.messages import NewRow
 from chatwren.variation import Modifications, Template, Variation, bounded, vary
 
 _USUAL = 2_048
-"""Characters of a text that is worded in a few milliseconds. Longer ones count against what a user has under way."""
+"""Characters of a text, and what fills it, that are worded in a few milliseconds."""
 _LONGEST = timedelta(days=731)  # a message may be due 366 days ahead
 
 
@@ -64,8 +63,15 @@ async def word(
     work = partial(word_now, text, modifications, seed=seed, fields=fields)
     if modifications is None and fields is None:
         return work()
-    async with computing.much(user_id) if len(text) > _USUAL else nullcontext():
+    if not takes_much(text, fields):
         return await computing.run(user_id, work)
+    async with computing.much(user_id):
+        return await computing.run(user_id, work, much=True)
+
+
+def takes_much(text: str, fields: Mapping[str, str] | None) -> bool:
+    """Whether wording a text may take more than a few milliseconds."""
+    return len(text) + sum(map(len, (fields or {}).values())) > _USUAL
 
 
 def word_now(

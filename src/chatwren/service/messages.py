@@ -3,9 +3,9 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from uuid import UUID
 
 from chatwren.domain.clock import now
@@ -22,7 +22,7 @@ from chatwren.store import accounts, bulks, listing, messages
 from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
 from chatwren.store.listing import Filter
 from chatwren.store.messages import MessageRow
-from chatwren.variation import Modifications, Variation, bounded
+from chatwren.variation import Modifications, Template, Variation, bounded
 
 _CANCELLED_AT_ONCE = 1000
 _STOPPED = json.dumps([{"field": "", "message": "The bulk was cancelled before this row was accepted."}])
@@ -30,6 +30,8 @@ _PREVIEW_TRIES = 5
 """Seeds tried for each wording that is wanted: two seeds may give the same."""
 _PREVIEW_SECONDS = 1.0
 """How long more wordings are looked for."""
+_PREVIEW_STEP_SECONDS = 0.01
+"""Computing after which others have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +223,29 @@ async def preview(
         Invalid: a placeholder has no value, a wording is too long, or the text is not one that can be worded.
         TooMany: the user has as much of this under way as they may have (`limit_reached`).
     """
+    seeds = map(str, range(1, variants * _PREVIEW_TRIES + 1))
     found: dict[str, Variation] = {}
-    deadline = time.monotonic() + _PREVIEW_SECONDS
-    async with computing.much(user_id):
-        template = await computing.run(user_id, partial(bounded, text))
-        for seed in range(1, variants * _PREVIEW_TRIES + 1):
-            word = partial(drafts.word_template, template, modifications, seed=str(seed), fields=fields)
-            variation = await computing.run(user_id, word)
+    template: Template | None = None
+
+    def look() -> bool:
+        """Look for more, for a while. Whether there may be others still."""
+        nonlocal template
+        end = time.thread_time() + _PREVIEW_STEP_SECONDS
+        template = template or bounded(text)
+        for seed in seeds:
+            variation = drafts.word_template(template, modifications, seed=seed, fields=fields)
             found.setdefault(variation.text, variation)
-            if len(found) >= min(variants, variation.variants_possible) or time.monotonic() >= deadline:
-                break
+            if len(found) >= min(variants, variation.variants_possible):
+                return False
+            if time.thread_time() > end:
+                return True
+        return False
+
+    deadline = time.monotonic() + _PREVIEW_SECONDS
+    much = drafts.takes_much(text, fields)
+    async with computing.much(user_id) if much else nullcontext():
+        while await computing.run(user_id, look, much=much) and time.monotonic() < deadline:
+            pass
     return list(found.values())
 
 

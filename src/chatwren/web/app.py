@@ -20,7 +20,7 @@ from litestar.types import ASGIApp, ControllerRouterHandler
 
 from chatwren import lifeline
 from chatwren.service import sessions
-from chatwren.service.computing import Computing
+from chatwren.service.computing import Computing, share_python
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
@@ -230,6 +230,7 @@ async def _run(settings: Settings) -> None:
     async with Database.connect(settings.database_url, application_name="chatwren web") as db:
         server = Server(create_app(settings, db, media))
         _collect_seldom()
+        share_python()
         loop = asyncio.get_running_loop()
         lifeline.watch(lambda: loop.call_soon_threadsafe(server.stop))
         await server.serve(sockets)

@@ -78,6 +78,7 @@ async def test_who_no_longer_waits_is_passed_over_and_a_thread_is_given_back_whe
     jobs.end(3)
     assert await waiting[1] == "c1"
     assert jobs.begun == ["a", "b", "c1"]
+    await asyncio.wait(running)
     assert all(one.cancelled() for one in running)
     assert await computing.run(ALICE, lambda: "again") == "again"
 

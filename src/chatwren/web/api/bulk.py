@@ -156,7 +156,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
 
 async def _submit(request: HttpRequest, user: User, path: Path, form: Form, key: str | None) -> AcceptedBulk:
     here = context(request)
-    digest = await here.computing.run(user.id, partial(_digest, path)) if key else b""
+    digest = await here.computing.run(user.id, partial(_digest, path), much=True) if key else b""
     bulk_id, rows = await bulk.submit(
         here.db,
         user,
