@@ -14,10 +14,10 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 T = TypeVar("T")
 
 Text = Annotated[str, "long"]
-"""The type of a text for people: up to MAX_TEXT characters. A plain `str` is an id, an address or a name: MAX_NAME."""
+"""The type of a text for people: up to MAX_TEXT. A plain `str` is an id, an address or a name: up to MAX_NAME."""
 
-MAX_NAME = 200
-"""Characters. Three of these and a UUID have room in one entry of an index, which ends at 2,704 bytes."""
+MAX_NAME = 512
+"""Bytes of UTF-8. Three of these and a UUID have room in one entry of an index, which ends at 2,704 bytes."""
 MAX_TEXT = 65_536
 """Characters, as many as WhatsApp allows."""
 MAX_ITEMS = 100_000
@@ -54,11 +54,11 @@ def text(value: str, most: int = MAX_TEXT) -> str:
 
 
 def name(value: str) -> str:
-    """An id, an address or a name of at most MAX_NAME characters."""
-    if len(value) <= MAX_NAME:
-        return text(value)
-    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST]
-    return text(value, MAX_NAME - _DIGEST) + digest
+    """An id, an address or a name of at most MAX_NAME bytes."""
+    made = text(value, len(value)).encode()
+    if len(made) <= MAX_NAME:
+        return made.decode()
+    return made[: MAX_NAME - _DIGEST].decode(errors="ignore") + hashlib.sha256(made).hexdigest()[:_DIGEST]
 
 
 def moment(milliseconds: int) -> datetime:

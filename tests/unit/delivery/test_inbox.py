@@ -152,6 +152,18 @@ async def test_one_that_cannot_be_stored_costs_itself_alone(scene: Scene, fails:
     assert 3 <= await scene.tries() <= 3 + 6, "three of its own, and one in each half that it was in"
 
 
+async def test_what_is_stored_beside_one_that_cannot_be_is_told_of(scene: Scene) -> None:
+    """A batch is one transaction: nothing of it is on disk already, and silent, when it is done again in parts."""
+    sent = await claimed(scene, scene.alice)
+    await scene.rows.one("UPDATE message SET wa_id = 'SAME'")
+    await scene.plant()
+    await scene.engine.say(receipt(scene.alice, "SAME"), message(scene.bob, BAD))  # before it listens: one batch
+    async with scene.following():
+        await until(lambda: not scene.engine.waiting())
+    assert await scene.rows.status(sent) == "sent"
+    assert [one.users for one in scene.recorded if scene.alice in one.pauses] == [{scene.rows.users["alice"]}]
+
+
 async def test_what_its_session_does_not_survive_is_put_aside(scene: Scene) -> None:
     """The database answers, so that it is not away; waiting for it would be for ever."""
     await scene.plant("PERFORM pg_terminate_backend(pg_backend_pid())")
