@@ -247,7 +247,7 @@ class Phones:
         """How many devices are linked to a phone."""
         return sum(len(one["companions"]) for one in await self._do("GET", "/phones") if one["number"] == number)
 
-    async def rename_group(self, group: str, name: str) -> None:
+    async def rename_group(self, group: str, name: Any) -> None:
         """Give a group another name."""
         await self._do("PATCH", f"/groups/{group}", {"name": name})
 
@@ -276,7 +276,7 @@ class Phones:
         shown: list[dict[str, Any]] = await self._do("GET", f"/phones/{number}/messages")
         return [one for one in shown if sender is None or one["from"] == sender]
 
-    async def create_group(self, name: str, owner: str, participants: Sequence[str]) -> str:
+    async def create_group(self, name: Any, owner: str, participants: Sequence[str]) -> str:
         """A new group's id."""
         made = await self._do("POST", "/groups", {"name": name, "owner": owner, "participants": list(participants)})
         return str(made["id"])

@@ -1,4 +1,4 @@
-"""A system with a bystander and eight attackers, each a tenant of their own."""
+"""Systems in which some attack and one works: eight tenants beside a bystander, and a stranger."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import pytest
 from chatwren.store.throwaway import fresh_database
 from tests.conftest import Postgres
 from tests.e2e.house import House, Person, a_number, house
+from tests.hostile.scene import Scene
 
 ATTACKERS = 8
 
@@ -45,3 +46,18 @@ async def street(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -
                 sessions.append("; ".join(f"{name}={value}" for name, value in alice.http.cookies.items()))
         await bob.link()
         yield Street(home, bob, a_number(), sessions)
+
+
+@pytest.fixture(scope="session")
+async def scene(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    """Alice and Bob, linked, and numbers of a stranger and of somebody who knows Bob."""
+    async with (
+        fresh_database(postgres.url, template=postgres.template) as url,
+        house(url, tmp_path_factory.mktemp("hostile")) as home,
+        home.person("alice") as alice,
+        home.person("bob") as bob,
+    ):
+        await home.worker()
+        await alice.link()
+        await bob.link()
+        yield Scene(home, alice, bob, a_number(), a_number())
