@@ -452,11 +452,11 @@ async def test_all_that_a_message_says_is_stored(scene: Scene) -> None:
         at=1_700_000_000_123, text="ä", raw=b"\0", media=media,
     )  # fmt: skip
     async with scene.following():
-        await scene.say(written, message(scene.bob, push_name="", sender_phone=""))
+        await scene.say(written, message(scene.bob, push_name="", sender_phone="", group=True))
     async with scene.db.connection() as connection:
         row = dict(await connection.fetchrow("SELECT * FROM inbound WHERE account_id = $1", scene.alice))
         other = await connection.fetchrow(
-            "SELECT push_name, sender_phone, media FROM inbound WHERE account_id = $1", scene.bob
+            "SELECT push_name, sender_phone, media, is_group, from_me FROM inbound WHERE account_id = $1", scene.bob
         )
     del row["received_at"]
     assert row == {
@@ -464,7 +464,7 @@ async def test_all_that_a_message_says_is_stored(scene: Scene) -> None:
         "sender_phone": "3", "push_name": "Dora", "from_me": True, "is_group": True, "text": "ä", "raw": b"\0",
         "at": datetime(2023, 11, 14, 22, 13, 20, 123_000, tzinfo=UTC), "media": media.SerializeToString(),
     }  # fmt: skip
-    assert tuple(other) == (None, None, None)
+    assert tuple(other) == (None, None, None, True, False)
 
 
 async def test_a_receipt_settles_its_own_accounts_message_only(scene: Scene) -> None:

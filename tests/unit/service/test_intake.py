@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -9,7 +10,7 @@ import pytest
 from tests.cable import cable
 from tests.unit.delivery.conftest import Rows, until
 
-from chatwren.domain.errors import NotAuthenticated
+from chatwren.domain.errors import Conflict, NotAuthenticated
 from chatwren.domain.recipients import Recipient
 from chatwren.service import sessions
 from chatwren.service.computing import Computing
@@ -101,6 +102,35 @@ async def test_a_session_that_ended_meanwhile_accepts_nothing(
     assert not isinstance(other, BaseException)
     assert [await texts(rows, name) for name in ("alice", "bob")] == [[], ["hello"]]
     assert not await rows.one("SELECT count(*) FROM idempotency")
+
+
+async def test_of_one_batch_each_is_told_for_itself(db: Database, rows: Rows, intake: Intake, sign_in: SignIn) -> None:
+    alice, bob, charlie = [await sign_in(name) for name in ("alice", "bob", "charlie")]
+    async with db.transaction() as connection:
+        await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")
+        first = asyncio.create_task(intake.accept(charlie, hello()))
+        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        others = [asyncio.create_task(intake.accept(one, hello())) for one in (alice, bob)]
+        await asyncio.sleep(0.1)  # both wait for the first, and go together
+        await rows.one("DELETE FROM session WHERE user_id = $1", rows.users["alice"])
+    await first
+    ended, accepted = await asyncio.gather(*others, return_exceptions=True)
+    assert isinstance(ended, NotAuthenticated)
+    assert not isinstance(accepted, BaseException)
+    assert [await texts(rows, name) for name in ("alice", "bob")] == [[], ["hello"]]
+
+
+@pytest.mark.parametrize("status", ["new", None])
+async def test_without_an_account_that_was_linked_nothing_is_accepted(
+    rows: Rows, intake: Intake, sign_in: SignIn, status: str | None
+) -> None:
+    alice = await sign_in("alice")
+    assert alice.account is not None
+    account = replace(alice.account, status=status) if status else None
+    with pytest.raises(Conflict) as refused:
+        await intake.accept(replace(alice, account=account), hello())
+    assert refused.value.code == "never_linked"
+    assert await texts(rows, "alice") == []
 
 
 async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(

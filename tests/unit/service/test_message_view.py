@@ -125,6 +125,8 @@ def test_the_timeline_is_in_order_and_tells_each_attempt_once() -> None:
 
 
 def test_due_is_told_of_what_was_for_later_and_when_it_is() -> None:
+    put_off = (NOW - 30 * SECOND, "rescheduled", None)
+    assert [step for step, _ in steps_of(replace(ROW, due=NOW - SECOND), put_off)] == ["accepted", "rescheduled", "due"]
     assert steps_of(replace(ROW, due=NOW - SECOND)) == [("accepted", None), ("due", None)]
     assert steps_of(replace(ROW, due=NOW + SECOND)) == [("accepted", None)]
     assert steps_of(ROW) == [("accepted", None)]

@@ -127,3 +127,27 @@ def _is_storable(value: Any) -> bool:
         case timedelta():
             return timedelta() <= value <= timedelta(days=366)
     return False
+
+
+def test_an_outcome_that_only_a_newer_engine_knows_may_mean_that_it_is_out() -> None:
+    assert convert.send_result(pb.SendResponse()) == model.Unknown("")
+    not_sent = pb.SendResponse.NotSent(reason=pb.SendResponse.NotSent.Reason.ValueType(99))
+    result = convert.send_result(pb.SendResponse(not_sent=not_sent))
+    assert isinstance(result, model.NotSent)
+    assert result.reason is model.NotSentReason.LOCAL
+
+
+@pytest.mark.parametrize(("kind", "read"), [("DELIVERED", False), ("READ", True), ("PLAYED", True)])
+def test_what_was_played_was_read(kind: str, *, read: bool) -> None:
+    receipt = pb.Event.Receipt(ids=["A"], type=pb.Event.Receipt.Type.Value(kind), at=0)
+    what = _event(pb.Event(seq=1, account=ACCOUNT, receipt=receipt)).what
+    assert isinstance(what, model.ReceiptReceived)
+    assert (what.ids, what.read) == (("A",), read)
+
+
+def test_a_ban_of_which_no_end_is_told_has_none() -> None:
+    for expires_at, until in ((0, None), (1000, storable.EARLIEST + timedelta(seconds=1))):
+        state = pb.Event.State(kind=pb.Event.State.BANNED, code=101, expires_at=expires_at)
+        what = _event(pb.Event(seq=1, account=ACCOUNT, state=state)).what
+        assert isinstance(what, model.ConnectionChanged)
+        assert (what.code, what.until) == (101, until)

@@ -1,0 +1,64 @@
+"""Messages that were accepted, as their user changes them: new words vary as the old ones did, and all means all."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from tests.unit.delivery.conftest import Rows
+from tests.unit.service.test_hints import PACING
+
+from chatwren.service import messages
+from chatwren.service.computing import Computing
+from chatwren.service.limits import Limits
+from chatwren.store.database import Database
+from chatwren.store.listing import Filter
+from chatwren.variation import Modifications, vary
+
+pytestmark = pytest.mark.anyio
+
+SYNONYMS = Modifications(use_synonyms=True)
+WORDS = "Hi {{name}}, your parcel is on its way. Please reply to this message. Thank you for shopping with us!"
+
+
+@pytest.fixture
+def rows(db: Database) -> Rows:
+    return Rows(db)
+
+
+async def rewritten(rows: Rows, message: UUID, modifications: dict[str, Any] | None, words: str) -> Any:
+    """The message's row when these are its new words."""
+    stored = None if modifications is None else json.dumps(modifications)
+    await rows.one("UPDATE message SET modifications = $2::text::jsonb WHERE id = $1", message, stored)
+    limits = Limits(rows.db)
+    await messages.change(
+        rows.db, rows.users["alice"], message, pacing=PACING, limits=limits, computing=Computing(limits), text=words
+    )
+    return await rows.get(message)
+
+
+async def test_new_words_vary_as_the_old_ones_did(rows: Rows) -> None:
+    message = await rows.message(await rows.account("alice"))
+    asked = {"use_synonyms": True, "add_emojis": False, "shuffle_sentences": False, "fields": {"name": "Bob"}}
+    expected = {seed: vary(WORDS, SYNONYMS, seed=seed, fields={"name": "Bob"}).text for seed in ("7", message.hex, "")}
+    assert len(set(expected.values())) == 3
+    row = await rewritten(rows, message, asked | {"seed": "7"}, WORDS)
+    assert (row["text"], row["original"]) == (expected["7"], WORDS)
+    assert (await rewritten(rows, message, asked, WORDS))["text"] == expected[message.hex]
+
+
+async def test_new_words_of_what_did_not_vary_are_kept(rows: Rows) -> None:
+    message = await rows.message(await rows.account("alice"))
+    words = WORDS.replace("{{name}}", "Bob")
+    assert (await rewritten(rows, message, None, words))["text"] == words
+
+
+async def test_all_are_cancelled_though_not_at_once(db: Database, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_CANCELLED_AT_ONCE", 2)
+    account, bobs = await rows.account("alice"), await rows.message(await rows.account("bob"))
+    mine = [await rows.message(account) for _ in range(5)]
+    await rows.one("UPDATE message SET unconfirmed = 1 WHERE id = $1", mine[2])
+    assert await messages.cancel_all(db, Filter(rows.users["alice"])) == 4
+    assert [await rows.status(one) for one in (*mine, bobs)] == [
+        "cancelled", "cancelled", "waiting", "cancelled", "cancelled", "waiting",
+    ]  # fmt: skip
