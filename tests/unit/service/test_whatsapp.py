@@ -1,17 +1,19 @@
 """Linking and groups as a request sees them: what is answered at once, and what has to be waited for."""
 
 import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from tests.unit.delivery.conftest import Rows, until
+from tests.unit.service.test_hints import PACING
 
-from chatwren.domain.errors import Unavailable
+from chatwren.domain.errors import Conflict, Unavailable
 from chatwren.service import whatsapp
 from chatwren.service.limits import Limits
 from chatwren.service.users import User
 from chatwren.service.whatsapp import Group, time_zone
-from chatwren.store import account_state, accounts
+from chatwren.store import account_state, accounts, pairing_jobs
 from chatwren.store.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -42,6 +44,7 @@ async def test_a_refreshed_list_is_one_that_was_asked_for_since(db: Database, ro
         earlier = await accounts.want_groups(connection, account)
         await account_state.store_groups(connection, worker, account, OLD, earlier)
     assert [one.name for one in await whatsapp.groups(db, rows.users["alice"], refresh=False)] == ["Old"]
+    assert await rows.one("SELECT groups_wanted_at FROM account") == earlier
     asking = asyncio.create_task(whatsapp.groups(db, rows.users["alice"], refresh=True))
     await until(lambda: rows.one("SELECT groups_wanted_at > groups_at FROM account"))
     async with db.connection() as connection:
@@ -51,6 +54,62 @@ async def test_a_refreshed_list_is_one_that_was_asked_for_since(db: Database, ro
         assert not asking.done()
         await account_state.store_groups(connection, worker, account, NEW, wanted)
     assert await asking == [Group("1203@g.us", "New", [], 2)]
+
+
+async def test_of_an_account_that_is_logged_out_the_list_is_the_last_or_none(db: Database, rows: Rows) -> None:
+    account, worker = await rows.account("alice"), await rows.worker()
+    await rows.own(worker)
+    await rows.one("UPDATE account SET status = 'logged_out', connected = false")
+    with pytest.raises(Conflict) as refused:
+        await whatsapp.groups(db, rows.users["alice"], refresh=False, wait=0.2)
+    assert refused.value.code == "logged_out"
+    async with db.connection() as connection:
+        await account_state.store_groups(
+            connection, worker, account, OLD, await accounts.want_groups(connection, account)
+        )
+    for refresh in (False, True):
+        assert [one.name for one in await whatsapp.groups(db, rows.users["alice"], refresh=refresh)] == ["Old"]
+
+
+async def test_a_pairing_is_shown_while_it_has_codes_and_time(db: Database, rows: Rows) -> None:
+    alice = await rows.user("alice")
+    with pytest.raises(Unavailable):
+        await whatsapp.create_qr(db, Limits(db), user(alice), wait=0)
+    pairing, token = await rows.one("SELECT id FROM pairing"), await rows.one("SELECT token FROM pairing")
+
+    async def shown() -> tuple[str, str]:
+        state = await whatsapp.status(db, alice, pacing=PACING)
+        return state.status, (await whatsapp.qr_picture(db, token)).state
+
+    assert await shown() == ("connecting", "expired")
+    async with db.connection() as connection:
+        await pairing_jobs.show_codes(connection, pairing, [("a", timedelta(seconds=60))])
+    assert await shown() == ("qr", "codes")
+    await rows.one("UPDATE pairing SET expires_at = now()")
+    assert (await shown())[0] == "disconnected"
+    async with db.connection() as connection:
+        await pairing_jobs.fail(connection, pairing, "linked_elsewhere")
+    assert await shown() == ("disconnected", "expired")
+    reason = (await whatsapp.status(db, alice, pacing=PACING)).reason
+    assert reason is not None
+    assert reason.code == "linked_elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("change", "health"),
+    [
+        ("connected = true", "ok"),
+        ("connected = false", "offline"),
+        ("restriction_code = 101, restricted_until = now() + interval '1 h'", "restricted"),
+        ("restriction_code = 101, restricted_until = now() - interval '1 h'", "ok"),
+    ],
+)
+async def test_the_health_of_a_linked_account(db: Database, rows: Rows, change: str, health: str) -> None:
+    await rows.account("alice")
+    await rows.one(f"UPDATE account SET {change}")
+    state = await whatsapp.status(db, rows.users["alice"], pacing=PACING)
+    assert (state.status, state.health) == ("authenticated", health)
+    assert (state.until is not None) == (health == "restricted")
 
 
 async def test_a_list_that_does_not_come_is_not_waited_for_for_ever(db: Database, rows: Rows) -> None:
