@@ -52,34 +52,42 @@ async def test_users_have_their_turns_whoever_asks_for_more(computing: Computing
     jobs = Jobs()
     alices = [asyncio.create_task(computing.run(ALICE, jobs.named(f"alice {number}"))) for number in range(6)]
     await jobs.begin(1)
-    others = [asyncio.create_task(computing.run(user, jobs.named(name))) for user, name in ((BOB, "bob"),)]
-    await jobs.begin(2)  # Alice has one thread, however many she asks for
-    others.append(asyncio.create_task(computing.run(CHARLIE, jobs.named("charlie"))))
+    others = [asyncio.create_task(computing.run(user, jobs.named(name))) for user, name in ((BOB, "b"), (CHARLIE, "c"))]
     await asyncio.sleep(0)
     jobs.end(8)
     assert await asyncio.gather(*alices) == [f"alice {number}" for number in range(6)]
-    assert await asyncio.gather(*others) == ["bob", "charlie"]
-    assert jobs.begun[:2] == ["alice 0", "bob"]
-    assert jobs.begun.index("charlie") <= 3  # of those that wait, Alice has one turn before
+    assert await asyncio.gather(*others) == ["b", "c"]
+    assert jobs.begun[:4] == ["alice 0", "alice 1", "b", "c"]  # Alice waited first, and then behind each once
+
+
+async def test_what_is_usual_does_not_wait_for_what_takes_much(computing: Computing) -> None:
+    jobs = Jobs()
+    much = [asyncio.create_task(computing.run(user, jobs.named("much"), much=True)) for user in (ALICE, BOB)]
+    await jobs.begin(1)
+    for user in (ALICE, BOB, CHARLIE):
+        assert await computing.run(user, lambda: "usual") == "usual"
+    assert jobs.begun == ["much"]
+    jobs.end(2)
+    await asyncio.gather(*much)
 
 
 async def test_who_no_longer_waits_is_passed_over_and_a_thread_is_given_back_when_it_is_free(
     computing: Computing,
 ) -> None:
     jobs = Jobs()
-    running = [asyncio.create_task(computing.run(user, jobs.named(name))) for user, name in ((ALICE, "a"), (BOB, "b"))]
-    await jobs.begin(2)
+    running = asyncio.create_task(computing.run(ALICE, jobs.named("a")))
+    await jobs.begin(1)
     waiting = [asyncio.create_task(computing.run(CHARLIE, jobs.named(f"c{number}"))) for number in range(2)]
     await asyncio.sleep(0)
-    for one in (*running, waiting[0]):
-        one.cancel()
+    running.cancel()
+    waiting[0].cancel()
     await asyncio.wait([waiting[0]])
-    assert jobs.begun == ["a", "b"]  # their threads cannot be stopped: nobody takes their places yet
-    jobs.end(3)
+    assert jobs.begun == ["a"]  # its thread cannot be stopped: nobody takes its place yet
+    jobs.end(2)
     assert await waiting[1] == "c1"
-    assert jobs.begun == ["a", "b", "c1"]
-    await asyncio.wait(running)
-    assert all(one.cancelled() for one in running)
+    assert jobs.begun == ["a", "c1"]
+    await asyncio.wait([running])
+    assert running.cancelled()
     assert await computing.run(ALICE, lambda: "again") == "again"
 
 
@@ -91,11 +99,7 @@ async def test_whenever_requests_end_every_place_is_given_back(computing: Comput
         while not all(task.done() for task in tasks):
             dice.choice(tasks).cancel()
             await asyncio.sleep(0)
-    jobs = Jobs()
-    both = [asyncio.create_task(computing.run(user, jobs.named("both"))) for user in (ALICE, BOB)]
-    await jobs.begin(2)
-    jobs.end(2)
-    assert await asyncio.gather(*both) == ["both", "both"]
+    assert [await computing.run(user, lambda: "done") for user in (ALICE, BOB)] == ["done"] * 2
 
 
 async def test_what_fails_gives_its_place_back(computing: Computing) -> None:
