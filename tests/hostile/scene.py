@@ -14,18 +14,13 @@ PATIENCE_SECONDS = 30.0
 
 @dataclass
 class Scene:
-    """Alice and Bob are linked; Mallory is a stranger who writes to Alice, Charlie one who writes to Bob.
-
-    Attributes:
-        slowest: how long Bob's messages took at most, in seconds.
-    """
+    """Alice and Bob are linked; Mallory is a stranger who writes to Alice, Charlie one who writes to Bob."""
 
     home: House
     alice: Person
     bob: Person
     mallory: str
     charlie: str
-    slowest: float = 0.0
     asked: int = 0
 
     async def attack(self, plaintext: bytes, **given: Any) -> None:
@@ -45,7 +40,6 @@ class Scene:
         await until(stored, seconds=PATIENCE_SECONDS, what=f"after {after}: that a message to Bob is stored")
         await self.bob.until_message(sent, seconds=PATIENCE_SECONDS, receipt="read")
         took = time.monotonic() - began
-        self.slowest = max(self.slowest, took)
         assert took < PROMPT_SECONDS, f"after {after} Bob's messages took {took:.1f} s"
 
     async def stored(self, person: Person, text: str) -> int:
