@@ -1,7 +1,9 @@
 """Every failure has the documented form, whatever it is and whoever asks."""
 
 import contextlib
+import gc
 import json
+import secrets
 import socket
 from typing import Any
 
@@ -26,6 +28,27 @@ def _is_documented(answer: httpx.Response, status: int, code: str | None = None)
     assert body["message"] == body["error"] == body["detail"] != ""
     if code is not None:
         assert body["code"] == code
+
+
+@pytest.mark.parametrize("kind", ["columns", "fields"])
+def test_what_a_refused_request_held_is_given_back_at_once(alice: Person, kind: str) -> None:
+    """The garbage collector comes seldom, and what refused requests leave until then would fill the memory."""
+    mark = f"marked {secrets.token_hex(8)}"
+    if kind == "columns":
+        content, content_type = ",".join(["phoneId", *[mark] * 10_000]) + "\n", "text/csv"
+    else:
+        content, content_type = json.dumps({"phoneId": "x", "fields": [mark] * 100}), "application/json"
+    alice.link("919876543210")
+    path = "/api/messages/bulk" if kind == "columns" else "/api/messages/send"
+    gc.collect()
+    gc.disable()
+    try:
+        answer = alice.http.post(path, content=content, headers={"content-type": content_type})
+        left = [one for one in gc.get_objects() if isinstance(one, list) and mark in one]
+    finally:
+        gc.enable()
+    assert answer.status_code == 400, answer.text
+    assert not left
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api", "/api/users/you", "/api/messages/", "/%00", "/%FF", "/docs/x"])

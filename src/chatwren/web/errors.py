@@ -90,8 +90,12 @@ _ALWAYS: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options",
 
 
 def answer(error: Exception, scope: HTTPScope) -> tuple[int, Headers, bytes]:
-    """Status, headers and body that tell a client of `error`. What is nobody's fault but ours is logged."""
+    """Status, headers and body that tell a client of `error`. What is nobody's fault but ours is logged.
+
+    Its traceback is gone afterwards.
+    """
     known, instance, headers = _understood(error, scope)
+    forget_traces(error)
     status = next((STATUS[kind] for kind in type(known).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
     wants_problem = any(
         b"application/problem+json" in value.lower() for name, value in scope["headers"] if name == b"accept"
@@ -132,6 +136,16 @@ def plain_answer(error: ChatwrenError, *, more_headers: Iterable[tuple[bytes, by
     ]
     lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
     return b"\r\n".join((*lines, b"", body))
+
+
+def forget_traces(error: BaseException | None) -> None:
+    """Let go of what the request held: an error and the frames of its traceback hold each other.
+
+    Such circles wait for the garbage collector, which comes seldom, and by then refused requests would fill the memory.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _understood(error: Exception, scope: HTTPScope) -> tuple[ChatwrenError, str, Headers]:

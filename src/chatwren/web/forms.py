@@ -27,6 +27,7 @@ from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
 from chatwren.domain.fields import bounded
 from chatwren.domain.text import Parse, absent
 from chatwren.web.context import HttpRequest
+from chatwren.web.errors import forget_traces
 from chatwren.web.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
 from chatwren.web.uploads import Uploads, temporary_file
 
@@ -77,7 +78,7 @@ class Form:
         try:
             return parse(bounded(self._one(name), field=name), field=name)
         except Invalid as error:
-            self._failures.append(error)
+            self._fail(error)
             return cast("T_co", None)
 
     def peek(self, name: str) -> object:
@@ -99,7 +100,7 @@ class Form:
         try:
             return self._file(name)
         except Invalid as error:
-            self._failures.append(error)
+            self._fail(error)
             return None
 
     def check(self) -> None:
@@ -114,6 +115,10 @@ class Form:
             fields = [one for failure in self._failures for one in failure.fields]
             extra = {name: value for failure in self._failures for name, value in failure.extra.items()}
             raise Invalid(" ".join(one.message for one in fields), fields=fields, extra=extra)
+
+    def _fail(self, error: Invalid) -> None:
+        forget_traces(error)  # which would hold this form
+        self._failures.append(error)
 
     def _one(self, name: str) -> object:
         values = self._values.get(name, [])
