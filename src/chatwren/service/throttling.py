@@ -27,8 +27,9 @@ _FAILURES_BY_NETWORK: Final = 100
 _REGISTRATION_WINDOW: Final = timedelta(minutes=1)
 _REGISTRATIONS: Final = 60
 
-# A hash takes a core and 64 MiB for about 0.1 s: as many at once as there are cores.
+# A hash takes a core and 64 MiB for about 0.1 s: as many at once as there are cores, of strangers half as many.
 _AT_ONCE: Final = os.cpu_count() or 1
+_STRANGERS: Final = max(1, _AT_ONCE // 2)
 _WAITING: Final = 20
 _SHARE: Final = 5
 _PACE_SECONDS: Final = 1.0
@@ -58,7 +59,7 @@ class Throttling:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._turns = Turns(at_once=_AT_ONCE, waiting=_WAITING, share=_SHARE, pace=_PACE_SECONDS)
+        self._turns = Turns(at_once=_AT_ONCE, strangers=_STRANGERS, waiting=_WAITING, share=_SHARE, pace=_PACE_SECONDS)
 
     @contextlib.asynccontextmanager
     async def registration(self, address: str) -> AsyncIterator[None]:
@@ -105,18 +106,22 @@ class Throttling:
         """
         window = _Window(_LOGIN_WINDOW, "Too many failed log-ins.")
         network = network_of(address)
-        by_network: str | None = _key("login", network)
+        of_network = _key("login", network)
         key = _key("login", username_key, network)
-        known = False
+        by_network: str | None = of_network
         async with self._db.connection() as connection:
-            if user_id is not None:
-                known = await throttles.knows(connection, user_id, _mark(user_id, network))
-                if sid is not None and await sessions.is_of_user(connection, hash_of(sid), user_id):
-                    known, key, by_network = True, _key("login", username_key, hash_of(sid).hex()), None
-            counts = await throttles.counts(connection, [key, _key("login", network)], window.start)
+            if sid is not None and user_id is not None and await sessions.is_of_user(connection, hash_of(sid), user_id):
+                key, by_network = _key("login", username_key, hash_of(sid).hex()), None
+            counts, known = await throttles.standing(
+                connection,
+                [key, of_network],
+                window.start,
+                user_id=user_id,
+                network=_mark(user_id, network) if user_id else b"",
+            )
         if counts.get(key, 0) >= _FAILURES_BY_USER:
             raise window.too_many()
-        failures = _KNOWN if known else counts.get(_key("login", network), 0)
+        failures = _KNOWN if known or by_network is None else counts.get(of_network, 0)
         slow = failures >= _FAILURES_BY_NETWORK
         async with self._turns.turn(network, failures=failures, refusal=_busy(), slow=slow):
             await window.take(self._db, key, at_most=_FAILURES_BY_USER, also=by_network)

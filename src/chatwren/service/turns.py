@@ -28,6 +28,11 @@ class _Waiting:
     refusal: Transient
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
+    @property
+    def is_known(self) -> bool:
+        """No stranger: they have been here before."""
+        return self.order[0] < 0
+
 
 class Turns:
     """The turns of one process.
@@ -36,20 +41,23 @@ class Turns:
     When all places to wait are taken, the last in this order gives way.
     """
 
-    def __init__(self, *, at_once: int, waiting: int, share: int, pace: float) -> None:
+    def __init__(self, *, at_once: int, strangers: int, waiting: int, share: int, pace: float) -> None:
         """Nobody waits.
 
         Args:
             at_once: most that have their turn at the same moment.
+            strangers: most of them that are not known: the rest of the machine is for others.
             waiting: most that wait.
             share: most of them that are of one network.
             pace: seconds between two turns of those of one network who are slow.
         """
         self._at_once = at_once
+        self._most_strangers = strangers
         self._most = waiting
         self._share = share
         self._pace = pace
         self._running = 0
+        self._strangers = 0
         self._waiting: list[_Waiting] = []
         self._resting: set[str] = set()
         self._count = 0
@@ -75,8 +83,7 @@ class Turns:
         try:
             yield
         finally:
-            self._running -= 1
-            self._next()
+            self._end(one)
 
     async def _wait(self, one: _Waiting) -> None:
         try:
@@ -86,26 +93,36 @@ class Turns:
             if one in self._waiting:
                 self._waiting.remove(one)
             elif not one.turn.cancelled() and one.turn.exception() is None:  # it came, and nobody was there any more
-                self._running -= 1
-                self._next()
+                self._end(one)
             if isinstance(error, TimeoutError):
                 raise one.refusal from None
             raise
 
     def _next(self) -> None:
         while self._running < self._at_once:
-            ready = (one for one in self._waiting if not (one.slow and one.network in self._resting))
-            # Done is who is cancelled, and has not left yet.
-            one = min((one for one in ready if not one.turn.done()), key=lambda one: one.order, default=None)
+            one = min(filter(self._may_go, self._waiting), key=lambda one: one.order, default=None)
             if one is None:
                 return
             self._waiting.remove(one)
             self._running += 1
+            self._strangers += not one.is_known
             self._round = max(self._round, one.order[1])
             if one.slow:
                 self._resting.add(one.network)
                 asyncio.get_running_loop().call_later(self._pace, self._rested, one.network)
             one.turn.set_result(None)
+
+    def _may_go(self, one: _Waiting) -> bool:
+        if one.turn.done():  # cancelled, and has not left yet
+            return False
+        return one.is_known or (
+            self._strangers < self._most_strangers and not (one.slow and one.network in self._resting)
+        )
+
+    def _end(self, one: _Waiting) -> None:
+        self._running -= 1
+        self._strangers -= not one.is_known
+        self._next()
 
     def _rested(self, network: str) -> None:
         self._resting.discard(network)

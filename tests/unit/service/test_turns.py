@@ -44,7 +44,7 @@ async def _busy(turns: Turns) -> AsyncIterator[None]:
 
 @pytest.fixture
 def line() -> Line:
-    return Line(Turns(at_once=1, waiting=6, share=4, pace=0.05))
+    return Line(Turns(at_once=1, strangers=1, waiting=6, share=4, pace=0.05))
 
 
 async def test_who_finds_nobody_goes_at_once(line: Line) -> None:
@@ -117,6 +117,17 @@ async def test_who_is_slow_has_the_pace_of_their_network_and_holds_up_nobody(lin
     await line.all_done()
     assert line.had == ["slow 0", "alice", "slow 1", "slow 2"]
     assert loop.time() - began >= 0.1
+
+
+async def test_strangers_leave_a_place_to_the_known() -> None:
+    line = Line(Turns(at_once=2, strangers=1, waiting=6, share=4, pace=0))
+    async with line.turns.turn("s", failures=0, refusal=REFUSAL):
+        await line.comes("stranger", "s")
+        await line.comes("alice", "a", failures=-1)
+        await line.tasks["alice"]
+        assert line.had == ["alice"]
+    await asyncio.wait_for(line.all_done(), 1)
+    assert line.had == ["alice", "stranger"]
 
 
 async def test_who_leaves_gives_up_the_place(line: Line) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from tests.unit.delivery.conftest import Rows
 
+from chatwren.domain import clock
 from chatwren.store import files, idempotency, retention, sessions, throttles
 from chatwren.store.database import Database
 
@@ -131,7 +132,8 @@ async def test_a_network_is_known_for_90_days_and_the_latest_50_are(db: Database
 
     async def knows(user: UUID, network: bytes) -> bool:
         async with db.connection() as connection:
-            return await throttles.knows(connection, user, network)
+            _, known = await throttles.standing(connection, [], clock.now(), user_id=user, network=network)
+            return known
 
     async with db.connection() as connection:
         await throttles.remember(connection, alice, b"home")
