@@ -16,7 +16,7 @@ import asyncpg
 import httpx
 import structlog
 
-from chatwren import programs
+from chatwren import descriptors, programs
 from chatwren.environment import ENGINE, SANDBOX, WEB, WORKER, inherited
 from chatwren.settings import CannotStart, Settings, variable
 from chatwren.store.claim import Claim
@@ -54,6 +54,7 @@ async def serve(settings: Settings, then: Callable[[Addresses], Awaitable[int | 
     Raises:
         CannotStart: a port or the data directory is in use, PostgreSQL or a child does not start.
     """
+    descriptors.raise_limit()
     hurry = asyncio.Event()
     with Claim(settings.data_dir) as claim:
         settings = await _choose_ports(settings, patience=LEFTOVER_SECONDS if claim.unclean else 0)

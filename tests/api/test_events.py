@@ -1,10 +1,14 @@
 """Server-sent events: who hears of what, and that a process can end under them."""
 
+import socket
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import httpx
 import pytest
 
+from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.store.database import CHANGED, Database
 from tests.api.conftest import Person
 from tests.api.server import WebServer
@@ -49,6 +53,50 @@ def test_a_process_that_ends_ends_its_streams(alice: Person, serve: Callable[...
         next(lines)
         web.loop.call_soon_threadsafe(web.server.stop)
         assert all("event" in line or not line or line.startswith(("data", "retry")) for line in lines)
+
+
+def _listening(person: Person, stack: ExitStack) -> Iterator[str]:
+    """The events of one more stream, which is open as long as `stack`."""
+    answer = stack.enter_context(person.http.stream("GET", "/api/events"))
+    assert answer.status_code == 200
+    events = _events(answer.iter_lines())
+    assert next(events) == "changed"
+    return events
+
+
+def test_a_user_has_so_many_streams_and_others_have_theirs(alice: Person, bob: Person) -> None:
+    allowed = BOUNDS[Limit.EVENT_STREAMS].default
+    with ExitStack() as stack:
+        held = [_listening(alice, stack) for _ in range(allowed)]
+        refused = alice.http.get("/api/events")
+        told = refused.json()
+        assert (refused.status_code, told["limit"], told["allowed"]) == (429, "event_streams", allowed)
+        assert alice.http.get("/api/users/me").status_code == 200
+        held.append(_listening(bob, stack))
+    limits = alice.server.server._context.limits
+    while limits._under_way:  # until the process has noticed that they are gone
+        time.sleep(0.01)
+    with ExitStack() as stack:
+        _listening(alice, stack)
+
+
+def test_many_streams_that_begin_at_the_same_moment_are_not_more(alice: Person) -> None:
+    head = f"GET /api/events HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\n\r\n".encode()
+    allowed = BOUNDS[Limit.EVENT_STREAMS].default
+    with ExitStack() as stack:
+        all_of_them = [
+            stack.enter_context(closing(socket.create_connection(("127.0.0.1", alice.server.port), timeout=30)))
+            for _ in range(4 * allowed)
+        ]
+        for one in all_of_them:
+            one.sendall(head)
+        begun = []
+        for one in all_of_them:
+            got = b""
+            while not (b"event: changed" in got or b'"limit"' in got or b"\r\n0\r\n\r\n" in got):
+                got += one.recv(65536)
+            begun.append(b"event: changed" in got)
+        assert sum(begun) == allowed
 
 
 def test_without_a_session_there_is_no_stream(http: httpx.Client) -> None:

@@ -42,7 +42,7 @@ def process(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
         started.kill()
 
 
-def _ready(process: subprocess.Popen[str]) -> dict[str, Any]:
+def ready(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stderr is not None
     for line in process.stderr:
         event: dict[str, Any] = json.loads(line)
@@ -52,7 +52,7 @@ def _ready(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def test_it_says_where_it_listens_and_ends_after_the_answer(process: subprocess.Popen[str], alice: Person) -> None:
-    addresses = _ready(process)["addresses"]
+    addresses = ready(process)["addresses"]
     assert addresses[0].startswith("http://127.0.0.1:")
     port = int(addresses[0].rpartition(":")[2])
     body = b'{"timeZone": "Asia/Kolkata"}'
@@ -84,7 +84,7 @@ def test_a_port_in_use_is_one_clear_line(server: WebServer, environment: dict[st
 
 def test_decoders_do_not_outlive_web(process: subprocess.Popen[str], alice: Person) -> None:
     alice.link("919811112222")
-    address = _ready(process)["addresses"][0]
+    address = ready(process)["addresses"][0]
     photo = io.BytesIO()
     Image.new("RGB", (64, 48)).save(photo, "JPEG")
     answer = httpx.post(

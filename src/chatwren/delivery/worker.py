@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from chatwren import lifeline
+from chatwren import descriptors, lifeline
 from chatwren.delivery.accounts import Accounts
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence
@@ -49,6 +49,7 @@ async def run(settings: Settings) -> None:
     if settings.database_url is None:
         raise CannotStart("A worker needs DATABASE_URL.")
     share_python()
+    descriptors.raise_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):

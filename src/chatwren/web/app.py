@@ -18,7 +18,7 @@ from litestar.datastructures import ResponseHeader
 from litestar.response import Redirect
 from litestar.types import ASGIApp, ControllerRouterHandler
 
-from chatwren import lifeline
+from chatwren import descriptors, lifeline
 from chatwren.service import sessions
 from chatwren.service.computing import Computing, share_python
 from chatwren.service.events import Changes
@@ -31,10 +31,11 @@ from chatwren.store.media import MediaStore, media_store
 from chatwren.web import qr
 from chatwren.web.api import auth, bulk, events, health, media, messages, preview, user_sessions, users, whatsapp
 from chatwren.web.asgi import HttpApp
+from chatwren.web.connections import Connections
 from chatwren.web.context import Context
 from chatwren.web.door import Door
 from chatwren.web.errors import respond
-from chatwren.web.limits import BoundedProtocol
+from chatwren.web.limits import BoundedConfig, BoundedProtocol
 from chatwren.web.observe import Observer
 from chatwren.web.origins import Origins
 from chatwren.web.pages import docs
@@ -142,6 +143,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         public_url=settings.public_url,
     )
     proxies = TrustedProxies(origins, settings.trusted_proxies)
+    app.state.connections = Connections(trusts=proxies.trusts)
     app.asgi_handler = cast("ASGIApp", Observer(proxies, context.metrics))
     return app
 
@@ -166,21 +168,21 @@ class Server(uvicorn.Server):
     """uvicorn, ending by SIGTERM or SIGINT as an ordinary return after what is under way was answered."""
 
     def __init__(self, app: Litestar) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=BoundedProtocol,
-                ws="none",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,  # proxies.py
-                server_header=False,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=_DRAIN_SECONDS,
-            )
+        config = BoundedConfig(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,  # proxies.py
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
         )
+        super().__init__(config)
         self._context: Context = app.state.context
+        config.connections = app.state.connections
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -225,6 +227,7 @@ def run(settings: Settings) -> None:
 async def _run(settings: Settings) -> None:
     if settings.database_url is None:
         raise CannotStart("web needs DATABASE_URL; `chatwren serve` brings a database of its own.")
+    descriptors.raise_limit()
     sockets = listeners(settings)
     media = media_store(settings.media_url or str(settings.data_dir / "media"))
     async with Database.connect(settings.database_url, application_name="chatwren web") as db:

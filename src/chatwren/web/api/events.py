@@ -7,7 +7,8 @@ from uuid import UUID
 from litestar import get
 from litestar.response import Stream
 
-from chatwren.domain.errors import Forbidden, NotAuthenticated
+from chatwren.domain.errors import Forbidden, NotAuthenticated, TooMany
+from chatwren.domain.limits import Limit
 from chatwren.store.database import UNREACHABLE
 from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.openapi import Operation
@@ -24,11 +25,14 @@ _RETRY = b"retry: 2000\n\n"
         description="Server-sent events for `new EventSource(url, {withCredentials: true})`. The event `changed` means "
         "that messages, the account or its groups may have changed: fetch again what is shown. One comes at once.",
         media_type="text/event-stream",
+        errors=(429,),
     ),
 )
 async def listen(request: HttpRequest) -> Stream:
     """Hints for as long as the client listens."""
     user = await signed_in(request)
+    async with context(request).limits.slot(user.id, Limit.EVENT_STREAMS):
+        pass  # else 429: once the stream has begun, it can only end
     return Stream(
         _events(request, user.id),
         media_type="text/event-stream",
@@ -37,20 +41,24 @@ async def listen(request: HttpRequest) -> Stream:
 
 
 async def _events(request: HttpRequest, user_id: UUID) -> AsyncIterator[bytes]:
+    """The stream. Of many that begin at the same moment some may find no place any more: they end, and come again."""
     of = context(request)
-    yield _RETRY + _CHANGED  # whatever happened before the client listened
-    changes = of.changes.of_user(user_id)
     draining = asyncio.ensure_future(of.draining.wait())
     try:
-        while not of.draining.is_set():
-            change = asyncio.ensure_future(anext(changes))
-            await asyncio.wait((change, draining), return_when=asyncio.FIRST_COMPLETED)
-            if not change.done():
-                change.cancel()
-                return
-            if not await _still_signed_in(request):
-                return
-            yield _CHANGED if change.result() else _HEARTBEAT
+        async with of.limits.slot(user_id, Limit.EVENT_STREAMS):
+            yield _RETRY + _CHANGED  # whatever happened before the client listened
+            changes = of.changes.of_user(user_id)
+            while not of.draining.is_set():
+                change = asyncio.ensure_future(anext(changes))
+                await asyncio.wait((change, draining), return_when=asyncio.FIRST_COMPLETED)
+                if not change.done():
+                    change.cancel()
+                    return
+                if not await _still_signed_in(request):
+                    return
+                yield _CHANGED if change.result() else _HEARTBEAT
+    except TooMany:
+        yield _RETRY
     finally:
         draining.cancel()
 

@@ -1,0 +1,365 @@
+"""Crowds at the door: connections that do nothing, clients that drip or do not read, and strangers who guess."""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatwren import descriptors
+from chatwren.web.connections import OF_CLIENT, Connections
+from tests.api.conftest import PASSWORD, Person
+from tests.api.server import SECRET, WebServer
+from tests.api.test_process import ready
+
+LOGIN_SECONDS = 2.0
+
+
+@pytest.fixture
+def files() -> Iterator[None]:
+    """This process holds many sockets itself."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    descriptors.raise_limit()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def _connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def _answer(connection: socket.socket) -> bytes:
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := connection.recv(65536):
+            got += piece
+    return got
+
+
+def _until(connection: socket.socket, awaited: bytes) -> None:
+    got = b""
+    while awaited not in got:
+        piece = connection.recv(65536)
+        assert piece, got
+        got += piece
+
+
+def _is_open(connection: socket.socket) -> bool:
+    """Whether the server has neither said anything nor closed it."""
+    poll = select.poll()  # not select: that ends at 1,024
+    poll.register(connection, select.POLLIN)
+    return not poll.poll(0)
+
+
+# As a shell begins: 1,024 open files now, and as many as the machine allows on request.
+_LOW = (
+    "import os, resource, sys; most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+    "resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))\n"
+    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+)
+
+
+@contextlib.contextmanager
+def _process(server: WebServer, data_dir: Path, **more: str) -> Iterator[int]:
+    """A web process of its own on the same database; its port."""
+    environment = os.environ | {
+        "DATABASE_URL": str(server.settings.database_url),
+        "CHATWREN_DATA_DIR": str(data_dir),
+        "CHATWREN_COOKIE_SECRETS": SECRET,
+        "CHATWREN_PORT": "0",
+        "CHATWREN_LOG_FORMAT": "json",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", _LOW, "-m", "chatwren", "web"],
+        env=environment | more,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            port = int(ready(process)["addresses"][0].rpartition(":")[2])
+            reading = threading.Thread(target=process.stderr.read)  # type: ignore[union-attr]
+            reading.start()
+            yield port
+        finally:
+            process.send_signal(signal.SIGTERM)
+        reading.join(30)
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("half", [b"", b"GET /health/live HTTP/1.1\r\nHost: x\r\n"])
+def test_two_thousand_idle_connections_keep_nobody_out(half: bytes, alice: Person, tmp_path: Path) -> None:
+    with _process(alice.server, tmp_path) as port, contextlib.ExitStack() as stack:
+        crowd = []
+        for _ in range(2_000):
+            crowd.append(stack.enter_context(contextlib.closing(_connect(port))))
+            with contextlib.suppress(ConnectionError):
+                crowd[-1].sendall(half)
+        began = time.monotonic()
+        with contextlib.closing(_connect(port)) as one:
+            one.sendall(
+                f"GET /api/users/me HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\nConnection: close\r\n\r\n".encode()
+            )
+            assert b'"alice"' in _answer(one)
+        assert time.monotonic() - began < LOGIN_SECONDS
+        assert sum(_is_open(one) for one in crowd) <= OF_CLIENT
+
+
+class _Held:
+    """A connection that says whether it was closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.transport = self
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def _enter(connections: Connections, address: str, count: int) -> list[_Held]:
+    made = [_Held() for _ in range(count)]
+    assert all(connections.enter(one, address) for one in made)  # type: ignore[arg-type]
+    return made
+
+
+def test_the_one_that_is_idle_for_longest_makes_room() -> None:
+    connections = Connections(trusts=lambda _: False, in_all=10_000)
+    theirs = _enter(connections, "192.0.2.1", OF_CLIENT)
+    others = _enter(connections, "192.0.2.2", 1)
+    connections.busy(theirs[0])  # type: ignore[arg-type]
+    connections.busy(theirs[1])  # type: ignore[arg-type]
+    connections.idle(theirs[1])  # type: ignore[arg-type]
+    _enter(connections, "192.0.2.1", OF_CLIENT - 2)
+    assert [one.closed for one in theirs] == [False, False, *[True] * (OF_CLIENT - 2)]
+    assert not others[0].closed
+
+
+def test_neighbours_in_an_ipv6_network_are_one_client() -> None:
+    connections = Connections(trusts=lambda _: False, in_all=10_000)
+    first, *_ = _enter(connections, "2001:db8::1", OF_CLIENT)
+    _enter(connections, "2001:db8::2", 1)
+    assert first.closed
+
+
+def test_when_all_are_busy_a_new_one_is_refused_until_one_leaves() -> None:
+    connections = Connections(trusts=lambda _: False, in_all=3)
+    held = _enter(connections, "192.0.2.1", 3)
+    for one in held:
+        connections.busy(one)  # type: ignore[arg-type]
+    assert not connections.enter(_Held(), "192.0.2.2")  # type: ignore[arg-type]
+    connections.leave(held[0])  # type: ignore[arg-type]
+    connections.leave(held[0])  # type: ignore[arg-type]
+    assert connections.enter(_Held(), "192.0.2.2")  # type: ignore[arg-type]
+    assert not any(one.closed for one in held)
+
+
+def test_the_clients_of_a_trusted_proxy_are_many_and_all_together_are_bounded() -> None:
+    connections = Connections(trusts=lambda address: str(address) == "192.0.2.1", in_all=OF_CLIENT + 10)
+    behind = _enter(connections, "192.0.2.1", OF_CLIENT + 10)
+    assert not any(one.closed for one in behind)
+    _enter(connections, "192.0.2.2", 3)
+    assert [one.closed for one in behind[:4]] == [True, True, True, False]
+
+
+def test_a_connection_without_room_is_told(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Connections, "enter", lambda *_: False)
+    with contextlib.closing(_connect(server.port)) as one:
+        got = _answer(one)
+    assert got.startswith(b"HTTP/1.1 503 ")
+    assert b"retry-after: 5\r\n" in got
+    assert b"too_many_connections" in got
+
+
+def test_what_answers_leave_is_idle_again(alice: Person) -> None:
+    app = alice.server.server.config.app
+    connections: Connections = app.state.connections  # type: ignore[union-attr]
+    with contextlib.closing(_connect(alice.server.port)) as one:
+        for _ in range(2):
+            one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            _until(one, b'"ok"')
+        while set(connections._clients) != set(connections._idle):
+            time.sleep(0.01)
+    while len(connections._clients) > 1:  # alice's own
+        time.sleep(0.01)
+
+
+def test_the_rest_of_a_body_that_nobody_reads_ends_the_connection(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwren.web.limits._REST_SECONDS", 0.2)
+    with contextlib.closing(_connect(server.port)) as one:
+        one.sendall(b"POST /api/users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nx")
+        deadline = time.monotonic() + 20
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < deadline:
+                one.sendall(b"x")
+                time.sleep(0.02)
+        assert time.monotonic() < deadline
+
+
+def test_a_body_whose_answer_did_not_wait_for_it_may_end_and_the_connection_goes_on(server: WebServer) -> None:
+    with contextlib.closing(_connect(server.port)) as one:
+        one.sendall(b"POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234")
+        _until(one, b"Logged out")
+        one.sendall(b"56789GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        _until(one, b'"ok"')
+
+
+def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatwren.web.limits._STALL_SECONDS", 0.2)
+    alice.link("919876543210")
+    content = b"%PDF-1.7\n" + bytes(12_000_000)
+    files = {"mediaFile": ("big.pdf", content, "application/pdf")}
+    sent = alice.http.post("/api/messages/send", data={"phoneId": "+1234567890"}, files=files)
+    assert sent.status_code == 200, sent.text
+    media = alice.http.get("/api/messages/queue").json()["messages"][0]["media"]["id"]
+    with contextlib.closing(_connect(alice.server.port)) as one:
+        one.sendall(f"GET /api/media/{media} HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\n\r\n".encode())
+        app = alice.server.server.config.app
+        connections: Connections = app.state.connections  # type: ignore[union-attr]
+        deadline = time.monotonic() + 20
+        while len(connections._clients) > 1 and time.monotonic() < deadline:  # alice's own
+            time.sleep(0.02)
+        assert len(connections._clients) == 1
+
+
+def _dripping(server: WebServer, head: str, piece: bytes) -> bytes:
+    """What is answered to somebody who sends a piece now and then."""
+    with contextlib.closing(_connect(server.port)) as one:
+        one.sendall(head.encode())
+        with contextlib.suppress(ConnectionError):
+            while _is_open(one):
+                one.sendall(piece)
+                time.sleep(0.02)
+        return _answer(one)
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        ("Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n", b"{"),
+        ("Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        ("Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n\r\n", b"-"),
+    ],
+)
+def test_a_body_that_drips_ends_the_request(
+    head: str, piece: bytes, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwren.web.limits._GRACE_SECONDS", 0.5)
+    head = f"PATCH /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n{head}"
+    got = _dripping(alice.server, head, piece)
+    assert got.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 ")), got  # 400: what dripped was no multipart
+    if b"boundary" not in head.encode():
+        assert got.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_head_that_drips_ends_the_connection(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatwren.web.limits._HEAD_SECONDS", 0.5)
+    assert _dripping(server, "GET / HTTP/1.1\r\nHost: x\r\n", b"A: b\r\n").startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"]
+)
+def test_a_chunked_body_without_a_length_is_bounded(content_type: str, alice: Person) -> None:
+    head = (
+        f"PATCH /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n"
+        f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    begin = b'--b\r\nContent-Disposition: form-data; name="timeZone"\r\n\r\n' if "multipart" in content_type else b"a"
+    with contextlib.closing(_connect(alice.server.port)) as one:
+        one.sendall(head.encode() + b"%x\r\n%s\r\n" % (len(begin), begin))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                one.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+                if not _is_open(one):
+                    break
+        got = _answer(one)
+    assert got.startswith(b"HTTP/1.1 413 "), got
+
+
+def _login_request(username: str, password: str, address: str, cookie: str = "") -> bytes:
+    body = json.dumps({"username": username, "password": password})
+    return (
+        f"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\nCookie: {cookie}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+    ).encode()
+
+
+async def _ask(port: int, request: bytes) -> tuple[int, str, float]:
+    """Status, session cookie and seconds of an answer."""
+    began = time.monotonic()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    writer.close()
+    cookie = next((line[12:].partition(";")[0] for line in head.splitlines() if line.startswith("set-cookie: ")), "")
+    return int(head.split()[1]), cookie, time.monotonic() - began
+
+
+@pytest.mark.usefixtures("bob", "charlie")
+async def test_a_right_log_in_is_answered_while_a_crowd_guesses(alice: Person, tmp_path: Path) -> None:
+    """200 a second, every other one from one address, the rest from 50: all names, and Bob's and Charlie's.
+
+    Alice's browser has a session, at the worst address. Charlie has logged in from his before; it is another.
+    """
+    with _process(alice.server, tmp_path, CHATWREN_TRUSTED_PROXIES="127.0.0.1") as port:
+        worst = "203.0.113.1"
+        asked: list[asyncio.Task[None]] = []
+        statuses: Counter[int] = Counter()
+        room = asyncio.Semaphore(60)  # a machine that is busy answers fewer
+        over = asyncio.Event()
+
+        async def one_guess(request: bytes) -> None:
+            try:
+                status, _, _ = await _ask(port, request)
+                statuses[status] += 1
+            finally:
+                room.release()
+
+        async def guess() -> None:
+            while not over.is_set():
+                await room.acquire()
+                number = len(asked)
+                address = worst if number % 2 else f"198.51.100.{number // 2 % 50}"
+                who = (f"nobody {number}", "alice", "bob", "charlie")[number // 2 % 4]
+                asked.append(asyncio.create_task(one_guess(_login_request(who, "wrong", address))))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 1 / 200)
+
+        status, _, alone = await _ask(port, _login_request("charlie", PASSWORD, "192.0.2.9"))
+        assert status == 200
+        guessing = asyncio.create_task(guess())
+        took = []
+        began = time.monotonic()
+        cookie = alice.cookie
+        while time.monotonic() - began < 6:
+            for request in (
+                _login_request("alice", PASSWORD, worst, cookie),
+                _login_request("charlie", PASSWORD, "192.0.2.9"),
+            ):
+                status, given, seconds = await _ask(port, request)
+                assert status == 200
+                cookie = given if b"alice" in request else cookie
+                took.append(seconds)
+        over.set()
+        await guessing
+        lasted = time.monotonic() - began
+        await asyncio.gather(*asked)
+    print(f"{len(asked) / lasted:.0f} guesses a second: {dict(statuses)}; {len(took)} took up to {max(took):.2f} s")  # noqa: T201
+    assert statuses.keys() <= {401, 429, 503}
+    assert max(took) < max(LOGIN_SECONDS, 8 * alone)  # of a machine that is busy with other things
+    # By user and network ten guesses were compared at most.
+    compared = alice.server.sql("SELECT count FROM throttle ORDER BY count DESC")
+    assert sum(count > 10 for (count,) in compared) <= 51
