@@ -385,15 +385,21 @@ def a_number() -> str:
 async def _person(home: House, name: str, phone: str) -> AsyncIterator[Person]:
     async with httpx.AsyncClient(base_url=home.url, timeout=30, trust_env=False) as client:
         username = f"{name}-{secrets.token_hex(4)}"
-        answer = await client.post(
-            "/api/auth/register",
-            json={
-                "name": name.title(),
-                "phone": phone,
-                "email": f"{username}@example.com",
-                "username": username,
-                "password": "correct horse battery",
-            },
-        )
-        assert answer.is_success, answer.text
+        person = {
+            "name": name.title(),
+            "phone": phone,
+            "email": f"{username}@example.com",
+            "username": username,
+            "password": "correct horse battery",
+        }
+
+        async def signed_up() -> bool:
+            answer = await client.post("/api/auth/register", json=person)
+            if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # many sign up at once: come again, as it says
+                await asyncio.sleep(float(answer.headers["retry-after"]))
+                return False
+            assert answer.is_success, answer.text
+            return True
+
+        await until(signed_up, seconds=60, what="a place to sign up")
         yield Person(home, client, username, a_number())
