@@ -157,8 +157,15 @@ async def test_what_is_stored_beside_one_that_cannot_be_is_told_of(scene: Scene)
     sent = await claimed(scene, scene.alice)
     await scene.rows.one("UPDATE message SET wa_id = 'SAME'")
     await scene.plant()
-    await scene.engine.say(receipt(scene.alice, "SAME"), message(scene.bob, BAD))  # before it listens: one batch
     async with scene.following():
+        async with scene.db.transaction() as lock:
+            await lock.execute("LOCK TABLE inbound")
+            await scene.engine.say(message(scene.bob, "FIRST"))
+            await until(lambda: blocked(scene))
+            await scene.engine.say(
+                receipt(scene.alice, "SAME"), message(scene.bob, BAD)
+            )  # these two are the next batch
+            await until(lambda: scene.engine.sent == 3)
         await until(lambda: not scene.engine.waiting())
     assert await scene.rows.status(sent) == "sent"
     assert [one.users for one in scene.recorded if scene.alice in one.pauses] == [{scene.rows.users["alice"]}]
@@ -394,6 +401,16 @@ async def test_many_small_ones_are_bounded_by_their_number(scene: Scene) -> None
     assert not filling.done()
     assert len(await came.take()) == 200
     await filling
+
+
+async def test_what_was_taken_makes_room(scene: Scene) -> None:
+    came = inbox._Came()
+    large = convert.event(message(scene.alice, raw=bytes(inbox.MAX_WAITING_BYTES // 2 - 1000)).SerializeToString())
+    for _ in range(3):
+        async with asyncio.timeout(5):
+            await came.put(large)
+            await came.put(large)
+        assert len(await came.take()) == 2
 
 
 async def fill(came: Any, account: UUID, number: int) -> None:
