@@ -56,7 +56,7 @@ async def accept_all(url: str) -> None:
         while True:
             began = time.perf_counter()
             busy = await bulk.accept_some(db, default_zone=None)
-            await asyncio.sleep(time.perf_counter() - began if busy else 0.05)
+            await asyncio.sleep(min(time.perf_counter() - began, 0.1) if busy else 0.05)
 
 
 async def run_bulk(db: Database, client: httpx.AsyncClient, body: bytes) -> tuple[float, float]:

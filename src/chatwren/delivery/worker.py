@@ -34,6 +34,7 @@ _DRAIN_MARGIN_SECONDS = 2
 _PAUSE_SECONDS = 1
 _OFTEN_SECONDS = 5
 _BULK_POLL_SECONDS = 0.5
+_BULK_PAUSE_SECONDS = 0.1
 _SWEEP_SECONDS = 600
 _DELETIONS_SECONDS = 1
 
@@ -223,7 +224,7 @@ class _Worker:
                 log.exception("worker.bulk_failed")
                 busy = False
             # As long as a step took, what is sent has Python for itself: a bulk may be slow, a message not late.
-            await asyncio.sleep(time.monotonic() - began if busy else _BULK_POLL_SECONDS)
+            await asyncio.sleep(min(time.monotonic() - began, _BULK_PAUSE_SECONDS) if busy else _BULK_POLL_SECONDS)
 
     def _engine_up(self, engine: Engine) -> None:
         self._following = asyncio.create_task(self._follow(engine))

@@ -207,7 +207,6 @@ def _draft_some(bulk: Bulk, given: list[tuple[int, str]], read: Callable[[str], 
             drafted.append((line, None, _NOT_WORDED))
         if time.thread_time() > end:
             break
-        time.sleep(0)  # lets whoever waits for Python go on: what is sent meanwhile must not be late
     return drafted
 
 
