@@ -21,6 +21,8 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "success", "code", "
 def _is_documented(answer: httpx.Response, status: int, code: str | None = None) -> None:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     body = answer.json()
     assert body.keys() >= MEMBERS
     assert body["success"] is False
