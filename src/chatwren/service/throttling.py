@@ -35,6 +35,7 @@ _SHARE: Final = 5
 _PACE_SECONDS: Final = 1.0
 _BUSY_SECONDS: Final = 2.0
 _KNOWN: Final = -1
+_SIGNED_IN: Final = -2  # before the known: who guesses a name at its owner's address is known by both
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,10 @@ class Throttling:
             )
         if counts.get(key, 0) >= _FAILURES_BY_USER:
             raise window.too_many()
-        failures = _KNOWN if known or by_network is None else counts.get(of_network, 0)
+        if by_network is None:
+            failures = _SIGNED_IN
+        else:
+            failures = _KNOWN if known else counts.get(of_network, 0)
         slow = failures >= _FAILURES_BY_NETWORK
         async with self._turns.turn(network, failures=failures, refusal=_busy(), slow=slow):
             await window.take(self._db, key, at_most=_FAILURES_BY_USER, also=by_network)

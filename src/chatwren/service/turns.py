@@ -69,7 +69,7 @@ class Turns:
 
         Args:
             network: where somebody comes from.
-            failures: that speak against them; -1 of somebody who is known.
+            failures: that speak against them; less than 0 of somebody who is known, the less the better.
             refusal: raised when they have to give way to others, or waited for 10 s.
             slow: at the network's pace.
         """
