@@ -122,10 +122,8 @@ class Throttling:
             )
         if counts.get(key, 0) >= _FAILURES_BY_USER:
             raise window.too_many()
-        if by_network is None:
-            failures = _SIGNED_IN
-        else:
-            failures = _KNOWN if known else counts.get(of_network, 0)
+        stranger = counts.get(of_network, 0)
+        failures = _SIGNED_IN if by_network is None else _KNOWN if known else stranger
         slow = failures >= _FAILURES_BY_NETWORK
         async with self._turns.turn(network, failures=failures, refusal=_busy(), slow=slow):
             await window.take(self._db, key, at_most=_FAILURES_BY_USER, also=by_network)
