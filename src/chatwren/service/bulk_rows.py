@@ -94,9 +94,12 @@ def _csv(file: BinaryIO) -> Iterator[GivenRow]:
             lines.begin()
     except UnicodeDecodeError:
         raise Invalid("The file is no UTF-8. Save it as CSV UTF-8.", code="malformed_body") from None
-    except csv.Error as error:
-        line = f" (near line {rows.line_num})" if rows else ""
-        raise Invalid(f"The file is no CSV{line}: {error}.", code="malformed_body") from None
+    except csv.Error:
+        line = f" near line {rows.line_num}" if rows else ""
+        raise Invalid(
+            f"The file is no CSV{line}: is a quotation mark left open, or does text follow a closed one?",
+            code="malformed_body",
+        ) from None
 
 
 class _Records(Iterator[str]):
