@@ -3,7 +3,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 UV := $(PY) -m uv
-WITH_DATABASE := $(if $(CHATWREN_TEST_DATABASE_URL),,$(PY) -m chatwren.store.throwaway)
+WITH_DATABASE := $(if $(CHATWREN_TEST_DATABASE_URL),,$(PY) -m chatwren.machine.throwaway)
 ENGINE_SOURCES := $(shell find engine proto -type f ! -name '*_test.go')
 PYTEST := $(PY) -m pytest
 SCRIPTS := $(addprefix tools/,build-engine go mutate stats)

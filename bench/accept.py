@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatwren.machine.places import find_home, find_programs
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.quarters import find_home, find_programs
 from parts import callers, system
 from parts.callers import Load
 from parts.system import Person

@@ -22,15 +22,15 @@ from uuid import UUID, uuid4
 
 import uvloop
 
+from chatwren.channels.engine.model import Sent
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence, uptime
+from chatwren.machine.throwaway import fresh_database
 from chatwren.settings import Settings
-from chatwren.store import leases, workers
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed
+from chatwren.store.fenced import leases, workers
+from chatwren.store.fenced.messages import Claimed
 from chatwren.store.migrate import migrate
-from chatwren.store.throwaway import fresh_database
-from chatwren.whatsapp.model import Sent
 from parts import system
 
 ROUNDS = 3

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import httpx
 
+from chatwren.machine.postgres import reach_database
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.embedded import reach_database
 from parts import callers, system
 from parts.served import Served, link_accounts, serve, until
 from parts.system import Person

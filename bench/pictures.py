@@ -24,12 +24,12 @@ from pathlib import Path
 
 import httpx
 from PIL import Image
-from tests.unit.service.bombs import BOMBS
+from tests.unit.media.bombs import BOMBS
 
 from chatwren.domain.ids import uuid7
-from chatwren.service import pictures
-from chatwren.service.decoder_wire import Job
-from chatwren.service.decoders import LARGE_MEMORY, Decoders
+from chatwren.media import pictures
+from chatwren.media.decoder_wire import Job
+from chatwren.media.decoders import LARGE_MEMORY, Decoders
 from chatwren.store.database import Database
 from parts import system
 from parts.system import Person, Web

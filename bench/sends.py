@@ -19,10 +19,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from chatwren.machine.postgres import reach_database
+from chatwren.machine.throwaway import VARIABLE
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.embedded import reach_database
-from chatwren.store.throwaway import VARIABLE
 from parts import system
 from parts.served import link_accounts, serve, until
 

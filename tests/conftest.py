@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from chatwren.machine.throwaway import VARIABLE, fresh_database, throwaway_postgres
 from chatwren.store.database import Database
 from chatwren.store.migrate import migrate
-from chatwren.store.throwaway import VARIABLE, fresh_database, throwaway_postgres
 
 
 @pytest.fixture(scope="session")

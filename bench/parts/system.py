@@ -13,13 +13,13 @@ from pathlib import Path
 from uuid import UUID
 
 from chatwren.domain.ids import uuid7
+from chatwren.machine.data_lock import Claim
+from chatwren.machine.postgres import EmbeddedPostgres
 from chatwren.service import sessions
 from chatwren.settings import Settings
-from chatwren.store.claim import Claim
 from chatwren.store.database import Database
-from chatwren.store.embedded import EmbeddedPostgres
 from chatwren.store.migrate import migrate
-from chatwren.web.session import SessionCookie
+from chatwren.web.http.cookie import SessionCookie
 
 SECRET = "a secret of the benches"  # noqa: S105 - opens nothing
 

@@ -16,7 +16,7 @@ from chatwren.domain.errors import ChatwrenError
 from chatwren.settings import CannotStart, Settings, load_settings, variable
 
 if TYPE_CHECKING:
-    from chatwren.serve import Addresses
+    from chatwren.machine.serve import Addresses
     from chatwren.store.database import Database
 
 app = typer.Typer(
@@ -109,7 +109,7 @@ def demo(
 def web() -> None:
     """Answer HTTP requests: one of any number of such processes."""
     settings = _with_database(settings_of())
-    from chatwren.web.app import run
+    from chatwren.web.server import run
 
     run(settings)
 
@@ -130,8 +130,8 @@ def sandbox(
     data_dir: DataDir = None,
 ) -> NoReturn:
     """Run the simulated WhatsApp alone, for a Chatwren elsewhere: it prints what that one has to be told."""
-    from chatwren import programs
-    from chatwren.serve import phones_address
+    from chatwren.machine import programs
+    from chatwren.machine.serve import phones_address
 
     settings = settings_of(sandbox_port=port, data_dir=data_dir)
     program = str(programs.sandbox())
@@ -143,8 +143,8 @@ def sandbox(
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to this version. `serve` does so by itself; on many machines run it once before the update."""
-    from chatwren.serve import migrate_all
-    from chatwren.store.embedded import reach_database
+    from chatwren.machine.postgres import reach_database
+    from chatwren.machine.serve import migrate_all
 
     settings = settings_of(data_dir=data_dir)
 
@@ -159,7 +159,7 @@ def migrate(data_dir: DataDir = None) -> None:
 @app.command()
 def doctor(data_dir: DataDir = None) -> None:
     """What this machine lacks or has unsafe, and how to mend it. Ends with 1 when running needs what is lacking."""
-    from chatwren.doctor import examine
+    from chatwren.machine.doctor import examine
 
     findings = examine(settings_of(data_dir=data_dir))
     for finding in findings:
@@ -270,9 +270,9 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a user and everything of theirs: messages, files, keys; and unlink their device from the phone."""
+    from chatwren.media.objects import media_store
     from chatwren.service import users_admin
     from chatwren.service.deletion import NoWorker
-    from chatwren.store.media import media_store
 
     if not yes:
         typer.confirm(f"Delete {username} and everything of theirs?", abort=True)
@@ -341,7 +341,7 @@ def _with_database(settings: Settings) -> Settings:
 
 
 def _serve(settings: Settings, then: "Callable[[Addresses], Awaitable[int | None]]") -> NoReturn:
-    from chatwren import serve as supervisor
+    from chatwren.machine import serve as supervisor
 
     raise typer.Exit(run_to_end(supervisor.serve(settings, then)))
 

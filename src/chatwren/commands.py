@@ -36,8 +36,8 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 def on_database(data_dir: Path | None, work: "Callable[[Database], Awaitable[None]]") -> None:
     """Do something with the database that the settings name, or with the embedded one, which is started if need be."""
+    from chatwren.machine.postgres import reach_database
     from chatwren.store.database import Database
-    from chatwren.store.embedded import reach_database
 
     settings = settings_of(data_dir=data_dir)
 

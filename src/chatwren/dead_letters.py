@@ -35,9 +35,9 @@ def list_letters(data_dir: DataDir = None) -> None:
 @letters.command()
 def show(number: Number, data_dir: DataDir = None) -> None:
     """All that is known of a dead letter, with what it says: that is somebody's private message."""
+    from chatwren.channels.engine.convert import event_as_text
     from chatwren.logs import printable
     from chatwren.service import dead_letters
-    from chatwren.whatsapp.convert import event_as_text
 
     async def run(db: "Database") -> None:
         one, event = await dead_letters.get(db, number)

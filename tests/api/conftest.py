@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from chatwren.domain.ids import uuid7
+from chatwren.machine.throwaway import fresh_database
 from chatwren.service import sessions, users
 from chatwren.store.database import Database
-from chatwren.store.throwaway import fresh_database
-from chatwren.web.session import SessionCookie
+from chatwren.web.http.cookie import SessionCookie
 from tests.api.server import SECRET, WebServer
 from tests.conftest import Postgres
 

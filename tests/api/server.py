@@ -11,10 +11,11 @@ from typing import Any, Self, TypeVar
 import httpx
 from litestar import Litestar
 
+from chatwren.media.objects import media_store
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.media import media_store
-from chatwren.web.app import Server, create_app, listeners
+from chatwren.web.app import create_app
+from chatwren.web.server import Server, listeners
 
 T = TypeVar("T")
 

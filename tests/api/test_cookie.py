@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 import httpx
 import pytest
 
-from chatwren.web.session import SessionCookie
+from chatwren.web.http.cookie import SessionCookie
 from tests.api.conftest import Person
 from tests.api.server import SECRET, WebServer
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from chatwren.settings import CannotStart, Settings, load_settings
-from chatwren.web.app import listeners
-from chatwren.web.door import Hosts
+from chatwren.web.http.door import Hosts
+from chatwren.web.server import listeners
 from tests.api.conftest import Person
 from tests.api.server import WebServer
 

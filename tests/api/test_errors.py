@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from chatwren.store.database import Database
-from chatwren.web.limits import MAX_HEAD_BYTES
+from chatwren.web.http.limits import MAX_HEAD_BYTES
 from tests.api.conftest import Person
 from tests.api.server import WebServer
 
@@ -239,14 +239,14 @@ def test_a_body_too_large_is_refused_before_it_comes(server: WebServer, alice: P
 def test_a_head_that_does_not_come_ends_the_connection(
     sent: bytes, server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwren.web.limits._HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("chatwren.web.http.limits._HEAD_SECONDS", 0.3)
     assert _raw(server, sent).startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_body_that_does_not_come_ends_the_request(
     server: WebServer, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwren.web.limits._SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("chatwren.web.http.limits._SILENCE_SECONDS", 0.3)
     head = f"PATCH /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n"
     got = _raw(server, f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{{".encode())
     assert got.startswith(b"HTTP/1.1 408 "), got
@@ -269,7 +269,7 @@ def test_metrics_and_log_name_routes_and_no_secrets(
 def test_metrics_count_dead_letters_and_are_told_without_the_database(
     alice: Person, http: httpx.Client, server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwren.web.observe._LETTERS_SECONDS", 0)
+    monkeypatch.setattr("chatwren.web.http.observe._LETTERS_SECONDS", 0)
     alice.link("919876543210")
     server.sql(
         "INSERT INTO dead_letter (account_id, kind, reason, event, size, not_kept)"

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.api.conftest import Person
 from tests.api.server import WebServer
 from tests.decoding import decoding_for
-from tests.unit.service.bombs import BOMBS
+from tests.unit.media.bombs import BOMBS
 
 FIELDS = {"phoneId": "+919876543210", "message": "Hello"}
 BUSY = BOMBS["a PNG of 7200 x 7200 in one bit"]

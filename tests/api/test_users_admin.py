@@ -9,11 +9,11 @@ import pytest
 
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.ids import uuid7
+from chatwren.media.objects import MediaStore, media_store
 from chatwren.service import deletion, users_admin
 from chatwren.service.deletion import Deleted, NoWorker
 from chatwren.store import deletions, exports
 from chatwren.store.database import Database
-from chatwren.store.media import MediaStore, media_store
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import WebServer
 

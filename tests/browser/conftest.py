@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
-from chatwren.store.throwaway import fresh_database
+from chatwren.machine.throwaway import fresh_database
 from tests.browser.front_end import FrontEnd
 from tests.browser.system import System, serve
 from tests.browser.witness import Witness

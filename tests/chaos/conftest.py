@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from chatwren.machine.postgres import EmbeddedPostgres
+from chatwren.machine.throwaway import open_folder
 from chatwren.settings import Settings
-from chatwren.store.embedded import EmbeddedPostgres
 from chatwren.store.migrate import migrate
-from chatwren.store.throwaway import open_folder
 from tests.chaos.crowd import Member
 from tests.e2e.house import House, a_number, house
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chatwren.store.throwaway import fresh_database
+from chatwren.machine.throwaway import fresh_database
 from tests.conftest import Postgres
 from tests.e2e.house import House, Person, house
 

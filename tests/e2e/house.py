@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 import asyncpg
 import httpx
 
-from chatwren import programs
+from chatwren.machine import programs
+from chatwren.machine.postgres import EmbeddedPostgres
+from chatwren.machine.throwaway import open_folder
 from chatwren.settings import Settings
-from chatwren.store.embedded import EmbeddedPostgres
 from chatwren.store.migrate import migrate
-from chatwren.store.throwaway import open_folder
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from chatwren.machine.postgres import reach_database
+from chatwren.machine.throwaway import open_folder
 from chatwren.settings import Settings
-from chatwren.store.embedded import reach_database
-from chatwren.store.throwaway import open_folder
 from tests.e2e.house import House, Person, Phones, Program, until
 from tests.e2e.traffic import flowing, linked
 

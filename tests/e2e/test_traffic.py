@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwren.store.throwaway import fresh_database
+from chatwren.machine.throwaway import fresh_database
 from tests.cable import cable
 from tests.conftest import Postgres
 from tests.e2e.conftest import LEASE

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.unit.service import bombs
+from tests.unit.media import bombs
 
 Ask = Callable[[httpx.Client], httpx.Response]
 Make = Callable[[], Ask]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from chatwren.store.throwaway import fresh_database
+from chatwren.machine.throwaway import fresh_database
 from tests.conftest import Postgres
 from tests.e2e.house import House, Person, a_number, house
 from tests.hostile.scene import Scene

@@ -11,10 +11,10 @@ from uuid import UUID
 
 import grpc
 
+from chatwren.channels.engine.client import Engine
+from chatwren.channels.engine.enginepb import engine_pb2 as pb
+from chatwren.channels.engine.process import socket_folder
 from chatwren.domain.ids import whatsapp_message_id
-from chatwren.whatsapp.client import Engine
-from chatwren.whatsapp.enginepb import engine_pb2 as pb
-from chatwren.whatsapp.process import socket_folder
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Engine"]
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from chatwren.channels.engine import convert
 from chatwren.delivery.dead_letters import put_aside
 from chatwren.service.throttling import Throttling
 from chatwren.service.users import Registration, register
 from chatwren.settings import Settings, variable
 from chatwren.store.database import Database
-from chatwren.whatsapp import convert
 from tests.unit.delivery.conftest import Rows
 from tests.unit.fake_engine import message, state
 

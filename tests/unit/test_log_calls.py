@@ -25,7 +25,7 @@ def log_calls(tree: ast.AST) -> Iterator[ast.Call]:
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name(id="log"), attr=method)) if method in METHODS:
                 yield node
-            case ast.Call(func=ast.Name(id="note")):  # web/observe.py: log.debug or log.info
+            case ast.Call(func=ast.Name(id="note")):  # web/http/observe.py: log.debug or log.info
                 yield node
 
 

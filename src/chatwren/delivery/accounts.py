@@ -17,18 +17,19 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from chatwren.channels.engine.client import EngineError
+from chatwren.channels.engine.model import Connection as State
+from chatwren.channels.engine.model import ConnectionChanged
+from chatwren.channels.engine.process import EngineProcess
 from chatwren.delivery import jobs, pairing
 from chatwren.delivery.fence import Fence
 from chatwren.domain import clock
 from chatwren.domain.errors import ChatwrenError
 from chatwren.settings import Settings
-from chatwren.store import account_state, leases, workers
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
-from chatwren.store.leases import Owned
-from chatwren.whatsapp.client import EngineError
-from chatwren.whatsapp.model import Connection as State
-from chatwren.whatsapp.model import ConnectionChanged
-from chatwren.whatsapp.process import EngineProcess
+from chatwren.store.fenced import accounts as fenced_accounts
+from chatwren.store.fenced import leases, workers
+from chatwren.store.fenced.leases import Owned
 
 log = structlog.get_logger(__name__)
 
@@ -216,7 +217,7 @@ class Accounts:
             return
         if self._engine_lost:
             async with self._db.connection() as connection:
-                users = await account_state.all_disconnected(connection, self._worker, "engine_restarts")
+                users = await fenced_accounts.all_disconnected(connection, self._worker, "engine_restarts")
             self._engine_lost = False
             self._db.hint(CHANGED, users)
         async with self._db.connection() as connection:

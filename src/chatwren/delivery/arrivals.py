@@ -10,13 +10,8 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.domain.pacing import Pacing
-from chatwren.store import account_state, dispatch, inbound, lateness
-from chatwren.store.database import Connection
-from chatwren.store.dispatch import Receipt, Recorded
-from chatwren.store.inbound import Inbound
-from chatwren.whatsapp.model import Connection as State
-from chatwren.whatsapp.model import (
+from chatwren.channels.engine.model import Connection as State
+from chatwren.channels.engine.model import (
     ConnectionChanged,
     Event,
     GroupsChanged,
@@ -25,6 +20,13 @@ from chatwren.whatsapp.model import (
     Other,
     ReceiptReceived,
 )
+from chatwren.domain.pacing import Pacing
+from chatwren.store import inbound, lateness
+from chatwren.store.database import Connection
+from chatwren.store.fenced import accounts as fenced_accounts
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Receipt, Recorded
+from chatwren.store.inbound import Inbound
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +55,7 @@ async def apply_facts(connection: Connection, events: Sequence[Event], *, pacing
     ]
     settled = Recorded(frozenset(), {})
     if receipts:
-        settled = await dispatch.apply_receipts(connection, receipts, pacing=pacing)
+        settled = await fenced_messages.apply_receipts(connection, receipts, pacing=pacing)
     if not messages:
         return settled
     return Recorded(settled.users | await inbound.store(connection, messages), settled.pauses)
@@ -69,9 +71,9 @@ async def apply_state(connection: Connection, worker: UUID, event: Event, *, exp
         case ConnectionChanged():
             return await _connection_changed(connection, worker, event.account, event.what, expire_after)
         case NameChanged():
-            return await account_state.named(connection, worker, event.account, event.what.name)
+            return await fenced_accounts.named(connection, worker, event.account, event.what.name)
         case GroupsChanged():
-            await account_state.groups_changed(connection, worker, event.account)
+            await fenced_accounts.groups_changed(connection, worker, event.account)
         case Other():
             log.info("inbox.other", account=str(event.account), what=event.what.what)
     return None
@@ -89,21 +91,21 @@ async def _connection_changed(
     )
     match change.kind:
         case State.CONNECTED:
-            user = await account_state.connected(connection, worker, account, change.push_name)
+            user = await fenced_accounts.connected(connection, worker, account, change.push_name)
             if user is not None:  # before anything is claimed: what is too late must not go out
                 await lateness.expire(connection, account, expire_after)
             return user
         case State.BANNED:
-            return await account_state.restricted(
+            return await fenced_accounts.restricted(
                 connection, worker, account, change.code, change.until, otherwise=UNTOLD_BAN
             )
         case State.LOGGED_OUT:
             status, reason = _UNLINKED.get(change.code, _UNLINKED_ON_THE_PHONE)
-            return await account_state.unlinked(connection, worker, account, status, reason)
+            return await fenced_accounts.unlinked(connection, worker, account, status, reason)
         case State.CONNECT_FAILURE:
-            return await account_state.disconnected(connection, worker, account, f"connect_failure_{change.code}")
+            return await fenced_accounts.disconnected(connection, worker, account, f"connect_failure_{change.code}")
         case State.DISCONNECTED | State.REPLACED | State.OUTDATED | State.FENCED:
-            return await account_state.disconnected(connection, worker, account, _OFFLINE[change.kind])
+            return await fenced_accounts.disconnected(connection, worker, account, _OFFLINE[change.kind])
 
 
 def _inbound(account: UUID, message: MessageReceived) -> Inbound:

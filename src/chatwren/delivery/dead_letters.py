@@ -5,15 +5,15 @@ from pathlib import Path
 
 import structlog
 
+from chatwren.channels.engine import convert
+from chatwren.channels.engine.model import Event, MessageReceived, ReceiptReceived, Unreadable
 from chatwren.delivery import arrivals
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.pacing import Pacing
 from chatwren.service.dead_letters import MAX_EVENT_BYTES, get, missing
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, WORK, Connection, Database
-from chatwren.store.dispatch import Recorded
-from chatwren.whatsapp import convert
-from chatwren.whatsapp.model import Event, MessageReceived, ReceiptReceived, Unreadable
+from chatwren.store.fenced.messages import Recorded
 
 log = structlog.get_logger(__name__)
 

@@ -10,15 +10,15 @@ from uuid import UUID
 
 import structlog
 
+from chatwren.channels.engine.model import NotSent, NotSentReason, SendResult, Unknown
 from chatwren.delivery.fence import Fence
 from chatwren.delivery.outcomes import decide
 from chatwren.delivery.recorder import Recorder
 from chatwren.domain.failures import Failure
 from chatwren.settings import Settings
-from chatwren.store import dispatch
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
-from chatwren.store.dispatch import Claimed, Outcome, Recorded
-from chatwren.whatsapp.model import NotSent, NotSentReason, SendResult, Unknown
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Claimed, Outcome, Recorded
 
 log = structlog.get_logger(__name__)
 
@@ -157,7 +157,7 @@ class Dispatcher:
         if not accounts:
             return
         async with self._db.connection() as connection:
-            claimed = await dispatch.claim(
+            claimed = await fenced_messages.claim(
                 connection,
                 self._worker,
                 accounts,

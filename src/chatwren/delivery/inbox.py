@@ -8,12 +8,12 @@ from uuid import UUID
 
 import structlog
 
+from chatwren.channels.engine.client import Engine, EngineError, Events
+from chatwren.channels.engine.model import ConnectionChanged, Event, Unreadable
 from chatwren.delivery import arrivals, dead_letters
 from chatwren.settings import Settings
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, Connection, Database
-from chatwren.store.dispatch import Recorded
-from chatwren.whatsapp.client import Engine, EngineError, Events
-from chatwren.whatsapp.model import ConnectionChanged, Event, Unreadable
+from chatwren.store.fenced.messages import Recorded
 
 log = structlog.get_logger(__name__)
 

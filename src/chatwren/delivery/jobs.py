@@ -5,10 +5,10 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.store import account_state
+from chatwren.channels.engine.client import Engine, NoDevice
 from chatwren.store.database import CHANGED, Database
-from chatwren.store.leases import Owned
-from chatwren.whatsapp.client import Engine, NoDevice
+from chatwren.store.fenced import accounts as fenced_accounts
+from chatwren.store.fenced.leases import Owned
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +20,7 @@ async def connect(db: Database, engine: Engine, worker: UUID, account: Owned, *,
     except NoDevice:
         log.warning("account.device_gone", account=str(account.account))
         async with db.connection() as connection:
-            await account_state.unlinked(connection, worker, account.account, "logged_out", "device_gone")
+            await fenced_accounts.unlinked(connection, worker, account.account, "logged_out", "device_gone")
         db.hint(CHANGED, {account.user})
         return False
     return True
@@ -32,7 +32,7 @@ async def log_out(db: Database, engine: Engine, worker: UUID, account: Owned) ->
     log.info("account.logged_out", account=str(account.account), told_whatsapp=told)
     async with db.connection() as connection:
         reason = "by_user" if told else "not_told"
-        await account_state.unlinked(connection, worker, account.account, "logged_out", reason)
+        await fenced_accounts.unlinked(connection, worker, account.account, "logged_out", reason)
     db.hint(CHANGED, {account.user})
 
 
@@ -49,5 +49,5 @@ async def fetch_groups(db: Database, engine: Engine, worker: UUID, account: Owne
         for group in groups
     ]
     async with db.connection() as connection:
-        await account_state.store_groups(connection, worker, account.account, listed, asked_for)
+        await fenced_accounts.store_groups(connection, worker, account.account, listed, asked_for)
     db.hint(CHANGED, {account.user})

@@ -2,10 +2,19 @@
 
 from dataclasses import dataclass
 
+from chatwren.channels.engine.model import (
+    Invalid,
+    NotOnWhatsApp,
+    NotSent,
+    NotSentReason,
+    Rejected,
+    SendResult,
+    Sent,
+    Unknown,
+)
 from chatwren.domain import failures
 from chatwren.domain.failures import Failure
 from chatwren.domain.messages import NEXT, Event, Status
-from chatwren.whatsapp.model import Invalid, NotOnWhatsApp, NotSent, NotSentReason, Rejected, SendResult, Sent, Unknown
 
 _LONGEST_CONFIRMING = 60.0
 _LONGEST_UNREACHABLE = 300.0

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.store import pairing_jobs
+from chatwren.channels.engine.client import Engine, EngineError, Pairing
+from chatwren.channels.engine.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
 from chatwren.store.database import CHANGED, Database
-from chatwren.store.pairing_jobs import Job
-from chatwren.whatsapp.client import Engine, EngineError, Pairing
-from chatwren.whatsapp.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
+from chatwren.store.fenced import pairings as fenced_pairings
+from chatwren.store.fenced.pairings import Job
 
 log = structlog.get_logger(__name__)
 
@@ -26,19 +26,19 @@ async def pair(db: Database, engine: Engine, worker: UUID, epoch: int, pairing: 
         EngineError: the engine is gone; the pairing goes on when it is back.
     """
     async with db.connection() as connection:
-        job = await pairing_jobs.get(connection, pairing)
+        job = await fenced_pairings.get(connection, pairing)
     if job is None:
         return False
     if job.jid is not None:
         await engine.logout(job.account, job.jid, epoch)
     async with db.connection() as connection:
         if job.linked:
-            await pairing_jobs.end_linked(connection, pairing)
+            await fenced_pairings.end_linked(connection, pairing)
             return False
         if job.overdue:
-            await pairing_jobs.fail(connection, pairing, "timeout")
+            await fenced_pairings.fail(connection, pairing, "timeout")
             return False
-        await pairing_jobs.start_over(connection, pairing)
+        await fenced_pairings.start_over(connection, pairing)
     run = _Run(db, engine, worker, epoch, job)
     try:
         async with asyncio.timeout(_AT_MOST_SECONDS), engine.pair(job.account, epoch, job.phone) as steps:
@@ -71,10 +71,10 @@ class _Run:
         match step:
             case Codes():
                 async with self._db.connection() as connection:
-                    goes_on = await pairing_jobs.show_codes(connection, self._job.id, step.codes)
+                    goes_on = await fenced_pairings.show_codes(connection, self._job.id, step.codes)
             case TypedCode():
                 async with self._db.connection() as connection:
-                    goes_on = await pairing_jobs.show_phone_code(connection, self._job.id, step.text, step.valid_for)
+                    goes_on = await fenced_pairings.show_phone_code(connection, self._job.id, step.text, step.valid_for)
             case Confirm():
                 await self._confirm(step.jid, pairing)
                 goes_on = True
@@ -93,12 +93,12 @@ class _Run:
 
     async def _confirm(self, jid: str, pairing: Pairing) -> None:
         async with self._db.transaction() as connection:
-            self._refused = await pairing_jobs.confirm(connection, self._worker, self._job.id, jid, phone_of(jid))
+            self._refused = await fenced_pairings.confirm(connection, self._worker, self._job.id, jid, phone_of(jid))
         await pairing.confirm(accept=self._refused is None)
 
     async def _succeed(self, success: Success) -> None:
         async with self._db.transaction() as connection:
-            refused = await pairing_jobs.succeed(
+            refused = await fenced_pairings.succeed(
                 connection,
                 self._worker,
                 self._job.id,
@@ -113,7 +113,7 @@ class _Run:
 
     async def _fail(self, code: str) -> None:
         async with self._db.connection() as connection:
-            await pairing_jobs.fail(connection, self._job.id, code)
+            await fenced_pairings.fail(connection, self._job.id, code)
 
 
 def phone_of(jid: str) -> str:

@@ -10,10 +10,10 @@ from uuid import UUID
 import structlog
 
 from chatwren.domain.pacing import Pacing
-from chatwren.store import dispatch
 from chatwren.store.batches import Batches
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
-from chatwren.store.dispatch import Outcome, Recorded
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Outcome, Recorded
 
 log = structlog.get_logger(__name__)
 
@@ -51,7 +51,7 @@ class Recorder:
             aged = [replace(outcome, age=timedelta(seconds=now - since)) for outcome, since in batch]
             try:
                 async with self._db.connection() as connection:
-                    recorded = await dispatch.record(connection, self._worker, aged, pacing=self._pacing)
+                    recorded = await fenced_messages.record(connection, self._worker, aged, pacing=self._pacing)
             except UNREACHABLE as error:
                 log.warning("recorder.database_unreachable", waiting=len(batch), error=repr(error))
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -5,17 +5,17 @@ from typing import Protocol
 
 import structlog
 
+from chatwren.channels.engine.client import Engine, EngineError, EngineRefused
+from chatwren.channels.engine.model import Media, NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
 from chatwren.domain import failures
 from chatwren.domain.errors import NotFound, Unavailable
 from chatwren.domain.failures import Failure
+from chatwren.media.objects import MediaStore
 from chatwren.settings import Settings
 from chatwren.store import contacts
 from chatwren.store.database import UNREACHABLE, Database
-from chatwren.store.dispatch import Claimed, ClaimedFile
+from chatwren.store.fenced.messages import Claimed, ClaimedFile
 from chatwren.store.files import media_key
-from chatwren.store.media import MediaStore
-from chatwren.whatsapp.client import Engine, EngineError, EngineRefused
-from chatwren.whatsapp.model import Media, NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
 
 log = structlog.get_logger(__name__)
 

@@ -11,22 +11,23 @@ from uuid import UUID
 
 import structlog
 
-from chatwren import descriptors, lifeline
+from chatwren.channels.engine.client import Engine
+from chatwren.channels.engine.process import EngineProcess
 from chatwren.delivery.accounts import Accounts
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence
+from chatwren.delivery.heartbeat import Heartbeat, TakenForDead
 from chatwren.delivery.inbox import Inbox
-from chatwren.delivery.ownership import Heartbeat, TakenForDead
 from chatwren.delivery.sender import WhatsAppSender
 from chatwren.domain.ids import uuid7
+from chatwren.machine import descriptors, lifeline
+from chatwren.media.objects import media_store
 from chatwren.service import bulk, deletion, housekeeping
 from chatwren.service.computing import share_python
 from chatwren.settings import CannotStart, Settings
-from chatwren.store import pairing_jobs, workers
 from chatwren.store.database import CLASHES, UNREACHABLE, WORK, Database
-from chatwren.store.media import media_store
-from chatwren.whatsapp.client import Engine
-from chatwren.whatsapp.process import EngineProcess
+from chatwren.store.fenced import pairings as fenced_pairings
+from chatwren.store.fenced import workers
 
 log = structlog.get_logger(__name__)
 
@@ -247,7 +248,7 @@ class _Worker:
     async def _log_out_orphans(self, engine: Engine) -> None:
         """Log out devices that no account knows: what a crash in the middle of a pairing, or a deleted user, left."""
         async with self._db.transaction() as connection:
-            known = await pairing_jobs.known_devices(connection)
+            known = await fenced_pairings.known_devices(connection)
             for jid in await engine.logout_orphans(known):
                 log.warning("worker.orphan_logged_out", jid=jid)
 

@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 from uuid import UUID
 
+from chatwren.domain.fairness import FairPlaces
 from chatwren.domain.limits import Limit
-from chatwren.service.fairness import FairPlaces
 from chatwren.service.limits import Limits
 
 T = TypeVar("T")

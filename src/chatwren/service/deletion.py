@@ -11,10 +11,10 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.store import deletions, devices, workers
+from chatwren.media.objects import MediaStore
+from chatwren.store import deletions, devices
 from chatwren.store.database import WORK, Database
 from chatwren.store.deletions import Deleted
-from chatwren.store.media import MediaStore
 
 __all__ = ["Deleted", "begin", "pending", "work_off"]
 
@@ -48,7 +48,7 @@ async def begin(db: Database, media: MediaStore, user_id: UUID, *, lease: timede
             await work_off(db, media, [user_id])
         else:
             async with db.connection() as connection:
-                if not await workers.any_alive(connection, lease=lease):
+                if not await deletions.somebody_works(connection, lease=lease):
                     raise NoWorker
         try:
             async with asyncio.timeout(wait.total_seconds()):

@@ -11,8 +11,8 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import whatsapp_message_id
 from chatwren.domain.recipients import Recipient
 from chatwren.domain.text import check_wire_length
+from chatwren.media.prepare import PreparedFile
 from chatwren.service.computing import Computing
-from chatwren.service.media_files import PreparedFile
 from chatwren.store.messages import NewRow
 from chatwren.variation import Modifications, Template, Variation, bounded, vary
 

@@ -7,11 +7,11 @@ from uuid import UUID
 import structlog
 
 from chatwren.domain.limits import BOUNDS, Limit
+from chatwren.media.objects import MediaStore
 from chatwren.service import users
 from chatwren.settings import Settings
 from chatwren.store import files, lateness, retention, totals
 from chatwren.store.database import CHANGED, Database
-from chatwren.store.media import MediaStore
 
 log = structlog.get_logger(__name__)
 

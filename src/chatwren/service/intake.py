@@ -12,17 +12,17 @@ from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotAuthenticated, Unavailable
 from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
+from chatwren.media.objects import MediaStore
+from chatwren.media.prepare import PreparedFile
 from chatwren.service import drafts
 from chatwren.service.computing import Computing
 from chatwren.service.drafts import NewMessage
 from chatwren.service.limits import Limits
-from chatwren.service.media_files import PreparedFile
 from chatwren.service.whatsapp import never_linked
 from chatwren.store import files, idempotency, messages
 from chatwren.store.accounts import Account
 from chatwren.store.batches import Batches
 from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Connection, Database
-from chatwren.store.media import MediaStore
 from chatwren.store.sessions import Session
 from chatwren.variation import Modifications, Variation, explain
 

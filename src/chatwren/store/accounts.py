@@ -1,4 +1,4 @@
-"""Accounts as the API sees them. What the worker writes of them: account_state.py."""
+"""Accounts as the API sees them. What the worker writes of them: fenced/accounts.py."""
 
 from dataclasses import dataclass
 from datetime import datetime

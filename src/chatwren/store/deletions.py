@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -136,3 +137,12 @@ async def watch(connection: Connection, user_id: UUID) -> AsyncIterator[asyncio.
     finally:
         with contextlib.suppress(*UNREACHABLE):
             await connection.remove_listener(_ENDED, hear)
+
+
+async def somebody_works(connection: Connection, *, lease: timedelta) -> bool:
+    """Whether there is a worker, who could unlink a device: one that has renewed within the lease."""
+    return bool(
+        await connection.fetchval(
+            "SELECT EXISTS (SELECT FROM worker WHERE heartbeat_at > clock_timestamp() - $1::interval)", lease
+        )
+    )

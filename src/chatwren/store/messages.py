@@ -1,4 +1,4 @@
-"""Messages as the API sees them: accepted, read, changed. Lists: listing.py. How they go out: dispatch.py."""
+"""Messages as the API sees them: accepted, read, changed. Lists: listing.py. How they go out: fenced/messages.py."""
 
 import json
 from collections.abc import Sequence

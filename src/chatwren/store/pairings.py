@@ -1,4 +1,4 @@
-"""Pairings as the API sees them. What the worker writes of them: pairing_jobs.py."""
+"""Pairings as the API sees them. What the worker writes of them: fenced/pairings.py."""
 
 import secrets
 from dataclasses import dataclass

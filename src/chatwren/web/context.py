@@ -8,8 +8,9 @@ from litestar import Request
 from litestar.datastructures import State
 
 from chatwren.domain.errors import NotAuthenticated
+from chatwren.media.decoders import Decoders
+from chatwren.media.objects import MediaStore
 from chatwren.service.computing import Computing
-from chatwren.service.decoders import Decoders
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
@@ -18,10 +19,9 @@ from chatwren.service.throttling import Throttling
 from chatwren.service.users import User
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.media import MediaStore
 from chatwren.store.sessions import Session
-from chatwren.web.observe import Metrics
-from chatwren.web.session import SessionCookie
+from chatwren.web.http.cookie import SessionCookie
+from chatwren.web.http.observe import Metrics
 
 HttpRequest = Request[Any, Any, State]
 

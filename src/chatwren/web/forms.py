@@ -27,8 +27,8 @@ from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
 from chatwren.domain.fields import bounded
 from chatwren.domain.text import Parse, absent
 from chatwren.web.context import HttpRequest
-from chatwren.web.errors import forget_traces
-from chatwren.web.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
+from chatwren.web.http.errors import forget_traces
+from chatwren.web.http.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
 from chatwren.web.uploads import Uploads, temporary_file
 
 T_co = TypeVar("T_co", covariant=True)

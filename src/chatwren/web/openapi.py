@@ -18,7 +18,7 @@ from litestar.routes import HTTPRoute
 from msgspec import Meta, Struct
 
 from chatwren.domain.clock import now, to_wire
-from chatwren.web.session import COOKIE_NAME
+from chatwren.web.http.cookie import COOKIE_NAME
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"

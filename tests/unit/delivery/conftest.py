@@ -11,8 +11,8 @@ import pytest
 
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.settings import Settings
-from chatwren.store import leases, workers
 from chatwren.store.database import Database
+from chatwren.store.fenced import leases, workers
 
 
 @dataclass

@@ -6,9 +6,9 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from uuid import UUID
 
-from chatwren.whatsapp.client import Engine, EngineError, Pairing
-from chatwren.whatsapp.model import Group, Media, PairEvent, SendResult, Sent
-from chatwren.whatsapp.process import EngineProcess
+from chatwren.channels.engine.client import Engine, EngineError, Pairing
+from chatwren.channels.engine.model import Group, Media, PairEvent, SendResult, Sent
+from chatwren.channels.engine.process import EngineProcess
 
 
 class Steps(Pairing):

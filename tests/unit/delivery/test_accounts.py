@@ -8,6 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chatwren.channels.engine.client import EngineError, NoDevice
+from chatwren.channels.engine.model import Connection as State
+from chatwren.channels.engine.model import ConnectionChanged, Group
 from chatwren.delivery.accounts import Accounts
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.domain import clock
@@ -15,9 +18,6 @@ from chatwren.service import linking
 from chatwren.settings import Settings
 from chatwren.store import accounts
 from chatwren.store.database import Database
-from chatwren.whatsapp.client import EngineError, NoDevice
-from chatwren.whatsapp.model import Connection as State
-from chatwren.whatsapp.model import ConnectionChanged, Group
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.engine import OneEngine, ToldEngine
 

@@ -7,9 +7,10 @@ from uuid import UUID
 import pytest
 
 from chatwren.domain.pacing import ColdCap
-from chatwren.store import contacts, dispatch, messages
+from chatwren.store import contacts, messages
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Claimed
 from tests.unit.delivery.conftest import Rows
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +20,7 @@ NO_CAP = ColdCap(0, 0, 0)
 
 async def claim(db: Database, worker: UUID, *accounts: UUID, cap: ColdCap = NO_CAP) -> list[Claimed]:
     async with db.connection() as connection:
-        return await dispatch.claim(
+        return await fenced_messages.claim(
             connection, worker, accounts, guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY, cap=cap
         )
 

@@ -9,9 +9,10 @@ import pytest
 
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.pacing import ColdCap
-from chatwren.store import cold, dispatch, inbound, messages
+from chatwren.store import cold, inbound, messages
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed, Outcome, Receipt
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Claimed, Outcome, Receipt
 from chatwren.store.inbound import Inbound
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
@@ -62,7 +63,7 @@ async def settle(rows: Rows, worker: UUID, claimed: Claimed, status: str = "sent
         claimed.id, claimed.account, claimed.epoch, status, status == "sent", timedelta(), first=claimed.first, **more
     )
     async with rows.db.connection() as connection:
-        await dispatch.record(connection, worker, [outcome], pacing=PACING)
+        await fenced_messages.record(connection, worker, [outcome], pacing=PACING)
     await rows.one("UPDATE account SET next_at = now()")
 
 
@@ -219,7 +220,7 @@ async def test_a_receipt_proves_that_a_contact_was_reached(rows: Rows, account: 
     (claimed,) = await claim(rows.db, worker, account)
     async with rows.db.transaction() as connection:
         receipt = Receipt(account, claimed.wa_id, read=False, at=datetime.now(UTC))
-        await dispatch.apply_receipts(connection, [receipt], pacing=PACING)
+        await fenced_messages.apply_receipts(connection, [receipt], pacing=PACING)
     assert [await lane(rows, one) for one in (second, other)] == ["normal", "cold"]
 
 

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.channels.engine import convert
+from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.delivery import dead_letters
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.service import dead_letters as service
 from chatwren.store import retention
 from chatwren.store.database import Database
-from chatwren.whatsapp import convert
-from chatwren.whatsapp.enginepb import engine_pb2 as pb
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
 from tests.unit.delivery.test_record import PACING

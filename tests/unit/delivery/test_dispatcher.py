@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.channels.engine.model import NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
 from chatwren.delivery import dispatch as delivery
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence, uptime
@@ -17,8 +18,7 @@ from chatwren.domain.failures import Failure
 from chatwren.settings import Settings
 from chatwren.store import messages
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed
-from chatwren.whatsapp.model import NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
+from chatwren.store.fenced.messages import Claimed
 from tests.cable import cable
 from tests.unit.delivery.conftest import Rows, until
 

@@ -13,16 +13,16 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from chatwren.channels.engine import convert
+from chatwren.channels.engine.enginepb import engine_pb2 as pb
+from chatwren.channels.engine.model import Connection, ConnectionChanged
 from chatwren.delivery import inbox
 from chatwren.delivery.inbox import Inbox
 from chatwren.domain.storable import name
 from chatwren.settings import Settings
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, Database
-from chatwren.store.dispatch import Recorded
-from chatwren.whatsapp import convert
-from chatwren.whatsapp.enginepb import engine_pb2 as pb
-from chatwren.whatsapp.model import Connection, ConnectionChanged
+from chatwren.store.fenced.messages import Recorded
 from tests.unit import hostile
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_claim import claim

@@ -5,8 +5,10 @@ from uuid import UUID
 
 import pytest
 
-from chatwren.store import account_state, lateness, workers
+from chatwren.store import lateness
 from chatwren.store.database import Database
+from chatwren.store.fenced import accounts as fenced_accounts
+from chatwren.store.fenced import workers
 from tests.unit.delivery.conftest import Rows
 
 pytestmark = pytest.mark.anyio
@@ -156,14 +158,14 @@ async def test_every_way_to_lose_the_connection_begins_an_outage_and_connecting_
     async def connect() -> None:
         async with db.connection() as connection:
             await connection.execute("UPDATE account SET status = 'linked'")
-            await account_state.connected(connection, worker, mine, None)
+            await fenced_accounts.connected(connection, worker, mine, None)
 
     await connect()
     for lose in (
-        lambda connection: account_state.disconnected(connection, worker, mine, "connection_lost"),
-        lambda connection: account_state.all_disconnected(connection, worker, "engine_restarts"),
-        lambda connection: account_state.restricted(connection, worker, mine, 101, None, otherwise=DAY),
-        lambda connection: account_state.unlinked(connection, worker, mine, "logged_out", "unlinked_on_phone"),
+        lambda connection: fenced_accounts.disconnected(connection, worker, mine, "connection_lost"),
+        lambda connection: fenced_accounts.all_disconnected(connection, worker, "engine_restarts"),
+        lambda connection: fenced_accounts.restricted(connection, worker, mine, 101, None, otherwise=DAY),
+        lambda connection: fenced_accounts.unlinked(connection, worker, mine, "logged_out", "unlinked_on_phone"),
     ):
         assert await open_since(rows, mine) is None
         async with db.connection() as connection:

@@ -2,11 +2,7 @@
 
 import pytest
 
-from chatwren.delivery.outcomes import decide
-from chatwren.domain import failures
-from chatwren.domain.failures import Failure
-from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Status
-from chatwren.whatsapp.model import (
+from chatwren.channels.engine.model import (
     Invalid,
     NotOnWhatsApp,
     NotSent,
@@ -16,6 +12,10 @@ from chatwren.whatsapp.model import (
     Sent,
     Unknown,
 )
+from chatwren.delivery.outcomes import decide
+from chatwren.domain import failures
+from chatwren.domain.failures import Failure
+from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Status
 
 RESULTS: list[SendResult | Failure] = [
     Sent(),

@@ -7,11 +7,13 @@ from uuid import UUID
 import pytest
 
 from chatwren.delivery.fence import Fence, uptime
-from chatwren.delivery.ownership import Heartbeat, TakenForDead
+from chatwren.delivery.heartbeat import Heartbeat, TakenForDead
+from chatwren.machine.throwaway import fresh_database
 from chatwren.settings import Settings
-from chatwren.store import account_state, accounts, leases, workers
+from chatwren.store import accounts
 from chatwren.store.database import UNREACHABLE, WORK, Database
-from chatwren.store.throwaway import fresh_database
+from chatwren.store.fenced import accounts as fenced_accounts
+from chatwren.store.fenced import leases, workers
 from tests.cable import cable
 from tests.conftest import Postgres
 from tests.unit.delivery.conftest import Rows, until
@@ -261,12 +263,12 @@ async def test_groups_are_wanted_until_a_list_is_stored_that_was_asked_for_since
     async with db.connection() as connection:
         first = await accounts.want_groups(connection, account)
         assert await wanted() == first
-        await account_state.store_groups(connection, worker, account, [], first)
+        await fenced_accounts.store_groups(connection, worker, account, [], first)
         assert await wanted() is None
         second = await accounts.want_groups(connection, account)
         assert await wanted() == second
         # A wish made while WhatsApp was being asked for another is not answered by that.
-        await account_state.store_groups(connection, worker, account, [], first)
+        await fenced_accounts.store_groups(connection, worker, account, [], first)
         assert await wanted() == second
 
 

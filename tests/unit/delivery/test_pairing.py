@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
+from chatwren.channels.engine.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
 from chatwren.delivery import pairing
 from chatwren.delivery.pairing import phone_of
 from chatwren.service import linking
 from chatwren.store.database import Database
-from chatwren.whatsapp.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.engine import Steps, ToldEngine
 

@@ -7,9 +7,11 @@ from uuid import UUID
 import pytest
 
 from chatwren.domain.pacing import Pacing
-from chatwren.store import dispatch, leases, messages
+from chatwren.store import messages
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed, Outcome, Receipt, Recorded
+from chatwren.store.fenced import leases
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Claimed, Outcome, Receipt, Recorded
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import NO_CAP, claim
 
@@ -42,11 +44,11 @@ class Scene:
 
     async def record(self, *outcomes: Outcome, worker: UUID | None = None) -> Recorded:
         async with self.db.connection() as connection:
-            return await dispatch.record(connection, worker or self.worker, outcomes, pacing=PACING)
+            return await fenced_messages.record(connection, worker or self.worker, outcomes, pacing=PACING)
 
     async def receive(self, *receipts: Receipt) -> Recorded:
         async with self.db.transaction() as connection:
-            return await dispatch.apply_receipts(connection, receipts, pacing=PACING)
+            return await fenced_messages.apply_receipts(connection, receipts, pacing=PACING)
 
     def receipt(self, *, read: bool = False, ago: float = 0) -> Receipt:
         return Receipt(self.account, self.claimed.wa_id, read, datetime.now(UTC) - timedelta(seconds=ago))

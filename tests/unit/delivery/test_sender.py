@@ -8,15 +8,15 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from chatwren.channels.engine.client import EngineError, EngineRefused
+from chatwren.channels.engine.model import NotOnWhatsApp, NotSent, NotSentReason, Rejected, Sent, Unknown
 from chatwren.delivery.sender import WhatsAppSender, audio_id
 from chatwren.domain import failures
+from chatwren.media.objects import MediaStore, media_store
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed
+from chatwren.store.fenced.messages import Claimed
 from chatwren.store.files import media_key
-from chatwren.store.media import MediaStore, media_store
-from chatwren.whatsapp.client import EngineError, EngineRefused
-from chatwren.whatsapp.model import NotOnWhatsApp, NotSent, NotSentReason, Rejected, Sent, Unknown
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.engine import OneEngine, ToldEngine
 from tests.unit.delivery.test_claim import claim, may_go_on

@@ -18,15 +18,17 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from chatwren.channels.engine.model import NotOnWhatsApp, NotSent, NotSentReason, Rejected, Sent, Unknown
 from chatwren.delivery.outcomes import decide
 from chatwren.domain import failures
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Event, Status
 from chatwren.domain.pacing import Pacing
-from chatwren.store import dispatch, lateness, leases, messages
+from chatwren.store import lateness, messages
 from chatwren.store.database import Database
-from chatwren.store.dispatch import Claimed, Outcome, Receipt
-from chatwren.whatsapp.model import NotOnWhatsApp, NotSent, NotSentReason, Rejected, Sent, Unknown
+from chatwren.store.fenced import leases
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Claimed, Outcome, Receipt
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import NO_CAP, claim
 
@@ -262,7 +264,7 @@ class Lives(RuleBasedStateMachine):
 
         async def record() -> None:
             async with self.db.connection() as connection:
-                await dispatch.record(connection, one.worker, [outcome], pacing=PACING)
+                await fenced_messages.record(connection, one.worker, [outcome], pacing=PACING)
 
         self.do(record(), *REPORTED[decision.status])
         was, now = before.messages[one.claimed.id], self.seen.messages[one.claimed.id]
@@ -336,7 +338,7 @@ class Lives(RuleBasedStateMachine):
                     Receipt(row["account_id"], row["wa_id"], read, datetime.now(UTC) - timedelta(seconds=ago))
                     for row, read, ago in named
                 ]
-                await dispatch.apply_receipts(connection, facts, pacing=PACING)
+                await fenced_messages.apply_receipts(connection, facts, pacing=PACING)
 
         self.do(apply(), Event.ACKNOWLEDGED)
         for row, read, _ in named:

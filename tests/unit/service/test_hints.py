@@ -19,7 +19,7 @@ from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
 from chatwren.settings import Settings
 from chatwren.store.database import CHANGED, WORK, Database
-from chatwren.store.dispatch import Outcome
+from chatwren.store.fenced.messages import Outcome
 
 pytestmark = pytest.mark.anyio
 

@@ -10,11 +10,11 @@ from tests.unit.delivery.conftest import Rows
 from chatwren.domain import clock
 from chatwren.domain.ids import uuid7
 from chatwren.domain.limits import Limit
+from chatwren.media.objects import media_store
 from chatwren.service import housekeeping, users_admin
 from chatwren.settings import Settings
 from chatwren.store import files
 from chatwren.store.database import Database
-from chatwren.store.media import media_store
 
 pytestmark = pytest.mark.anyio
 

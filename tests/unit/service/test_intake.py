@@ -12,6 +12,7 @@ from tests.unit.delivery.conftest import Rows, until
 
 from chatwren.domain.errors import Conflict, NotAuthenticated
 from chatwren.domain.recipients import Recipient
+from chatwren.media.objects import media_store
 from chatwren.service import sessions
 from chatwren.service.computing import Computing
 from chatwren.service.drafts import NewMessage
@@ -19,7 +20,6 @@ from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
-from chatwren.store.media import media_store
 from chatwren.store.sessions import Session
 
 pytestmark = pytest.mark.anyio

@@ -13,8 +13,10 @@ from chatwren.service import whatsapp
 from chatwren.service.limits import Limits
 from chatwren.service.users import User
 from chatwren.service.whatsapp import Group, time_zone
-from chatwren.store import account_state, accounts, pairing_jobs
+from chatwren.store import accounts
 from chatwren.store.database import Database
+from chatwren.store.fenced import accounts as fenced_accounts
+from chatwren.store.fenced import pairings as fenced_pairings
 
 pytestmark = pytest.mark.anyio
 
@@ -42,17 +44,17 @@ async def test_a_refreshed_list_is_one_that_was_asked_for_since(db: Database, ro
     await rows.own(worker)
     async with db.connection() as connection:
         earlier = await accounts.want_groups(connection, account)
-        await account_state.store_groups(connection, worker, account, OLD, earlier)
+        await fenced_accounts.store_groups(connection, worker, account, OLD, earlier)
     assert [one.name for one in await whatsapp.groups(db, rows.users["alice"], refresh=False)] == ["Old"]
     assert await rows.one("SELECT groups_wanted_at FROM account") == earlier
     asking = asyncio.create_task(whatsapp.groups(db, rows.users["alice"], refresh=True))
     await until(lambda: rows.one("SELECT groups_wanted_at > groups_at FROM account"))
     async with db.connection() as connection:
-        await account_state.store_groups(connection, worker, account, OLD, earlier)  # an answer to an earlier wish
+        await fenced_accounts.store_groups(connection, worker, account, OLD, earlier)  # an answer to an earlier wish
         wanted = await connection.fetchval("SELECT groups_wanted_at FROM account")
         await asyncio.sleep(0.3)  # it looks every 0.1 s
         assert not asking.done()
-        await account_state.store_groups(connection, worker, account, NEW, wanted)
+        await fenced_accounts.store_groups(connection, worker, account, NEW, wanted)
     assert await asking == [Group("1203@g.us", "New", [], 2)]
 
 
@@ -64,7 +66,7 @@ async def test_of_an_account_that_is_logged_out_the_list_is_the_last_or_none(db:
         await whatsapp.groups(db, rows.users["alice"], refresh=False, wait=0.2)
     assert refused.value.code == "logged_out"
     async with db.connection() as connection:
-        await account_state.store_groups(
+        await fenced_accounts.store_groups(
             connection, worker, account, OLD, await accounts.want_groups(connection, account)
         )
     for refresh in (False, True):
@@ -83,12 +85,12 @@ async def test_a_pairing_is_shown_while_it_has_codes_and_time(db: Database, rows
 
     assert await shown() == ("connecting", "expired")
     async with db.connection() as connection:
-        await pairing_jobs.show_codes(connection, pairing, [("a", timedelta(seconds=60))])
+        await fenced_pairings.show_codes(connection, pairing, [("a", timedelta(seconds=60))])
     assert await shown() == ("qr", "codes")
     await rows.one("UPDATE pairing SET expires_at = now()")
     assert (await shown())[0] == "disconnected"
     async with db.connection() as connection:
-        await pairing_jobs.fail(connection, pairing, "linked_elsewhere")
+        await fenced_pairings.fail(connection, pairing, "linked_elsewhere")
     assert await shown() == ("disconnected", "expired")
     reason = (await whatsapp.status(db, alice, pacing=PACING)).reason
     assert reason is not None

@@ -8,8 +8,9 @@ from uuid import UUID
 import pytest
 from tests.unit.delivery.conftest import Rows
 
-from chatwren.store import account_state, accounts
+from chatwren.store import accounts
 from chatwren.store.database import Database
+from chatwren.store.fenced import accounts as fenced_accounts
 
 pytestmark = pytest.mark.anyio
 
@@ -104,20 +105,20 @@ async def test_nothing_is_written_by_a_worker_that_does_not_own_the_account(
     before = dict(await account(rows))
     async with db.connection() as connection:
         written = [
-            await account_state.connected(connection, former, mine, "Mallory"),
-            await account_state.disconnected(connection, former, mine, "connection_lost"),
-            await account_state.all_disconnected(connection, former, "engine_restarts"),
-            await account_state.restricted(connection, former, mine, 101, None, otherwise=HOUR),
-            await account_state.unlinked(connection, former, mine, "banned", "x"),
-            await account_state.named(connection, former, mine, "Mallory"),
-            await account_state.store_groups(connection, former, mine, [], before["now"]),
+            await fenced_accounts.connected(connection, former, mine, "Mallory"),
+            await fenced_accounts.disconnected(connection, former, mine, "connection_lost"),
+            await fenced_accounts.all_disconnected(connection, former, "engine_restarts"),
+            await fenced_accounts.restricted(connection, former, mine, 101, None, otherwise=HOUR),
+            await fenced_accounts.unlinked(connection, former, mine, "banned", "x"),
+            await fenced_accounts.named(connection, former, mine, "Mallory"),
+            await fenced_accounts.store_groups(connection, former, mine, [], before["now"]),
         ]
-        await account_state.groups_changed(connection, former, mine)
+        await fenced_accounts.groups_changed(connection, former, mine)
     assert not any(written)
     after = dict(await account(rows))
     assert before | {"now": None} == after | {"now": None}
     async with db.connection() as connection:
-        assert await account_state.named(connection, worker, mine, "Alice") == rows.users["alice"]
+        assert await fenced_accounts.named(connection, worker, mine, "Alice") == rows.users["alice"]
 
 
 async def test_since_when_it_is_connected_or_not(db: Database, rows: Rows, mine: UUID, worker: UUID) -> None:
@@ -127,23 +128,23 @@ async def test_since_when_it_is_connected_or_not(db: Database, rows: Rows, mine:
         return since
 
     async with db.connection() as connection:
-        await account_state.connected(connection, worker, mine, None)
+        await fenced_accounts.connected(connection, worker, mine, None)
         assert await since() > HOUR  # it was already
-        await account_state.disconnected(connection, worker, mine, "connection_lost")
+        await fenced_accounts.disconnected(connection, worker, mine, "connection_lost")
         assert await since() < HOUR
         await rows.one("UPDATE account SET connected_since = now() - interval '2 hours'")
-        await account_state.disconnected(connection, worker, mine, "replaced")
-        await account_state.all_disconnected(connection, worker, "engine_restarts")
+        await fenced_accounts.disconnected(connection, worker, mine, "replaced")
+        await fenced_accounts.all_disconnected(connection, worker, "engine_restarts")
         assert await since() > HOUR
         row = await account(rows)
         assert (row["connected"], row["offline_reason"], row["name"]) == (False, "replaced", "Alice")
-        await account_state.connected(connection, worker, mine, "Alice A.")
+        await fenced_accounts.connected(connection, worker, mine, "Alice A.")
         assert await since() < HOUR
         row = await account(rows)
         assert (row["connected"], row["offline_reason"], row["name"]) == (True, None, "Alice A.")
-        await account_state.connected(connection, worker, mine, None)
+        await fenced_accounts.connected(connection, worker, mine, None)
         assert (await account(rows))["name"] == "Alice A."
-        assert await account_state.all_disconnected(connection, worker, "engine_restarts") == [rows.users["alice"]]
+        assert await fenced_accounts.all_disconnected(connection, worker, "engine_restarts") == [rows.users["alice"]]
     assert not (await account(rows))["connected"]
 
 
@@ -153,7 +154,7 @@ async def test_connecting_ends_a_ban_for_a_time_and_no_other_restriction(
 ) -> None:
     await rows.one("UPDATE account SET restriction_code = $1, restricted_until = now() + interval '1 hour'", code)
     async with db.connection() as connection:
-        await account_state.connected(connection, worker, mine, None)
+        await fenced_accounts.connected(connection, worker, mine, None)
     row = await account(rows)
     assert (row["restriction_code"], row["restricted_until"] is None) == (None if ends else code, ends)
 
@@ -163,9 +164,9 @@ async def test_a_ban_lasts_as_long_as_whatsapp_says_or_else_as_we_guess(
 ) -> None:
     async with db.connection() as connection:
         said = await connection.fetchval("SELECT now() + interval '3 hours'")
-        await account_state.restricted(connection, worker, mine, 101, said, otherwise=HOUR)
+        await fenced_accounts.restricted(connection, worker, mine, 101, said, otherwise=HOUR)
         assert (await account(rows))["restricted_until"] == said
-        await account_state.restricted(connection, worker, mine, 102, None, otherwise=HOUR)
+        await fenced_accounts.restricted(connection, worker, mine, 102, None, otherwise=HOUR)
     row = await account(rows)
     assert row["restriction_code"] == 102
     assert timedelta(minutes=59) < row["restricted_until"] - row["now"] <= HOUR
@@ -176,8 +177,8 @@ async def test_unlinking_is_the_first_word_that_counts_and_answers_every_wish(
 ) -> None:
     await rows.one("UPDATE account SET logout_wanted_at = now(), restriction_code = 101, restricted_until = now()")
     async with db.connection() as connection:
-        assert await account_state.unlinked(connection, worker, mine, "banned", "banned") == rows.users["alice"]
-        assert await account_state.unlinked(connection, worker, mine, "logged_out", "device_gone") is None
+        assert await fenced_accounts.unlinked(connection, worker, mine, "banned", "banned") == rows.users["alice"]
+        assert await fenced_accounts.unlinked(connection, worker, mine, "logged_out", "device_gone") is None
     row = await account(rows)
     assert (row["status"], row["status_reason"], row["connected"]) == ("banned", "banned", False)
     assert (row["logout_wanted_at"], row["restriction_code"], row["restricted_until"]) == (None, None, None)
@@ -187,10 +188,10 @@ async def test_a_list_of_groups_that_changed_is_asked_for_again_if_it_ever_was(
     db: Database, rows: Rows, mine: UUID, worker: UUID
 ) -> None:
     async with db.connection() as connection:
-        await account_state.groups_changed(connection, worker, mine)
+        await fenced_accounts.groups_changed(connection, worker, mine)
         assert (await account(rows))["groups_wanted_at"] is None
         wanted = await accounts.want_groups(connection, mine)
-        await account_state.store_groups(connection, worker, mine, [{"id": "1203@g.us"}], wanted)
+        await fenced_accounts.store_groups(connection, worker, mine, [{"id": "1203@g.us"}], wanted)
         assert await accounts.groups(connection, mine) == ([{"id": "1203@g.us"}], wanted)
-        await account_state.groups_changed(connection, worker, mine)
+        await fenced_accounts.groups_changed(connection, worker, mine)
     assert (await account(rows))["groups_wanted_at"] > wanted

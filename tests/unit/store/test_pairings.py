@@ -10,8 +10,9 @@ from tests.unit.delivery.test_claim import claim
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN
 from chatwren.service import linking
-from chatwren.store import pairing_jobs, pairings
+from chatwren.store import pairings
 from chatwren.store.database import Database
+from chatwren.store.fenced import pairings as fenced_pairings
 from chatwren.store.pairings import Pairing
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +45,7 @@ async def show(db: Database, pairing: Pairing, *lasting: int) -> bool:
     """Codes "z0", "y1", … each for so many seconds."""
     codes = [(f"{'zyxwv'[number]}{number}", seconds * SECOND) for number, seconds in enumerate(lasting)]
     async with db.connection() as connection:
-        return await pairing_jobs.show_codes(connection, pairing.id, codes)
+        return await fenced_pairings.show_codes(connection, pairing.id, codes)
 
 
 async def pass_by(rows: Rows, seconds: float) -> None:
@@ -115,7 +116,7 @@ async def test_each_code_is_shown_in_its_time(db: Database, rows: Rows, mine: UU
 async def test_a_phone_code_lasts_as_long_as_whatsapp_says(db: Database, mine: UUID) -> None:
     pairing = await join(db, mine, PHONE)
     async with db.connection() as connection:
-        assert await pairing_jobs.show_phone_code(connection, pairing.id, "ABCD-EFGH", 180 * SECOND)
+        assert await fenced_pairings.show_phone_code(connection, pairing.id, "ABCD-EFGH", 180 * SECOND)
     found = await get(db, pairing)
     assert found.phone_code == "ABCD-EFGH"
     assert 175 * SECOND < found.expires_at - found.now <= 180 * SECOND
@@ -125,11 +126,11 @@ async def test_a_pairing_that_has_ended_shows_and_runs_nothing(db: Database, min
     pairing = await join(db, mine)
     assert await show(db, pairing, 60)
     async with db.connection() as connection:
-        assert await pairing_jobs.get(connection, pairing.id) is not None
-        await pairing_jobs.fail(connection, pairing.id, "timeout")
-        await pairing_jobs.fail(connection, pairing.id, "another")
-        assert await pairing_jobs.get(connection, pairing.id) is None
-        assert not await pairing_jobs.show_phone_code(connection, pairing.id, "x", SECOND)
+        assert await fenced_pairings.get(connection, pairing.id) is not None
+        await fenced_pairings.fail(connection, pairing.id, "timeout")
+        await fenced_pairings.fail(connection, pairing.id, "another")
+        assert await fenced_pairings.get(connection, pairing.id) is None
+        assert not await fenced_pairings.show_phone_code(connection, pairing.id, "x", SECOND)
     assert not await show(db, pairing, 60)
     found = await get(db, pairing)
     assert (found.state, found.failure, found.codes, found.phone_code) == ("failed", "timeout", (), None)
@@ -172,11 +173,13 @@ class Linking:
 
     async def confirm(self, phone: str = PHONE, *, worker: UUID | None = None) -> str | None:
         async with self.rows.db.transaction() as connection:
-            return await pairing_jobs.confirm(connection, worker or self.worker, self.pairing.id, f"{phone}:3@x", phone)
+            return await fenced_pairings.confirm(
+                connection, worker or self.worker, self.pairing.id, f"{phone}:3@x", phone
+            )
 
     async def succeed(self, phone: str = PHONE, *, worker: UUID | None = None) -> str | None:
         async with self.rows.db.transaction() as connection:
-            return await pairing_jobs.succeed(
+            return await fenced_pairings.succeed(
                 connection, worker or self.worker, self.pairing.id, jid=f"{phone}:3@x", lid="1@lid", phone=phone
             )
 
@@ -264,9 +267,9 @@ async def test_known_devices_are_those_that_are_linked_or_being_linked(rows: Row
 
     async def known() -> set[str]:
         async with rows.db.transaction() as connection:
-            return set(await pairing_jobs.known_devices(connection))
+            return set(await fenced_pairings.known_devices(connection))
 
     assert await known() == {*jids, f"{PHONE}:3@x"}
     async with rows.db.connection() as connection:
-        await pairing_jobs.fail(connection, linking.pairing.id, "timeout")
+        await fenced_pairings.fail(connection, linking.pairing.id, "timeout")
     assert await known() == set(jids)

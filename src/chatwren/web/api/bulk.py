@@ -21,7 +21,7 @@ from chatwren.web.api.message_fields import MAX_PAGE, idempotency_key, parse_cou
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.context import HttpRequest, context, signed_in
 from chatwren.web.forms import read_form, read_query, refuse_encoded
-from chatwren.web.limits import body_chunks
+from chatwren.web.http.limits import body_chunks
 from chatwren.web.openapi import MULTIPART, Operation, Time
 from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads, temporary_file

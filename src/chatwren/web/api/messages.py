@@ -16,7 +16,8 @@ from chatwren.domain.limits import Limit
 from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import absent, parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_time
-from chatwren.service import media_files, messages
+from chatwren.media import prepare
+from chatwren.service import messages
 from chatwren.service.drafts import NewMessage
 from chatwren.service.message_fields import (
     parse_fields,
@@ -304,7 +305,7 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
         file = (
             await while_there(
                 request,
-                media_files.prepare(
+                prepare.prepare(
                     upload.path,
                     file_name=upload.file_name,
                     content_type=upload.content_type,

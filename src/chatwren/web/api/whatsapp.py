@@ -11,7 +11,7 @@ from chatwren.domain.health import Reason
 from chatwren.domain.recipients import parse_phone_digits
 from chatwren.domain.text import parse_boolean
 from chatwren.service import whatsapp
-from chatwren.web import qr
+from chatwren.web.api import qr
 from chatwren.web.context import HttpRequest, base_url, context, signed_in
 from chatwren.web.forms import read_form, read_query
 from chatwren.web.openapi import Operation, Time

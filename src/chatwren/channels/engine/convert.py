@@ -1,0 +1,210 @@
+"""Between protobuf and Python, both ways, in one place. All that comes in is storable from here on.
+
+Strangers choose most of it, and the engine is not trusted to have made it harmless.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+from uuid import UUID
+
+from google.protobuf import text_format
+from google.protobuf.message import DecodeError
+
+from chatwren.channels.engine import model
+from chatwren.channels.engine.enginepb import engine_pb2 as pb
+from chatwren.domain.storable import MAX_ITEMS, moment, name, span, storable
+
+_MEDIA_KINDS = {
+    "image": pb.MediaKind.IMAGE,
+    "video": pb.MediaKind.VIDEO,
+    "audio": pb.MediaKind.AUDIO,
+    "document": pb.MediaKind.DOCUMENT,
+}
+_NOT_SENT = {
+    pb.SendResponse.NotSent.NOT_CONNECTED: model.NotSentReason.NOT_CONNECTED,
+    pb.SendResponse.NotSent.NOT_OPEN: model.NotSentReason.NOT_OPEN,
+    pb.SendResponse.NotSent.FENCED: model.NotSentReason.FENCED,
+    pb.SendResponse.NotSent.LOCAL: model.NotSentReason.LOCAL,
+}
+_PAIRING_FAILURES = {
+    pb.PairEvent.Failure.TIMEOUT: "timeout",
+    pb.PairEvent.Failure.REFUSED: "refused",
+    pb.PairEvent.Failure.OUTDATED: "outdated",
+    pb.PairEvent.Failure.PROTOCOL: "protocol",
+    pb.PairEvent.Failure.DISCONNECTED: "disconnected",
+}
+_CONNECTIONS = {
+    pb.Event.State.CONNECTED: model.Connection.CONNECTED,
+    pb.Event.State.DISCONNECTED: model.Connection.DISCONNECTED,
+    pb.Event.State.REPLACED: model.Connection.REPLACED,
+    pb.Event.State.OUTDATED: model.Connection.OUTDATED,
+    pb.Event.State.BANNED: model.Connection.BANNED,
+    pb.Event.State.LOGGED_OUT: model.Connection.LOGGED_OUT,
+    pb.Event.State.CONNECT_FAILURE: model.Connection.CONNECT_FAILURE,
+    pb.Event.State.FENCED: model.Connection.FENCED,
+}
+_READ = {pb.Event.Receipt.DELIVERED: False, pb.Event.Receipt.READ: True, pb.Event.Receipt.PLAYED: True}
+
+
+_NOBODY = UUID(int=0)
+"""The account of what does not say whose it is."""
+
+
+def media_kind(kind: str) -> pb.MediaKind.ValueType:
+    """`image`, `video`, `audio`, `document`."""
+    return _MEDIA_KINDS[kind]
+
+
+def media_to_pb(media: model.Media) -> pb.Media:
+    """A file that goes out."""
+    return pb.Media(
+        handle=pb.MediaHandle.FromString(media.handle),
+        mimetype=media.mimetype,
+        file_name=media.file_name,
+        width=media.width or 0,
+        height=media.height or 0,
+        seconds=media.seconds or 0,
+        thumbnail_jpeg=media.thumbnail or b"",
+    )
+
+
+def send_result(response: pb.SendResponse) -> model.SendResult:
+    """What became of a send. An outcome that this version does not know may mean that it is out."""
+    return storable(_send_result(response))
+
+
+def _send_result(response: pb.SendResponse) -> model.SendResult:
+    match response.WhichOneof("outcome"):
+        case "sent":
+            return model.Sent()
+        case "not_sent":
+            reason = _NOT_SENT.get(response.not_sent.reason, model.NotSentReason.LOCAL)
+            return model.NotSent(reason, response.not_sent.detail)
+        case "rejected":
+            return model.Rejected(response.rejected.code, response.rejected.detail)
+        case "not_on_whatsapp":
+            return model.NotOnWhatsApp()
+        case "invalid":
+            return model.Invalid(response.invalid.detail)
+    return model.Unknown(response.unknown.detail)
+
+
+def pair_event(event: pb.PairEvent) -> model.PairEvent:
+    """A step of a pairing.
+
+    Raises:
+        ValueError: it has more codes than any pairing.
+    """
+    return storable(_pair_event(event))
+
+
+def _pair_event(event: pb.PairEvent) -> model.PairEvent:
+    match event.WhichOneof("event"):
+        case "codes":
+            return model.Codes(tuple((code.text, span(code.valid_for_ms)) for code in event.codes.codes))
+        case "phone_code":
+            return model.TypedCode(event.phone_code.text, span(event.phone_code.valid_for_ms))
+        case "confirm":
+            return model.Confirm(event.confirm.jid)
+        case "success":
+            return model.Success(event.success.jid, event.success.lid)
+        case "passkey_request" | "passkey_confirm":
+            return model.PasskeyWanted()
+    return model.PairingFailed(_PAIRING_FAILURES.get(event.failure.kind, "protocol"), event.failure.detail)
+
+
+def group(one: pb.Group) -> model.Group:
+    """A group."""
+    phones = islice((member.phone for member in one.participants if member.phone), MAX_ITEMS)
+    return storable(model.Group(one.jid, one.name, tuple(phones), len(one.participants)))
+
+
+def address(jid: str) -> str:
+    """An address that is no part of anything else."""
+    return name(jid)
+
+
+def event(raw: bytes) -> model.Event:
+    """Something that happened, as the engine sent it. What cannot be read costs that event alone: `what` says so.
+
+    Raises:
+        DecodeError: not even the number by which it is acknowledged can be read.
+    """
+    try:
+        one = pb.Event.FromString(raw)
+    except DecodeError as error:
+        head = pb.EventHead.FromString(raw)
+        return model.Event(head.seq, _account(head.account), "event", head.needs_ack, _unreadable(error), raw)
+    kind: str = one.WhichOneof("event") or "event"
+    try:
+        what = storable(_EVENTS[kind](one))
+    except Exception as error:  # noqa: BLE001 - whatever it is, a stranger may have made it
+        what = _unreadable(error)
+    if kind == "unreadable":
+        kind = name(one.unreadable.kind)
+    return model.Event(one.seq, _account(one.account), kind, one.needs_ack, what, raw)
+
+
+def event_as_text(raw: bytes) -> str:
+    """An event for a person to read, field by field; what is none, as Python shows bytes."""
+    try:
+        return text_format.MessageToString(pb.Event.FromString(raw), as_utf8=True)
+    except DecodeError:
+        return repr(raw)
+
+
+def _account(given: str) -> UUID:
+    try:
+        return UUID(given)
+    except ValueError:
+        return _NOBODY
+
+
+def _unreadable(error: Exception) -> model.Unreadable:
+    return storable(model.Unreadable(f"{type(error).__name__}: {error}"))
+
+
+def _message(one: pb.Event) -> model.Happened:
+    message = one.message
+    return model.MessageReceived(
+        id=message.id,
+        chat=message.chat,
+        chat_phone=message.chat_phone or None,
+        sender=message.sender,
+        sender_phone=message.sender_phone or None,
+        push_name=message.push_name or None,
+        from_me=message.from_me,
+        group=message.group,
+        at=moment(message.at),
+        text=message.text,
+        media=message.media.SerializeToString() if message.HasField("media") else None,
+        raw=message.raw,
+    )
+
+
+def _receipt(one: pb.Event) -> model.Happened:
+    receipt = one.receipt
+    read = _READ.get(receipt.type)
+    if read is None:
+        return model.Other(f"receipt {receipt.type} {' '.join(receipt.ids)}")
+    return model.ReceiptReceived(tuple(receipt.ids), read, moment(receipt.at))
+
+
+def _state(one: pb.Event) -> model.Happened:
+    state = one.state
+    kind = _CONNECTIONS.get(state.kind)
+    if kind is None:
+        return model.Other(f"state {state.kind}")
+    until = moment(state.expires_at) if state.expires_at else None
+    return model.ConnectionChanged(kind, state.code, until, state.detail, state.push_name or None)
+
+
+_EVENTS: dict[str, Callable[[pb.Event], model.Happened]] = {
+    "message": _message,
+    "receipt": _receipt,
+    "state": _state,
+    "group_change": lambda _: model.GroupsChanged(),
+    "push_name": lambda one: model.NameChanged(one.push_name.name),
+    "undecryptable": lambda one: model.Other(f"undecryptable {one.undecryptable.id}"),
+    "unreadable": lambda one: model.Unreadable(one.unreadable.detail),
+}

@@ -1,0 +1,303 @@
+"""All of Chatwren on one machine: starts the very commands that a cluster runs on many, and keeps them running."""
+
+import asyncio
+import contextlib
+import errno
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+
+import asyncpg
+import httpx
+import structlog
+
+from chatwren.machine import descriptors, programs
+from chatwren.machine.data_lock import Claim
+from chatwren.machine.environment import ENGINE, SANDBOX, WEB, WORKER, inherited
+from chatwren.machine.postgres import EmbeddedPostgres
+from chatwren.machine.supervisor import BackOff, Child, Lifeline
+from chatwren.settings import CannotStart, Settings, variable
+from chatwren.store.migrate import migrate
+
+log = structlog.get_logger()
+
+LEFTOVER_SECONDS = 6.0
+"""How long the children of a serve that was killed may hold their ports: they are gone within 5 s."""
+READY_SECONDS = 60.0
+OLDEST_POSTGRESQL = 16
+SANDBOX_PACING = {"pacing_gap_seconds": "0.2", "pacing_jitter_seconds": "0", "cold_most": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a running `serve` is reached. `phones` is the sandbox's page, None without a sandbox."""
+
+    web: str
+    phones: str | None
+
+
+async def serve(settings: Settings, then: Callable[[Addresses], Awaitable[int | None]]) -> int:
+    """Run everything until SIGTERM, SIGINT or SIGHUP, then drain. A second signal ends at once what still drains.
+
+    Args:
+        settings: with `sandbox`, WhatsApp is simulated on this machine.
+        then: runs once everything is ready; when it returns a number, serve drains and returns that.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CannotStart: a port or the data directory is in use, PostgreSQL or a child does not start.
+    """
+    descriptors.raise_limit()
+    hurry = asyncio.Event()
+    with Claim(settings.data_dir) as claim:
+        settings = await _choose_ports(settings, patience=LEFTOVER_SECONDS if claim.unclean else 0)
+        running = asyncio.create_task(_run(settings, then, hurry))
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(name, lambda: hurry.set() if running.cancelling() else running.cancel())
+        try:
+            return await running
+        except asyncio.CancelledError:
+            return 0
+
+
+async def migrate_all(database_url: str) -> None:
+    """Bring Chatwren's tables and the engine's to this version.
+
+    Raises:
+        CannotStart: the database cannot be reached, is too old, or refuses.
+    """
+    await check_database(database_url)
+    try:
+        await migrate(database_url)
+    except asyncpg.exceptions.PostgresError as error:
+        raise CannotStart(f"The database refused the migration: {error}") from None
+    process = await asyncio.create_subprocess_exec(
+        *(str(programs.engine()), "migrate"),
+        env=inherited(ENGINE) | {"DATABASE_URL": database_url},
+        stdin=subprocess.DEVNULL,
+    )
+    if await process.wait():
+        raise CannotStart("The engine's tables could not be migrated: its message stands above.")
+
+
+async def check_database(database_url: str) -> str:
+    """The version of the PostgreSQL at an address.
+
+    Raises:
+        CannotStart: it cannot be reached, or is older than `OLDEST_POSTGRESQL`.
+    """
+    try:
+        connection = await asyncpg.connect(database_url, timeout=10)
+    except (OSError, TimeoutError, ValueError, asyncpg.exceptions.PostgresError) as error:
+        said = str(error) or "no answer"
+        raise CannotStart(f"The database of DATABASE_URL cannot be reached: {said}") from None
+    try:
+        version = connection.get_server_version()
+    finally:
+        await connection.close()
+    if version.major < OLDEST_POSTGRESQL:
+        raise CannotStart(f"DATABASE_URL is a PostgreSQL {version.major}: Chatwren needs {OLDEST_POSTGRESQL} or newer.")
+    return f"{version.major}.{version.minor}"
+
+
+async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | None]], hurry: asyncio.Event) -> int:
+    async with contextlib.AsyncExitStack() as stack:  # which stops things in the reverse order of their start
+        line = Lifeline()
+        stack.callback(line.close)
+        given = _given(settings)
+
+        if settings.database_url is None:
+            given["DATABASE_URL"] = await stack.enter_async_context(_postgres(settings))
+        else:
+            given["DATABASE_URL"] = settings.database_url
+        await migrate_all(given["DATABASE_URL"])
+
+        async def start(child: Child) -> str:
+            stack.push_async_callback(child.stop, hurry)
+            return await child.start()
+
+        phones = None
+        if settings.sandbox:
+            sandbox = _sandbox(settings, line)
+            ready = json.loads(await start(sandbox))
+            sandbox.keep()
+            phones = f"http://localhost:{settings.sandbox_port}"
+            given |= _given_by_sandbox(settings, ready)
+
+        # A send in progress has its time-out to end in; an answer of web is short, a browser's event stream is cut.
+        patience = {"worker": settings.send_timeout_seconds + 10, "web": 15.0}
+        children = [
+            Child(
+                name, [sys.executable, "-m", "chatwren", name], inherited(needed) | given, line, patience=patience[name]
+            )
+            for name, needed in (("worker", WORKER), ("web", WEB))
+        ]
+        for child in children:
+            await start(child)
+        await _until_ready(settings, children)
+        for child in children:
+            child.keep()
+
+        code = await then(Addresses(f"http://localhost:{settings.port}", phones))
+        if code is None:
+            await asyncio.Event().wait()  # until cancelled by a signal
+        return code or 0
+
+
+@contextlib.asynccontextmanager
+async def _postgres(settings: Settings) -> AsyncIterator[str]:
+    server = EmbeddedPostgres(settings)
+    started = time.monotonic()
+    url = await server.start()
+    log.info("process.started", name="postgres", seconds=round(time.monotonic() - started, 2))
+
+    async def keep() -> None:
+        back_off = BackOff()
+        while True:
+            code = await server.wait()
+            log.error("process.ended", name="postgres", how=f"exit code {code}", see="postgres.log in the data folder")
+            started = False
+            while not started:
+                await server.stop()
+                await asyncio.sleep(back_off.pause())
+                try:
+                    await server.start()
+                except CannotStart as error:
+                    log.error("process.not_started", name="postgres", why=error.message)  # noqa: TRY400 - the trace says nothing
+                else:
+                    started = True
+                    back_off.started()
+                    log.info("process.started", name="postgres")
+
+    keeping = asyncio.create_task(keep(), name="keep PostgreSQL")
+    try:
+        yield url
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        await server.stop()
+        log.info("process.stopped", name="postgres")
+
+
+def _sandbox(settings: Settings, line: Lifeline) -> Child:
+    # Chosen once, so that a sandbox that is started again is found by the engines that know its address.
+    protocol_port = _free_port()
+    return Child(
+        "sandbox",
+        [
+            *(str(programs.sandbox()), "--listen", f"127.0.0.1:{protocol_port}"),
+            *("--phones-listen", phones_address(settings)),
+            *("--state-dir", str(settings.data_dir.resolve() / "sandbox")),
+        ],
+        inherited(SANDBOX) | {variable("log_level"): settings.log_level},
+        line,
+        patience=5,
+        first_line=True,
+    )
+
+
+def phones_address(settings: Settings) -> str:
+    """Where the page of the simulated phones listens, as host:port. Not where web does, which may be everywhere."""
+    host = f"[{settings.sandbox_host}]" if ":" in settings.sandbox_host else settings.sandbox_host
+    return f"{host}:{settings.sandbox_port}"
+
+
+def _given(settings: Settings) -> dict[str, str]:
+    """What the children have to know of this command's options, and of what it chose."""
+    given = {"data_dir": str(settings.data_dir.resolve()), "port": str(settings.port), "log_level": settings.log_level}
+    if settings.host is not None:
+        given["host"] = settings.host
+    return {variable(name): value for name, value in given.items()}
+
+
+def _given_by_sandbox(settings: Settings, ready: dict[str, str]) -> dict[str, str]:
+    """All that sandbox mode sets: another server, brisk pacing and no cap unless the user set a pace."""
+    given = {"sandbox": "true", "whatsapp_address": ready["whatsapp"], "whatsapp_root_key": ready["rootKey"]}
+    given |= {name: value for name, value in SANDBOX_PACING.items() if name not in settings.model_fields_set}
+    return {variable(name): value for name, value in given.items()}
+
+
+async def _until_ready(settings: Settings, children: list[Child]) -> None:
+    """Wait until web says that it is ready.
+
+    Raises:
+        CannotStart: it takes too long, or a child ends instead.
+    """
+    host = settings.host if settings.host not in (None, "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared only
+    url = f"http://[{host}]:{settings.port}" if ":" in str(host) else f"http://{host}:{settings.port}"
+    ends = {asyncio.create_task(child.ended()): child for child in children}
+    try:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=5) as client:
+            deadline = time.monotonic() + READY_SECONDS
+            while True:
+                with contextlib.suppress(httpx.HTTPError):
+                    if (await client.get("/health/ready")).is_success:
+                        return
+                done, _ = await asyncio.wait(ends, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+                for end in done:
+                    raise CannotStart(f"{ends[end].name} did not start: {end.result()}.")
+                if time.monotonic() > deadline:
+                    raise CannotStart(f"Chatwren was not ready after {READY_SECONDS:.0f} s.")
+    finally:
+        for end in ends:
+            end.cancel()
+
+
+async def _choose_ports(settings: Settings, patience: float) -> Settings:
+    """Settings whose ports are free; port 0 becomes one that is.
+
+    Raises:
+        CannotStart: a port is in use or not allowed.
+    """
+    wanted = {"port": ("--port", web_hosts(settings))}
+    if settings.sandbox:
+        wanted["sandbox_port"] = ("--sandbox-port", [settings.sandbox_host])
+    deadline = time.monotonic() + patience
+    chosen: dict[str, int] = {}
+    for name, (option, hosts) in wanted.items():
+        port = getattr(settings, name)
+        while (problem := port_problem(hosts, port)) is not None:
+            if time.monotonic() >= deadline:
+                raise CannotStart(f"{problem}: choose another with {option} ({variable(name)}).")
+            await asyncio.sleep(0.1)
+        chosen[name] = port
+    if settings.sandbox and settings.port == settings.sandbox_port != 0:
+        raise CannotStart(f"Port {settings.port} cannot be both --port and --sandbox-port.")
+    return settings.model_copy(update={name: port or _free_port() for name, port in chosen.items()})
+
+
+def web_hosts(settings: Settings) -> list[str]:
+    """The addresses that web listens on."""
+    return [settings.host] if settings.host is not None else ["127.0.0.1", "::1"]
+
+
+def port_problem(hosts: list[str], port: int) -> str | None:
+    """Why nothing can listen there, without a full stop; None where it can."""
+    for host in hosts:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+        except socket.gaierror:
+            return f"{host} is no address of this machine"
+        except OSError as error:
+            if host == "::1" and error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                continue  # a machine without IPv6
+            if error.errno == errno.EADDRINUSE:
+                return f"Port {port} is in use by another program"
+            return f"Port {port} cannot be used on {host} ({error.strerror})"
+    return None
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,211 @@
+"""An uploaded file made ready to be sent: recognised, measured, and an image brought within WhatsApp's bounds."""
+
+import asyncio
+import hashlib
+import re
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+from chatwren.domain.errors import Invalid, TooLarge
+from chatwren.media import recognise
+from chatwren.media.decoder_wire import Clip, Other, Picture
+from chatwren.media.decoders import Decoders
+from chatwren.media.images import MAX_SCANS
+from chatwren.media.recognise import MediaKind
+
+_FIELD = "mediaFile"
+_MIMETYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
+_READ = 1024 * 1024
+_WITH_FACTS = frozenset({"video/mp4", "video/3gpp", "audio/mp4", "audio/ogg; codecs=opus"})
+_TOO_MUCH = {
+    "pixels": f"has too many pixels; an image may have {recognise.MAX_IMAGE_PIXELS // 1_000_000} million at most.",
+    "scans": f"is a JPEG of too many scans; it may have {MAX_SCANS}, a large one fewer. Save it anew.",
+    "memory": "takes too much memory to decode. Save it with fewer pixels, or as a JPEG that is not progressive.",
+    "time": "takes too long to decode. Save it with fewer pixels, or as a JPEG that is not progressive.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFile:
+    """A file as it will be sent.
+
+    Attributes:
+        path: where it lies: where the upload lay. The caller removes it.
+        kind: how WhatsApp shows it.
+        mimetype: what WhatsApp is told.
+        file_name: safe to keep it under; recipients see it with documents.
+        size: bytes.
+        sha256: hex, of the file as it will be sent.
+        received_sha256: hex, of the file as it came: the same request has the same.
+        width: pixels, of images and where a video tells it.
+        height: likewise.
+        seconds: length of a video or sound, where its container tells it.
+        thumbnail: a small JPEG of an image.
+        warnings: sentences for the user about what he may not expect.
+    """
+
+    path: Path
+    kind: MediaKind
+    mimetype: str
+    file_name: str
+    size: int
+    sha256: str
+    received_sha256: str
+    width: int | None = None
+    height: int | None = None
+    seconds: int | None = None
+    thumbnail: bytes | None = None
+    warnings: tuple[str, ...] = ()
+
+
+async def prepare(
+    path: Path, *, file_name: str | None, content_type: str | None, user: UUID, decoders: Decoders
+) -> PreparedFile:
+    """Make an uploaded file ready to be sent. To cancel this ends all work on it.
+
+    What it is, its content tells. An image passes byte for byte if it is a JPEG or PNG of at most 16 MB and 4,096
+    pixels a side, not CMYK, already upright, and says nothing of the place where it was taken. Else it becomes such a
+    JPEG, without any metadata but its colour profile, and on white where it was transparent.
+
+    What WhatsApp would not show or play goes unchanged as a document, with a warning: animations (which would stand
+    still), HEIC, TIFF, 16-bit images, videos other than MP4 and 3GP or over 16 MB, audio other than MP3, AAC, M4A, AMR
+    and Ogg with Opus.
+
+    Args:
+        path: the upload. A converted image takes its place.
+        file_name: as the client gave it.
+        content_type: as the client gave it: the type of a document whose content says nothing.
+        user: whose turn it takes.
+        decoders: who looks into images, videos and sounds.
+
+    Raises:
+        Invalid: the file is empty, or an image that cannot be decoded.
+        TooLarge: over the limit of its kind, or an image that takes too much to decode.
+        Unavailable: too many files wait, or it could not be read right now.
+    """
+    left = threading.Event()
+    try:
+        received = await asyncio.to_thread(_received, path, file_name, content_type, left)
+    finally:
+        left.set()
+    match received.kind:
+        case MediaKind.IMAGE:
+            return await _image(received, file_name, user, decoders)
+        case MediaKind.VIDEO | MediaKind.AUDIO:
+            return await _clip(received, file_name, user, decoders)
+        case MediaKind.DOCUMENT:
+            return _explained(received)
+
+
+def _received(path: Path, file_name: str | None, content_type: str | None, left: threading.Event) -> PreparedFile:
+    """The file as it came, within the limits of what is accepted at all."""
+    size = path.stat().st_size
+    if size == 0:
+        raise Invalid(f"{_FIELD} is empty (0 bytes).", field=_FIELD)
+    _refuse_larger(size, recognise.MAX_BYTES[MediaKind.DOCUMENT], "a file")
+    with path.open("rb") as file:
+        recognised = recognise.recognise(file.read(recognise.HEAD_BYTES), file_name)
+    if recognised.kind is MediaKind.IMAGE:
+        _refuse_larger(size, recognise.MAX_IMAGE_UPLOAD_BYTES, "an image")
+    if recognised.kind is MediaKind.AUDIO:
+        _refuse_larger(size, recognise.MAX_BYTES[MediaKind.AUDIO], "an audio file")
+    mimetype = recognised.mimetype
+    told = (content_type or "").partition(";")[0].strip().lower()
+    if mimetype == recognise.UNKNOWN_TYPE and _MIMETYPE.fullmatch(told):
+        mimetype = told
+    sha256 = _sha256(path, left)
+    return PreparedFile(
+        path=path,
+        kind=recognised.kind,
+        mimetype=mimetype,
+        file_name=recognise.safe_file_name(file_name, recognised.extension),
+        size=size,
+        sha256=sha256,
+        received_sha256=sha256,
+    )
+
+
+def _refuse_larger(size: int, limit: int, what: str) -> None:
+    if size > limit:
+        megabytes = size / recognise.MEGABYTE
+        raise TooLarge(f"{_FIELD} has {megabytes:.1f} MB; {what} may have {limit // recognise.MEGABYTE} MB at most.")
+
+
+def _sha256(path: Path, left: threading.Event) -> str:
+    """Of the whole file, unless nobody waits for it any more."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while not left.is_set() and (chunk := file.read(_READ)):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _as_document(received: PreparedFile, because: str) -> PreparedFile:
+    return replace(received, kind=MediaKind.DOCUMENT, warnings=(f"{_FIELD} goes as a document: {because}.",))
+
+
+def _explained(received: PreparedFile) -> PreparedFile:
+    """A document with the reason why, if one might expect to see or hear it in the chat."""
+    match received.mimetype.partition("/")[0]:
+        case "image":
+            return _as_document(received, "WhatsApp shows JPEG and PNG images")
+        case "video":
+            return _as_document(received, "WhatsApp plays MP4 and 3GP videos")
+        case "audio":
+            return _as_document(received, "WhatsApp plays MP3, AAC, M4A, AMR and Ogg Opus audio")
+        case _:
+            return received
+
+
+async def _clip(received: PreparedFile, given_name: str | None, user: UUID, decoders: Decoders) -> PreparedFile:
+    seconds = width = height = None
+    kind, mimetype = received.kind, received.mimetype
+    if mimetype in _WITH_FACTS:
+        reply = await decoders.decode(user, received.path, task="clip", mimetype=mimetype, size=received.size)
+        clip = reply.outcome
+        if not isinstance(clip, Clip) or not clip.playable:
+            return _as_document(received, "it has no index, as if it were cut off, and cannot be played")
+        seconds, width, height = clip.seconds, clip.width, clip.height
+        if kind is MediaKind.VIDEO and not clip.has_picture:  # what many phones record speech into
+            kind, mimetype = MediaKind.AUDIO, "audio/mp4"
+            received = replace(received, file_name=recognise.safe_file_name(given_name, "m4a"))
+    if kind is MediaKind.AUDIO:
+        _refuse_larger(received.size, recognise.MAX_BYTES[kind], "an audio file")
+    elif received.size > recognise.MAX_BYTES[kind]:
+        limit = recognise.MAX_BYTES[kind] // recognise.MEGABYTE
+        received = _as_document(received, f"WhatsApp plays videos of up to {limit} MB")
+        kind = received.kind
+    return replace(received, kind=kind, mimetype=mimetype, seconds=seconds, width=width, height=height)
+
+
+async def _image(received: PreparedFile, given_name: str | None, user: UUID, decoders: Decoders) -> PreparedFile:
+    reply = await decoders.decode(user, received.path, task="picture", mimetype=received.mimetype, size=received.size)
+    match reply.outcome:
+        case Picture(width=width, height=height):
+            received = replace(received, width=width, height=height, thumbnail=reply.thumbnail)
+            if not reply.content:
+                return received
+            return await asyncio.to_thread(_converted, received, given_name, reply.content)
+        case Other(why="animation"):
+            return _as_document(received, "it is an animation, which would stand still as an image")
+        case Other(why="deep"):
+            return _as_document(received, "WhatsApp shows images of 8 bits a channel")
+        case Other(why=why) if why in _TOO_MUCH:
+            raise TooLarge(f"{_FIELD} {_TOO_MUCH[why]}")
+        case _:
+            raise Invalid(f"{_FIELD} looks like an image but cannot be read: it is damaged or cut off.", field=_FIELD)
+
+
+def _converted(received: PreparedFile, given_name: str | None, content: bytes) -> PreparedFile:
+    with received.path.open("r+b") as file:  # fails if the caller has given up and removed it
+        file.write(content)
+        file.truncate()
+    return replace(
+        received,
+        mimetype="image/jpeg",
+        file_name=recognise.safe_file_name(given_name, "jpg"),
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )

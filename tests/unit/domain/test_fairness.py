@@ -1,0 +1,162 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID
+
+import pytest
+
+from chatwren.domain import fairness
+from chatwren.domain.errors import Unavailable
+from chatwren.domain.fairness import FairPlaces
+from chatwren.domain.ids import uuid7
+
+ALICE, BOB, CHARLIE, DORA = uuid7(), uuid7(), uuid7(), uuid7()
+
+
+class Queue:
+    """People who take turns; `order` says who had theirs."""
+
+    def __init__(self, places: int, *, most_waiting: int = 100) -> None:
+        self.places = FairPlaces(places, most_waiting=most_waiting)
+        self.order: list[str] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def taken(self, user: UUID, places: int = 1) -> AsyncIterator[None]:
+        async with self.places.turn(user, places):
+            yield
+
+    def come(self, user: UUID, name: str, places: int = 1) -> asyncio.Task[None]:
+        async def have() -> None:
+            async with self.places.turn(user, places):
+                self.order.append(name)
+                await asyncio.sleep(0)
+
+        self.tasks.append(asyncio.create_task(have()))
+        return self.tasks[-1]
+
+    async def end(self) -> None:
+        await asyncio.gather(*self.tasks)
+
+
+async def _settled() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.anyio
+async def test_many_of_one_do_not_go_before_one_of_another() -> None:
+    queue = Queue(1)
+    async with queue.taken(CHARLIE):
+        for number in range(3):
+            queue.come(ALICE, f"alice {number}")
+        await _settled()
+        queue.come(BOB, "bob")
+        await _settled()
+        assert queue.order == []
+    await queue.end()
+    assert queue.order == ["alice 0", "bob", "alice 1", "alice 2"]
+
+
+@pytest.mark.anyio
+async def test_a_user_has_one_turn_at_a_time_though_places_are_free() -> None:
+    queue = Queue(2)
+    async with queue.taken(ALICE):
+        queue.come(ALICE, "alice")
+        queue.come(BOB, "bob")
+        await _settled()
+        assert queue.order == ["bob"]
+    await queue.end()
+    assert queue.order == ["bob", "alice"]
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_all_places_is_not_overtaken() -> None:
+    queue = Queue(2)
+    async with queue.taken(CHARLIE):
+        queue.come(ALICE, "alice, alone", places=2)
+        queue.come(BOB, "bob")
+        await _settled()
+        assert queue.order == []
+    await queue.end()
+    assert queue.order == ["alice, alone", "bob"]
+
+
+@pytest.mark.anyio
+async def test_who_leaves_is_forgotten() -> None:
+    queue = Queue(1)
+    async with queue.taken(CHARLIE):
+        leaves = queue.come(ALICE, "alice")
+        queue.come(BOB, "bob")
+        await _settled()
+        leaves.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaves
+    await queue.tasks[1]
+    assert queue.order == ["bob"]
+    async with queue.taken(ALICE):
+        pass
+
+
+@pytest.mark.anyio
+async def test_a_turn_that_fails_is_given_on() -> None:
+    queue = Queue(1)
+    with pytest.raises(ZeroDivisionError):
+        async with queue.taken(ALICE):
+            raise ZeroDivisionError
+    async with queue.taken(ALICE):
+        pass
+
+
+@pytest.mark.anyio
+async def test_when_too_many_wait_the_one_with_most_comes_again() -> None:
+    queue = Queue(1, most_waiting=3)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(queue.taken(CHARLIE))
+        alices = [queue.come(ALICE, f"alice {number}") for number in range(3)]
+        await _settled()
+        queue.come(BOB, "bob")
+        await _settled()
+        with pytest.raises(Unavailable) as refused:
+            await alices[2]
+        assert refused.value.retry_after > 0
+        with pytest.raises(Unavailable):
+            await queue.come(ALICE, "alice again")
+    await asyncio.gather(*queue.tasks, return_exceptions=True)
+    assert queue.order == ["alice 0", "bob", "alice 1"]
+
+
+@pytest.mark.anyio
+async def test_who_has_taken_less_of_late_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(fairness, "monotonic", lambda: now)
+    queue = Queue(1)
+    for user, seconds in ((ALICE, 2.0), (BOB, 1.0)):
+        async with queue.taken(user):
+            now += seconds
+    for expected, later in ((["charlie", "bob", "alice"], 0.0), (["alice", "bob", "charlie"], 3600.0)):
+        queue.order.clear()
+        now += later
+        async with queue.taken(DORA):
+            for user, name in ((ALICE, "alice"), (BOB, "bob"), (CHARLIE, "charlie")):
+                queue.come(user, name)
+            await _settled()
+        await queue.end()
+        assert queue.order == expected
+
+
+@pytest.mark.anyio
+async def test_those_who_have_taken_much_leave_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(fairness, "monotonic", lambda: now)
+    queue = Queue(2)
+    for user in (ALICE, BOB):
+        async with queue.taken(user):
+            now += 5.0
+    async with queue.taken(ALICE):
+        queue.come(BOB, "bob")
+        queue.come(CHARLIE, "charlie")
+        await _settled()
+        assert queue.order == ["charlie"]
+    await queue.end()
+    assert queue.order == ["charlie", "bob"]
