@@ -42,7 +42,10 @@ def on_database(data_dir: Path | None, work: "Callable[[Database], Awaitable[Non
     settings = settings_of(data_dir=data_dir)
 
     async def run() -> None:
-        async with reach_database(settings) as url, Database.connect(url, application_name="chatwren command") as db:
+        async with (
+            reach_database(settings) as url,
+            Database.connect(url, application_name="chatwren command", pacing=settings.pacing) as db,
+        ):
             await work(db)
 
     run_to_end(run())

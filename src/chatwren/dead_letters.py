@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatwren.commands import DataDir, on_database, settings_of
+from chatwren.commands import DataDir, on_database
 from chatwren.domain.errors import Invalid
 
 if TYPE_CHECKING:
@@ -56,14 +56,13 @@ def retry(number: NumberOrAll = None, every: All = False, data_dir: DataDir = No
     from chatwren.domain.errors import Conflict
     from chatwren.logs import printable
 
-    pacing = settings_of(data_dir=data_dir).pacing
     left = 0
 
     async def run(db: "Database") -> None:
         nonlocal left
         for one in await _chosen(db, number, every=every):
             try:
-                await dead_letters.retry(db, one, pacing=pacing)
+                await dead_letters.retry(db, one)
                 print(f"{one:8}  stored")
             except Conflict as error:
                 print(f"{one:8}  {printable(error.message)}")

@@ -13,7 +13,7 @@ from pydantic import AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from chatwren.domain.errors import ChatwrenError
-from chatwren.domain.pacing import ColdCap, Pacing
+from chatwren.domain.pacing import USUAL, ColdCap, Pacing
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -90,17 +90,23 @@ class Settings(BaseSettings):
     timezone: str | None = Field(
         None, description="Time zone, e.g. Asia/Kolkata, of times without one, for users who have not set theirs."
     )
-    pacing_gap_seconds: float = Field(8, ge=0, description="Least time between two messages of one account.")
-    pacing_jitter_seconds: float = Field(7, ge=0, description="A random time up to this is added to each gap.")
+    pacing_gap_seconds: float = Field(
+        USUAL.gap.total_seconds(), ge=0, description="Least time between two messages of one account."
+    )
+    pacing_jitter_seconds: float = Field(
+        USUAL.jitter.total_seconds(), ge=0, description="A random time up to this is added to each gap."
+    )
     cold_first_day: int = Field(
-        20,
+        USUAL.cold.first,
         ge=0,
         description="New contacts (who have neither written nor been written to) that an account may write to within "
         "24 hours, on the day on which its number was linked.",
     )
-    cold_growth: int = Field(10, ge=0, description="How many more with each day that the number has been linked.")
+    cold_growth: int = Field(
+        USUAL.cold.growth, ge=0, description="How many more with each day that the number has been linked."
+    )
     cold_most: int = Field(
-        200, ge=0, description="The most new contacts in 24 hours, however old the account is. 0: no cap."
+        USUAL.cold.most, ge=0, description="The most new contacts in 24 hours, however old the account is. 0: no cap."
     )
     expire_after_hours: float = Field(
         24,

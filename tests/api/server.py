@@ -62,6 +62,13 @@ class WebServer:
         assert not self._thread.is_alive()
         assert self._failure is None
 
+    @property
+    def app(self) -> Litestar:
+        """The application that it serves."""
+        app = self.server.config.app
+        assert isinstance(app, Litestar)
+        return app
+
     def run(self, work: Callable[[Database], Awaitable[T]]) -> T:
         """Do something with the database, in the server's loop."""
 
@@ -86,7 +93,7 @@ class WebServer:
     async def _serve(self) -> None:
         try:
             self.loop = asyncio.get_running_loop()
-            async with Database.connect(str(self.settings.database_url), application_name="chatwren web") as self.db:
+            async with Database.connect(str(self.settings.database_url), pacing=self.settings.pacing) as self.db:
                 media = media_store(str(self.settings.data_dir / "media"))
                 self.server = _Server(create_app(self.settings, self.db, media), self._started)
                 await self.server.serve(self._sockets)

@@ -12,7 +12,6 @@ from urllib.parse import quote
 import httpx
 import msgspec
 import pytest
-from litestar import Litestar
 from msgspec import Struct
 
 from chatwren.web.openapi import JSON, MULTIPART, Operation, Route, document, example, routes
@@ -69,12 +68,6 @@ class Field:
         return f"{self.route.name}.{self.within + '.' if self.within else ''}{self.name}"
 
 
-def _app(server: WebServer) -> Litestar:
-    app = server.server.config.app
-    assert isinstance(app, Litestar)
-    return app
-
-
 def _fields(route: Route, shape: type[Struct]) -> Iterator[Field]:
     for one in msgspec.structs.fields(shape):
         yield Field(route, one.encode_name, None)
@@ -97,13 +90,11 @@ def _kinds(annotation: Any) -> Iterator[Any]:
 
 
 def _body_fields(server: WebServer) -> list[Field]:
-    return [
-        one for route in routes(_app(server)) if route.operation.body for one in _fields(route, route.operation.body)
-    ]
+    return [one for route in routes(server.app) if route.operation.body for one in _fields(route, route.operation.body)]
 
 
 def _good_body(server: WebServer, operation: Operation) -> dict[str, Any]:
-    described = document(_app(server), server=server.url)
+    described = document(server.app, server=server.url)
     assert operation.body is not None
     schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
     made = example(schema, described["components"]["schemas"])
@@ -113,7 +104,7 @@ def _good_body(server: WebServer, operation: Operation) -> dict[str, Any]:
 
 def _client(route: Route, shop: Person, stranger: httpx.Client) -> httpx.Client:
     """Who asks: to log in would end Alice's session."""
-    return shop.http if route.operation.signed_in else stranger
+    return shop.http if route.operation.access else stranger
 
 
 def _send(client: httpx.Client, method: str, path: str, **given: Any) -> tuple[httpx.Response, float]:
@@ -189,7 +180,7 @@ def test_nor_in_a_form(shop: Person, http: httpx.Client) -> None:
 
 
 def test_nor_in_a_query(shop: Person) -> None:
-    for route in routes(_app(shop.server)):
+    for route in routes(shop.server.app):
         for field in _fields(route, route.operation.query) if route.operation.query else ():
             path = route.path.replace("{bulk_id}", "bulk_" + "0" * 32)
             for how, value in HOSTILE.items():
@@ -205,7 +196,7 @@ def test_nor_in_a_query(shop: Person) -> None:
     "value", ["x" * 20_000, "%00", "%F0%9F", "msg_" + "0" * 32 + "%0A", "..", "%2e%2e", "-", "٩" * 9]
 )
 def test_nor_in_a_path(value: str, shop: Person) -> None:
-    for route in routes(_app(shop.server)):
+    for route in routes(shop.server.app):
         for name in route.operation.path:
             path = route.path.replace(f"{{{name}}}", value).replace("{token}", "token").replace("{name}", "1.svg")
             answer, seconds = _send(shop.http, route.method, path, json={"message": "x"})

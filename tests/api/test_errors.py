@@ -151,7 +151,7 @@ def test_the_unexpected_is_told_apart_by_an_id_and_nothing_else(alice: Person, m
     async def fail(*_: Any) -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr("chatwren.service.whatsapp.status", fail)
+    monkeypatch.setattr("chatwren.service.accounts.status", fail)
     answer = alice.http.get("/api/whatsapp/status")
     _is_documented(answer, 500, "internal")
     assert "secret detail" not in answer.text

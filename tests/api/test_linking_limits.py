@@ -8,9 +8,9 @@ import pytest
 
 from chatwren.domain.errors import ChatwrenError, TooMany, Unavailable
 from chatwren.domain.limits import Limit
-from chatwren.service import users_admin, whatsapp
+from chatwren.domain.users import User
+from chatwren.service import linking, users_admin
 from chatwren.service.limits import Limits
-from chatwren.service.users import User
 from chatwren.store import users
 from chatwren.store.database import Database
 from tests.api.conftest import Person
@@ -33,9 +33,9 @@ async def _ask(db: Database, limits: Limits, person: Person, phone: str | None) 
         user: User = await users.get(connection, person.id)
     try:
         if phone is None:
-            await whatsapp.create_qr(db, limits, user, wait=0)
+            await linking.create_qr(db, limits, user, None, wait=0)
         else:
-            await whatsapp.pair_by_phone(db, limits, user, phone, wait=0)
+            await linking.pair_by_phone(db, limits, user, None, phone, wait=0)
     except ChatwrenError as error:
         return error
     raise AssertionError("no worker runs")

@@ -20,7 +20,6 @@ from chatwren.channels.engine.model import (
     Other,
     ReceiptReceived,
 )
-from chatwren.domain.pacing import Pacing
 from chatwren.store import inbound, lateness
 from chatwren.store.database import Connection
 from chatwren.store.fenced import accounts as fenced_accounts
@@ -44,7 +43,7 @@ _OFFLINE = {
 }
 
 
-async def apply_facts(connection: Connection, events: Sequence[Event], *, pacing: Pacing) -> Recorded:
+async def apply_facts(connection: Connection, events: Sequence[Event]) -> Recorded:
     """Store the messages and receipts among these events. To be called in a transaction."""
     messages = [_inbound(event.account, event.what) for event in events if isinstance(event.what, MessageReceived)]
     receipts = [
@@ -55,7 +54,7 @@ async def apply_facts(connection: Connection, events: Sequence[Event], *, pacing
     ]
     settled = Recorded(frozenset(), {})
     if receipts:
-        settled = await fenced_messages.apply_receipts(connection, receipts, pacing=pacing)
+        settled = await fenced_messages.apply_receipts(connection, receipts)
     if not messages:
         return settled
     return Recorded(settled.users | await inbound.store(connection, messages), settled.pauses)

@@ -9,7 +9,6 @@ from chatwren.channels.engine import convert
 from chatwren.channels.engine.model import Event, MessageReceived, ReceiptReceived, Unreadable
 from chatwren.delivery import arrivals
 from chatwren.domain.errors import Conflict, NotFound
-from chatwren.domain.pacing import Pacing
 from chatwren.service.dead_letters import MAX_EVENT_BYTES, get, missing
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, WORK, Connection, Database
@@ -31,7 +30,7 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
 
 
-async def retry(db: Database, letter: int, *, pacing: Pacing) -> None:
+async def retry(db: Database, letter: int) -> None:
     """Store what was put aside, by the way that all events take; then it is no dead letter any more.
 
     Workers may run meanwhile: what a message or a receipt says is true whoever stores it, and it is stored once.
@@ -50,7 +49,7 @@ async def retry(db: Database, letter: int, *, pacing: Pacing) -> None:
     if not isinstance(event.what, MessageReceived | ReceiptReceived):
         raise Conflict("It tells of a state of its account, which was true at that moment only.")
     try:
-        recorded = await _store(db, letter, event, pacing)
+        recorded = await _store(db, letter, event)
     except (NotFound, *UNREACHABLE, *CLASHES):
         raise
     except Exception as error:
@@ -62,8 +61,8 @@ async def retry(db: Database, letter: int, *, pacing: Pacing) -> None:
     db.hint(WORK, recorded.pauses)
 
 
-async def _store(db: Database, letter: int, event: Event, pacing: Pacing) -> Recorded:
+async def _store(db: Database, letter: int, event: Event) -> Recorded:
     async with db.transaction() as connection:
         if not await dead_letters.remove(connection, letter):  # by another who tries it
             raise missing(letter)
-        return await arrivals.apply_facts(connection, [event], pacing=pacing)
+        return await arrivals.apply_facts(connection, [event])

@@ -49,7 +49,7 @@ class Dispatcher:
         worker: who claims.
         fence: while it is closed nothing is claimed and nothing sent.
         sender: how.
-        settings: pacing, time-outs, re-sends.
+        settings: time-outs, re-sends.
         accounts: the accounts to look at; those that may not send now are passed over.
     """
 
@@ -70,8 +70,7 @@ class Dispatcher:
         self._accounts = accounts
         self._max_resends = settings.max_resends
         self._guard = timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS)
-        self._cap = settings.pacing.cold
-        self._recorder = Recorder(db, worker, settings.pacing, self.recorded)
+        self._recorder = Recorder(db, worker, self.recorded)
         self._sending: dict[UUID, asyncio.Task[None]] = {}  # by account
         self._claiming: set[UUID] = set()
         self._to_look_at: set[UUID] = set()
@@ -164,7 +163,6 @@ class Dispatcher:
                 guard=self._guard,
                 contact_age=CONTACT_AGE,
                 upload_age=UPLOAD_AGE,
-                cap=self._cap,
             )
         for message in claimed:
             self._sending[message.account] = asyncio.create_task(self._send(message))

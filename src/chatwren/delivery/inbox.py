@@ -33,7 +33,7 @@ class Inbox:
     Args:
         db: where to.
         worker: whose engine it is. States count only of accounts that it owns.
-        settings: the pause after a message that a receipt proves to be sent, and when messages expire.
+        settings: when messages expire.
         on_recorded: called with what receipts settled.
         on_connection: called with each stored change of a connection.
     """
@@ -49,7 +49,6 @@ class Inbox:
     ) -> None:
         self._db = db
         self._worker = worker
-        self._pacing = settings.pacing
         self._expire_after = settings.expire_after
         self._on_recorded = on_recorded
         self._on_connection = on_connection
@@ -138,7 +137,7 @@ class Inbox:
             return await self._apply(connection, batch)
 
     async def _apply(self, connection: Connection, batch: Sequence[Event]) -> Recorded:
-        facts = await arrivals.apply_facts(connection, batch, pacing=self._pacing)
+        facts = await arrivals.apply_facts(connection, batch)
         users = set(facts.users)
         for event in batch:
             if isinstance(event.what, Unreadable):

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.domain.pacing import Pacing
 from chatwren.store.batches import Batches
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
 from chatwren.store.fenced import messages as fenced_messages
@@ -23,10 +22,9 @@ _PAUSE_SECONDS = 0.5
 class Recorder:
     """Writes outcomes. While the database is away they wait here, in memory."""
 
-    def __init__(self, db: Database, worker: UUID, pacing: Pacing, on_recorded: Callable[[Recorded], None]) -> None:
+    def __init__(self, db: Database, worker: UUID, on_recorded: Callable[[Recorded], None]) -> None:
         self._db = db
         self._worker = worker
-        self._pacing = pacing
         self._on_recorded = on_recorded
         self._batches = Batches(self._write)
 
@@ -51,7 +49,7 @@ class Recorder:
             aged = [replace(outcome, age=timedelta(seconds=now - since)) for outcome, since in batch]
             try:
                 async with self._db.connection() as connection:
-                    recorded = await fenced_messages.record(connection, self._worker, aged, pacing=self._pacing)
+                    recorded = await fenced_messages.record(connection, self._worker, aged)
             except UNREACHABLE as error:
                 log.warning("recorder.database_unreachable", waiting=len(batch), error=repr(error))
                 await asyncio.sleep(_PAUSE_SECONDS)

@@ -75,7 +75,7 @@ async def _live(settings: Settings, url: str, stop: asyncio.Event) -> None:
     structlog.contextvars.bind_contextvars(worker=str(worker))
     name = f"{workers.WORKER}{worker}"
     async with (
-        Database.connect(url, application_name=name, size=10) as db,
+        Database.connect(url, application_name=name, size=10, pacing=settings.pacing) as db,
         Database.connect(url, application_name=f"{name} beat", size=1) as pulse,
         _registered(db, worker),
     ):

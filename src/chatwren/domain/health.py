@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
+from chatwren.domain.accounts import Account
 from chatwren.domain.clock import to_wire
+from chatwren.domain.pacing import ColdState
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,48 +24,6 @@ class Reason:
     since: datetime | None = None
     until: datetime | None = None
     next_step: str | None = None
-
-
-class Health(Protocol):
-    """What is known of an account's health."""
-
-    @property
-    def status(self) -> str: ...  # noqa: D102 - see store.accounts.Account
-    @property
-    def status_since(self) -> datetime: ...  # noqa: D102
-    @property
-    def connected(self) -> bool: ...  # noqa: D102
-    @property
-    def connected_since(self) -> datetime: ...  # noqa: D102
-    @property
-    def status_reason(self) -> str | None: ...  # noqa: D102
-    @property
-    def offline_reason(self) -> str | None: ...  # noqa: D102
-    @property
-    def restriction_code(self) -> int | None: ...  # noqa: D102
-    @property
-    def restricted_since(self) -> datetime | None: ...  # noqa: D102
-    @property
-    def restricted_until(self) -> datetime | None: ...  # noqa: D102
-    @property
-    def held_reason(self) -> str | None: ...  # noqa: D102
-    @property
-    def held_since(self) -> datetime | None: ...  # noqa: D102
-    @property
-    def cold_code(self) -> int | None: ...  # noqa: D102
-    @property
-    def cold_since(self) -> datetime | None: ...  # noqa: D102
-    @property
-    def cold_until(self) -> datetime | None: ...  # noqa: D102
-
-
-class NewContacts(Protocol):
-    """What an account has of its cap of new contacts."""
-
-    @property
-    def cap(self) -> int | None: ...  # noqa: D102 - see store.cold.ColdState
-    @property
-    def free_at(self) -> datetime | None: ...  # noqa: D102
 
 
 _LINK = "Link it: GET /api/whatsapp/createqr, and scan the code with the phone."
@@ -98,7 +57,7 @@ _RESTRICTIONS = {
 }
 
 
-def account_reason(account: Health, now: datetime) -> Reason | None:
+def account_reason(account: Account, now: datetime) -> Reason | None:
     """Why the account sends nothing at `now`; None when nothing stands in its way."""
     if account.status == "banned":
         return Reason(
@@ -135,7 +94,7 @@ def account_reason(account: Health, now: datetime) -> Reason | None:
     return None
 
 
-def _restricted(account: Health, until: datetime) -> Reason:
+def _restricted(account: Account, until: datetime) -> Reason:
     code = account.restriction_code
     why = f": {_RESTRICTIONS[code]}" if code in _RESTRICTIONS else ""
     return Reason(
@@ -147,7 +106,7 @@ def _restricted(account: Health, until: datetime) -> Reason:
     )
 
 
-def new_contacts_reason(account: Health, state: NewContacts, now: datetime) -> Reason | None:
+def new_contacts_reason(account: Account, state: ColdState, now: datetime) -> Reason | None:
     """Why the account writes to nobody new at `now`, although it sends; None when it may."""
     if account.cold_until is not None and account.cold_until > now:
         cap = account.cold_code == 475  # noqa: PLR2004 - WhatsApp's number

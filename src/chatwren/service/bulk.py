@@ -19,21 +19,24 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from chatwren.domain.clock import later, to_wire
+from chatwren.domain.accounts import Account
+from chatwren.domain.caller import Caller
+from chatwren.domain.clock import to_wire
 from chatwren.domain.errors import FieldError, Invalid, NotFound, TooLarge
+from chatwren.domain.health import new_contacts_reason
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import Shown
-from chatwren.domain.pacing import DAY, Pacing
+from chatwren.domain.pacing import ColdState
+from chatwren.domain.users import User
 from chatwren.service import bulk_rows, drafts
+from chatwren.service.accounts import account_country, never_linked, time_zone
 from chatwren.service.bulk_rows import Form
 from chatwren.service.computing import Computing
 from chatwren.service.intake import KeyTakenError, answer_earlier, take_key, winners_answer
 from chatwren.service.limits import Limits
-from chatwren.service.users import User
-from chatwren.service.whatsapp import account_country, never_linked, time_zone
+from chatwren.service.queue_times import by_cap, by_pace
 from chatwren.store import accounts, bulk_steps, bulks, cold, messages, users
-from chatwren.store.accounts import Account
 from chatwren.store.bulk_steps import Taken
 from chatwren.store.bulks import Bulk, GivenRow, Progress, Result
 from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Connection, Database
@@ -54,7 +57,8 @@ _NOTICEABLE = 10
 
 async def submit(
     db: Database,
-    user: User,
+    caller: Caller,
+    account: Account | None,
     path: Path,
     form: Form,
     *,
@@ -67,7 +71,8 @@ async def submit(
 
     Args:
         db: where to.
-        user: whose messages they are.
+        caller: whose messages they are.
+        account: that sends them.
         path: the file.
         form: what it is.
         limits: what users may have.
@@ -81,8 +86,8 @@ async def submit(
         Conflict: nothing was ever linked (`never_linked`), or the key was used for another request.
         TooMany: the user has as many bulks, or messages, as they may have (`limit_reached`).
     """
+    user = caller.user
     async with db.connection() as connection:
-        account = await accounts.first_of_user(connection, user.id)
         earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash) if idempotency_key else None
         open_bulks = await bulks.open_ones(connection, user.id)
     if earlier is not None:
@@ -155,7 +160,8 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
             if taken is None:
                 return False
             user = await users.get(connection, taken.bulk.user_id)
-            account = await accounts.get(connection, taken.bulk.account_id)
+            account = await accounts.get(connection, user.id, taken.bulk.account_id)
+            assert account is not None  # noqa: S101 - it cannot go before its bulks, of which one is locked here
         drafted = await _draft_taken(taken, _reader(taken.bulk, user, account, default_zone))
         async with db.transaction() as connection:
             if await bulk_steps.is_ours(connection, taken):
@@ -272,16 +278,13 @@ class BulkState:
     matching: int
 
 
-async def state(
-    db: Database, user_id: UUID, bulk_id: UUID, *, pacing: Pacing, refused: bool, page: int, limit: int
-) -> BulkState:
+async def state(db: Database, user_id: UUID, bulk_id: UUID, *, refused: bool, page: int, limit: int) -> BulkState:
     """How far a bulk is, with a page of its rows.
 
     Args:
         db: where it is.
         user_id: whose.
         bulk_id: which.
-        pacing: of accounts, for the estimate.
         refused: only the rows that were refused.
         page: from 1.
         limit: rows a page.
@@ -291,13 +294,13 @@ async def state(
     """
     async with db.transaction() as connection:
         bulk = await bulks.get(connection, user_id, bulk_id)
-        if bulk is None:
+        account = await accounts.get(connection, user_id, bulk.account_id) if bulk else None
+        if bulk is None or account is None:
             raise NotFound("There is no such bulk.")
-        account = await accounts.get(connection, bulk.account_id)
         found = await bulks.progress(connection, bulk)
-        new_contacts = await cold.state(connection, account.id, pacing.cold)
+        new_contacts = await cold.state(connection, account.id)
         rows = await bulks.results(connection, bulk.id, refused=refused, limit=limit, offset=(page - 1) * limit)
-    last_at, warnings = _outlook(account, found, new_contacts, pacing)
+    last_at, warnings = _outlook(account, found, new_contacts)
     return BulkState(
         id=bulk_public_id(bulk.id),
         created_at=bulk.created_at,
@@ -316,27 +319,30 @@ async def state(
     )
 
 
-def _outlook(
-    account: Account, found: Progress, new_contacts: cold.ColdState, pacing: Pacing
-) -> tuple[datetime | None, tuple[str, ...]]:
+def _outlook(account: Account, found: Progress, new_contacts: ColdState) -> tuple[datetime | None, tuple[str, ...]]:
     """When the last waiting message goes out if nothing comes between, and what makes that late."""
     if found.last_due is None:
         return None, ()
     warnings = []
     last_at = found.last_due
-    paced = later(max(account.next_at, account.now), pacing.mean * found.before_last)
-    if paced > last_at:
-        last_at = paced
-        if paced - max(found.last_due, account.now) > pacing.mean * _NOTICEABLE:
+    paced = by_pace(account, found.before_last)
+    if paced is not None and paced.at > last_at:
+        last_at = paced.at
+        if paced.at - max(found.last_due, account.now) > account.pacing.mean * _NOTICEABLE:
             warnings.append(
-                f"{found.before_last} messages of this account wait; at one in {pacing.mean.total_seconds():g} s on "
-                f"average the last goes out about {to_wire(paced)}."
+                f"{found.before_last} messages of this account go before the last; at one in "
+                f"{account.pacing.mean.total_seconds():g} s on average it goes out about {to_wire(paced.at)}."
             )
-    if new_contacts.cap is not None and found.new_contacts > (room := max(0, new_contacts.cap - new_contacts.used)):
-        days = -(-(found.new_contacts - room) // max(1, new_contacts.cap))
-        last_at = max(last_at, later(account.now, DAY * days))
+    cap = new_contacts.cap
+    if cap is not None and found.new_contacts > max(0, cap - new_contacts.used):
+        blocked = new_contacts_reason(account, new_contacts, account.now)
+        capped = by_cap(account, new_contacts, blocked, found.before_last, found.new_contacts - 1)
+        when = ""
+        if capped is not None:
+            last_at = max(last_at, capped.at)
+            when = f": the last of them goes out about {to_wire(capped.at)}"
         warnings.append(
             f"{found.new_contacts} of the recipients have neither written nor been reached, and the account writes to "
-            f"at most {new_contacts.cap} such contacts in 24 hours: that takes about {days} days."
+            f"at most {cap} such contacts in 24 hours{when}."
         )
     return last_at, tuple(warnings)

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chatwren.domain.accounts import Account
+from chatwren.domain.caller import Caller
 from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotAuthenticated, Unavailable
 from chatwren.domain.health import account_reason
@@ -15,15 +17,13 @@ from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.media.objects import MediaStore
 from chatwren.media.prepare import PreparedFile
 from chatwren.service import drafts
+from chatwren.service.accounts import never_linked
 from chatwren.service.computing import Computing
 from chatwren.service.drafts import NewMessage
 from chatwren.service.limits import Limits
-from chatwren.service.whatsapp import never_linked
 from chatwren.store import files, idempotency, messages
-from chatwren.store.accounts import Account
 from chatwren.store.batches import Batches
 from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Connection, Database
-from chatwren.store.sessions import Session
 from chatwren.variation import Modifications, Variation, explain
 
 _UNSURE_SECONDS = 5.0
@@ -61,7 +61,8 @@ class Intake:
 
     async def accept(
         self,
-        session: Session,
+        caller: Caller,
+        account: Account | None,
         new: NewMessage,
         *,
         idempotency_key: str | None = None,
@@ -70,7 +71,8 @@ class Intake:
         """Store a message, durably, to be sent when it is due.
 
         Args:
-            session: whose message it is.
+            caller: whose message it is.
+            account: that sends it; None before the first linking.
             new: what is to be sent.
             idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
             request_hash: of the request's fields and file.
@@ -83,7 +85,7 @@ class Intake:
             TooMany, TooLarge: the user has as many messages, as large files, or as much under way, as they may have
                 (`limit_reached`).
         """
-        user = session.user
+        user = caller.user
         if idempotency_key is not None:
             async with self._db.connection() as connection:
                 earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash or b"")
@@ -99,7 +101,6 @@ class Intake:
             seed=new.seed or message_id.hex,
             fields=new.fields,
         )
-        account = session.account
         if account is None or account.status == "new":
             raise never_linked()
         await self._limits.take_messages(user.id)
@@ -121,7 +122,7 @@ class Intake:
             account_id=account.id,
             media_id=file.id if file else None,
             accepted_at=accepted_at,
-            sid_hash=session.sid_hash,
+            sid_hash=caller.session,
         )
         if idempotency_key is None and file is None:
             if not await self._batches.do(row):

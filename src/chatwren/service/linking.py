@@ -1,22 +1,150 @@
-"""How often somebody may begin to link a number. To join a linking that runs is not to begin one.
+"""Linking a WhatsApp account: by a QR code, or by a code that is typed on the phone.
 
-A code that is typed on a phone makes WhatsApp prompt its owner, whoever asks for it: who may ask often is a nuisance to
-strangers. A QR code troubles nobody but WhatsApp, so there is room for somebody who fiddles.
+The worker does the work: what is here leaves a row that asks for it, and reads the result. How often somebody may begin
+is bounded; to join a linking that runs is not to begin one. A code that is typed on a phone makes WhatsApp prompt its
+owner, whoever asks for it: who may ask often is a nuisance to strangers. A QR code troubles nobody but WhatsApp, so
+there is room for somebody who fiddles.
 """
 
-from datetime import timedelta
-from typing import Final
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
 from uuid import UUID
 
-from chatwren.domain.errors import TooMany
+from chatwren.domain.accounts import Account
+from chatwren.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from chatwren.domain.limits import REACHED, Limit
-from chatwren.store import pairings
-from chatwren.store.database import Connection
-from chatwren.store.pairings import Pairing
+from chatwren.domain.users import User
+from chatwren.service.limits import Limits
+from chatwren.store import accounts, pairings
+from chatwren.store.database import WORK, Connection, Database
+from chatwren.store.pairings import Code, Pairing
 
+_POLL_SECONDS = 0.1
 _WINDOW: Final = timedelta(minutes=10)
 _DAY: Final = timedelta(days=1)
 _OF_A_NUMBER: Final = 10
+
+PAIRING_FAILURES = {
+    "linked_elsewhere": "This WhatsApp number is already linked by another user of this server.",
+    "passkey_required": "WhatsApp wants a passkey to link this account, which Chatwren cannot answer.",
+    "outdated": "WhatsApp wants a newer version of its protocol; the operator has to update Chatwren.",
+}
+"""Why a linking failed: sentences, by the codes that need one."""
+
+
+@dataclass(frozen=True, slots=True)
+class QrState:
+    """What a page that shows the QR code needs."""
+
+    status: Literal["qr", "authenticated"]
+    token: str
+    code: Code | None
+    codes: tuple[Code, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What a picture of the code shows."""
+
+    state: Literal["codes", "linked", "expired"]
+    codes: tuple[Code, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneCode:
+    """A code to be typed on the phone, and when it ends."""
+
+    text: str
+    expires_at: datetime
+
+
+async def create_qr(db: Database, limits: Limits, user: User, account_id: UUID | None, *, wait: float = 5) -> QrState:
+    """Start linking an account, or join the linking that runs, and wait for the current code.
+
+    Args:
+        db: where to.
+        limits: how often users may begin.
+        user: whose account.
+        account_id: which; None: the one that is meant where none is named, made now if there is none.
+        wait: seconds for the code.
+
+    Raises:
+        NotFound: the user has no such account.
+        TooMany: too many linkings were begun lately.
+        Unavailable: no code came within `wait` seconds.
+    """
+    allowed = await limits.of(user.id, limit_of(None))
+    async with db.transaction() as connection:
+        account = await _to_link(connection, user.id, account_id)
+        if account.status == "linked":
+            return QrState("authenticated", await pairings.linked_token(connection, account.id) or "", None, ())
+        pairing = await start_or_join(connection, account_id=account.id, user_id=user.id, phone=None, allowed=allowed)
+    db.hint(WORK, {account.id})
+    pairing = await _settled(db, pairing, wait, lambda one: one.current is not None)
+    if pairing.state == "linked":
+        return QrState("authenticated", pairing.token, None, ())
+    code = pairing.current
+    if code is None:
+        raise _no_code(pairing)
+    return QrState("qr", pairing.token, code, pairing.codes)
+
+
+async def pair_by_phone(
+    db: Database, limits: Limits, user: User, account_id: UUID | None, phone_digits: str, *, wait: float = 10
+) -> PhoneCode:
+    """Start linking by a code that the user types on the phone with this number. `account_id`: as for `create_qr`.
+
+    Raises:
+        NotFound: the user has no such account.
+        Conflict: it is linked already.
+        TooMany: too many linkings were begun lately, by the user or of this number.
+        Unavailable: no code came within `wait` seconds.
+    """
+    allowed = await limits.of(user.id, limit_of(phone_digits))
+    async with db.transaction() as connection:
+        account = await _to_link(connection, user.id, account_id)
+        if account.status == "linked":
+            raise Conflict("A WhatsApp account is linked already. Log it out first.", code="already_linked")
+        pairing = await start_or_join(
+            connection, account_id=account.id, user_id=user.id, phone=phone_digits, allowed=allowed
+        )
+    db.hint(WORK, {account.id})
+    pairing = await _settled(db, pairing, wait, lambda one: one.phone_code is not None)
+    if pairing.phone_code is None:
+        raise _no_code(pairing)
+    return PhoneCode(pairing.phone_code, pairing.expires_at)
+
+
+async def _to_link(connection: Connection, user_id: UUID, account_id: UUID | None) -> Account:
+    """The account to be linked; until the end of the transaction no other linking of the user begins."""
+    if account_id is None:
+        return await accounts.create_default(connection, user_id)
+    await accounts.lock_user(connection, user_id)
+    account = await accounts.get(connection, user_id, account_id)
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account
+
+
+async def qr_picture(db: Database, token: str) -> Picture:
+    """What the picture with this unguessable name shows now.
+
+    Raises:
+        NotFound: no pairing has this token.
+    """
+    async with db.connection() as connection:
+        pairing = await pairings.by_token(connection, token)
+    if pairing is None:
+        raise NotFound("There is no such picture.")
+    if pairing.state == "linked":
+        return Picture("linked", ())
+    if pairing.ended_at is not None or pairing.current is None:
+        return Picture("expired", ())
+    return Picture("codes", pairing.codes)
 
 
 def limit_of(phone: str | None) -> Limit:
@@ -62,3 +190,18 @@ def _too_many(what: str, limit: str, allowed: int, wait: timedelta) -> TooMany:
         code=REACHED,
         extra={"limit": limit, "allowed": allowed},
     )
+
+
+def _no_code(pairing: Pairing) -> Unavailable:
+    if pairing.failure in PAIRING_FAILURES:
+        return Unavailable(PAIRING_FAILURES[pairing.failure], code=pairing.failure, retry_after=30)
+    return Unavailable("WhatsApp has not answered with a code yet. Ask again in a few seconds.", retry_after=2)
+
+
+async def _settled(db: Database, pairing: Pairing, wait: float, ready: Callable[[Pairing], bool]) -> Pairing:
+    deadline = time.monotonic() + wait
+    while pairing.ended_at is None and not ready(pairing) and time.monotonic() < deadline:
+        await asyncio.sleep(_POLL_SECONDS)
+        async with db.connection() as connection:
+            pairing = await pairings.get(connection, pairing.id)
+    return pairing

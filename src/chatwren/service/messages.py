@@ -12,13 +12,12 @@ from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
-from chatwren.domain.pacing import Pacing
 from chatwren.service import drafts
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
 from chatwren.service.queue_times import queue_times
-from chatwren.store import accounts, bulks, listing, messages
+from chatwren.store import bulks, listing, messages
 from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
 from chatwren.store.listing import Filter
 from chatwren.store.messages import MessageRow
@@ -43,15 +42,12 @@ class Page:
     total_is_at_least: bool
 
 
-async def page(
-    db: Database, where: Filter, *, pacing: Pacing, page: int, limit: int, cursor: UUID | None = None
-) -> Page:
+async def page(db: Database, where: Filter, *, page: int, limit: int, cursor: UUID | None = None) -> Page:
     """A page of a user's messages, newest first.
 
     Args:
         db: where from.
         where: whose, and which.
-        pacing: of accounts, to tell when messages go out.
         page: from 1.
         limit: messages a page.
         cursor: only those accepted before this message; then `page` counts from there.
@@ -61,14 +57,14 @@ async def page(
         rows = await listing.page(
             connection, where, limit=limit, offset=(page - 1) * limit, before=cursor, rare=count.rare
         )
-        account = await accounts.first_of_user(connection, where.user_id) if rows else None
-        times = await queue_times(connection, account, rows, pacing)
-    return Page([shown(row, times) for row in rows], count.total, count.at_least)
+        times = await queue_times(connection, where.user_id, rows)
+    # An account that is not there any more is being deleted, with its user.
+    return Page(
+        [shown(row, times[row.account_id]) for row in rows if row.account_id in times], count.total, count.at_least
+    )
 
 
-async def get(
-    db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing
-) -> tuple[QueuedMessage, list[TimelineStep]]:
+async def get(db: Database, user_id: UUID, message_id: UUID) -> tuple[QueuedMessage, list[TimelineStep]]:
     """One message, and what has happened to it so far.
 
     Raises:
@@ -77,10 +73,10 @@ async def get(
     async with db.connection() as connection:
         row = await _row(connection, user_id, message_id)
         steps = await messages.steps(connection, message_id)
-        return await _shown(connection, row, pacing), timeline(row, steps)
+        return await _shown(connection, row), timeline(row, steps)
 
 
-async def cancel(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing) -> QueuedMessage:
+async def cancel(db: Database, user_id: UUID, message_id: UUID) -> QueuedMessage:
     """Cancel a message that waits. Cancelling twice is fine.
 
     Raises:
@@ -92,7 +88,7 @@ async def cancel(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacin
         row = await _row(connection, user_id, message_id)
         if not done and row.status != Status.CANCELLED:
             raise _not_waiting(row)
-        view = await _shown(connection, row, pacing)
+        view = await _shown(connection, row)
     if done:
         db.hint(CHANGED, {user_id})
     return view
@@ -128,7 +124,6 @@ async def change(
     user_id: UUID,
     message_id: UUID,
     *,
-    pacing: Pacing,
     limits: Limits,
     computing: Computing,
     due: datetime | None = None,
@@ -179,13 +174,13 @@ async def change(
         row = await _row(connection, user_id, message_id)
         if not done:
             raise _not_waiting(row)
-        view = await _shown(connection, row, pacing)
+        view = await _shown(connection, row)
     db.hint(WORK, {row.account_id})
     db.hint(CHANGED, {user_id})
     return view
 
 
-async def retry(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing, limits: Limits) -> QueuedMessage:
+async def retry(db: Database, user_id: UUID, message_id: UUID, *, limits: Limits) -> QueuedMessage:
     """Let a failed message go out again, under the same WhatsApp id, so that a recipient who has it sees it once.
 
     Raises:
@@ -200,7 +195,7 @@ async def retry(db: Database, user_id: UUID, message_id: UUID, *, pacing: Pacing
         row = await _row(connection, user_id, message_id)
         if not done:
             raise Conflict(f"The message is {status_of(row)}; only one that failed can be retried.", code="not_failed")
-        view = await _shown(connection, row, pacing)
+        view = await _shown(connection, row)
     db.hint(WORK, {row.account_id})
     db.hint(CHANGED, {user_id})
     return view
@@ -252,8 +247,12 @@ async def preview(
 async def _row(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow:
     row = await messages.get(connection, user_id, message_id)
     if row is None:
-        raise NotFound("There is no such message.")
+        raise _no_such_message()
     return row
+
+
+def _no_such_message() -> NotFound:
+    return NotFound("There is no such message.")
 
 
 async def _check_changes(connection: Connection, row: MessageRow, allowed: int) -> None:
@@ -261,9 +260,11 @@ async def _check_changes(connection: Connection, row: MessageRow, allowed: int) 
         raise reached(Limit.MESSAGE_CHANGES, allowed)
 
 
-async def _shown(connection: Connection, row: MessageRow, pacing: Pacing) -> QueuedMessage:
-    account = await accounts.first_of_user(connection, row.user_id)
-    return shown(row, await queue_times(connection, account, [row], pacing))
+async def _shown(connection: Connection, row: MessageRow) -> QueuedMessage:
+    times = await queue_times(connection, row.user_id, [row])
+    if row.account_id not in times:  # it was deleted meanwhile, with its user
+        raise _no_such_message()
+    return shown(row, times[row.account_id])
 
 
 def _not_waiting(row: MessageRow) -> Conflict:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
+from chatwren.domain.caller import Caller, Way
 from chatwren.domain.errors import NotFound
 from chatwren.store import pairings, sessions
 from chatwren.store import secrets as secret_store
@@ -45,9 +46,10 @@ class Sessions:
         self._db = db
         self._batches = Batches(self._get)
 
-    async def get(self, sid: str) -> Session | None:
-        """The session with this id; None when there is no such session, or not any more."""
-        return await self._batches.do(hash_of(sid))
+    async def caller(self, sid: str) -> Caller | None:
+        """Whose session has this id; None when there is no such session, or not any more."""
+        found = await self._batches.do(hash_of(sid))
+        return Caller(found.user, Way.SESSION, found.sid_hash, found.account) if found else None
 
     async def _get(self, sid_hashes: Sequence[bytes]) -> list[Session | None]:
         async with self._db.connection() as connection:
@@ -66,22 +68,22 @@ async def end(db: Database, sid: str) -> None:
             await pairings.leave(connection, user_id)
 
 
-async def of_user(db: Database, current: Session) -> list[SeenSession]:
-    """All sessions of the user whose this is, the current one first."""
+async def of_user(db: Database, caller: Caller) -> list[SeenSession]:
+    """All sessions of the user, the one that asks first."""
     async with db.connection() as connection:
-        return await sessions.of_user(connection, current.user.id, current=current.sid_hash)
+        return await sessions.of_user(connection, caller.user.id, current=caller.session)
 
 
-async def end_others(db: Database, current: Session) -> int:
-    """End all sessions of the user but this one. Returns how many."""
+async def end_others(db: Database, caller: Caller) -> int:
+    """End all sessions of the user but the one that asks. Returns how many."""
     async with db.transaction() as connection:
-        return await end_others_in(connection, current)
+        return await end_others_in(connection, caller)
 
 
-async def end_others_in(connection: Connection, current: Session) -> int:
+async def end_others_in(connection: Connection, caller: Caller) -> int:
     """The same, in the caller's transaction."""
-    ended = await sessions.delete_of_user(connection, current.user.id, but=current.sid_hash)
-    await pairings.leave(connection, current.user.id)
+    ended = await sessions.delete_of_user(connection, caller.user.id, but=caller.session)
+    await pairings.leave(connection, caller.user.id)
     return ended
 
 

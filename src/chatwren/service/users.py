@@ -14,31 +14,19 @@ import asyncpg
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
+from chatwren.domain.caller import Caller
 from chatwren.domain.errors import Conflict, Forbidden, NotAuthenticated
 from chatwren.domain.ids import uuid7
 from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.domain.lookalikes import skeleton
 from chatwren.domain.passwords import refuse_common
 from chatwren.domain.people import username_key
+from chatwren.domain.users import User
 from chatwren.service import sessions, throttling
 from chatwren.service.limits import Limits
 from chatwren.service.throttling import Throttling
 from chatwren.store import users
 from chatwren.store.database import Connection, Database
-from chatwren.store.sessions import Session
-from chatwren.store.users import User
-
-__all__ = [
-    "Registration",
-    "User",
-    "change_password",
-    "create",
-    "hash_password",
-    "log_in",
-    "note_looks",
-    "register",
-    "set_time_zone",
-]
 
 T = TypeVar("T")
 
@@ -169,14 +157,14 @@ async def log_in(
 
 
 async def change_password(
-    db: Database, throttle: Throttling, session: Session, current: str, new: str, *, address: str, sid: str | None
+    db: Database, throttle: Throttling, caller: Caller, current: str, new: str, *, address: str, sid: str | None
 ) -> int:
     """Give the user another password, and end all their sessions but this one. Returns how many ended.
 
     Args:
         db: where the user is.
         throttle: of this process. A wrong password counts as in a log-in.
-        session: who asks.
+        caller: who asks.
         current: the password until now.
         new: the one from now on.
         address: the client's IP address.
@@ -188,7 +176,7 @@ async def change_password(
         TooMany: too many failures.
         Unavailable: too many sign up or log in at the moment.
     """
-    user = session.user
+    user = caller.user
     refuse_common(new, own=(user.name, user.username, user.email, user.phone), field="newPassword")
     key = username_key(user.username)
     async with db.connection() as connection:
@@ -201,7 +189,7 @@ async def change_password(
     async with db.transaction() as connection:
         await one.was_right(connection)
         await users.set_password(connection, user.id, password_hash)
-        return await sessions.end_others_in(connection, session)
+        return await sessions.end_others_in(connection, caller)
 
 
 async def note_looks(db: Database) -> None:

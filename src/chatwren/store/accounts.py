@@ -1,72 +1,69 @@
 """Accounts as the API sees them. What the worker writes of them: fenced/accounts.py."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chatwren.domain.accounts import Account
 from chatwren.domain.ids import uuid7
+from chatwren.store import pacing
 from chatwren.store.database import Connection
 
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A WhatsApp account that a user linked, or is about to link (`new`)."""
-
-    id: UUID
-    user_id: UUID
-    status: str  # new, linked, logged_out, banned
-    status_since: datetime
-    status_reason: str | None
-    phone: str | None  # digits
-    name: str | None
-    connected: bool
-    connected_since: datetime
-    offline_reason: str | None
-    restriction_code: int | None
-    restricted_since: datetime | None
-    restricted_until: datetime | None
-    held_reason: str | None
-    held_since: datetime | None
-    cold_code: int | None  # WhatsApp's number when it last refused a new contact
-    cold_since: datetime | None
-    cold_until: datetime | None
-    in_flight: UUID | None
-    next_at: datetime
-    now: datetime  # the database's time when this was read
-
-
-COLUMNS = (
+_COLUMNS = (
     "account.id, account.user_id, account.status::text, status_since, status_reason, account.phone, account.name, "
     "connected, connected_since, offline_reason, restriction_code, restricted_since, restricted_until, held_reason, "
-    "held_since, cold_code, cold_since, cold_until, in_flight, next_at, now()"
+    "held_since, cold_code, cold_since, cold_until, in_flight, next_at"
 )
-"""The columns of an `Account`, in its order, of a query that may join other tables."""
-FIRST_OF_USER = "account WHERE account.user_id = {user} ORDER BY account.created_at, account.id LIMIT 1"
-"""What of `SELECT … FROM` gives a user's first account."""
+COLUMNS = ", ".join((_COLUMNS, *pacing.of("account").values(), "now()"))
+"""The columns of an account, for `account_of`, of a query that may join other tables."""
+DEFAULT_OF_USER = "account WHERE account.user_id = {user} ORDER BY account.created_at, account.id LIMIT 1"
+"""What of `SELECT … FROM` gives the account that a user means who names none: their first."""
 
 
-async def first_of_user(connection: Connection, user_id: UUID) -> Account | None:
-    """The user's first account; None before the first pairing."""
-    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM {FIRST_OF_USER.format(user='$1')}", user_id)
-    return Account(*row) if row else None
+def account_of(row: Sequence[Any]) -> Account | None:
+    """The account of which a row has the COLUMNS; None where there was none to join."""
+    if row[0] is None:
+        return None
+    *known, gap, jitter, first, growth, most, now = row
+    values = (*known, pacing.read(gap, jitter, first, growth, most), now)
+    return Account(*values)
 
 
-async def get(connection: Connection, account_id: UUID) -> Account:
-    """An account that is known to exist."""
-    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM account WHERE id = $1", account_id)
-    return Account(*row)
+async def default_of_user(connection: Connection, user_id: UUID) -> Account | None:
+    """The account that the user means who names none; None before the first linking."""
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM {DEFAULT_OF_USER.format(user='$1')}", user_id)
+    return account_of(row) if row else None
 
 
-async def create_first(connection: Connection, user_id: UUID) -> Account:
-    """The user's first account, made now if there is none. Two callers at once get the same one."""
-    await connection.execute("SELECT FROM app_user WHERE id = $1 FOR UPDATE", user_id)
-    account = await first_of_user(connection, user_id)
+async def get(connection: Connection, user_id: UUID, account_id: UUID) -> Account | None:
+    """An account of the user."""
+    found = await among(connection, user_id, (account_id,))
+    return found.get(account_id)
+
+
+async def among(connection: Connection, user_id: UUID, account_ids: Collection[UUID]) -> dict[UUID, Account]:
+    """Those of these accounts that are the user's, by their ids."""
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM account WHERE id = ANY($2) AND user_id = $1", user_id, list(account_ids)
+    )
+    return {row[0]: found for row in rows if (found := account_of(row))}
+
+
+async def create_default(connection: Connection, user_id: UUID) -> Account:
+    """The account that the user means who names none, made now if there is none. Two callers at once get the same."""
+    await lock_user(connection, user_id)
+    account = await default_of_user(connection, user_id)
     if account is None:
         await connection.execute("INSERT INTO account (id, user_id) VALUES ($1, $2)", uuid7(), user_id)
-        account = await first_of_user(connection, user_id)
+        account = await default_of_user(connection, user_id)
     assert account is not None  # noqa: S101 - inserted above, in this transaction
     return account
+
+
+async def lock_user(connection: Connection, user_id: UUID) -> None:
+    """Let nobody else add or link an account of the user until the transaction ends."""
+    await connection.execute("SELECT FROM app_user WHERE id = $1 FOR UPDATE", user_id)
 
 
 async def groups(connection: Connection, account_id: UUID) -> tuple[list[dict[str, Any]] | None, datetime | None]:

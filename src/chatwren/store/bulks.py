@@ -119,7 +119,7 @@ class Progress:
         accepted, refused: rows.
         by_status: its messages, by what the API shows.
         last_due: when the last of those that wait is due.
-        before_last: how many messages of the account wait that are due by then, its own included.
+        before_last: how many messages of the account that wait go before it: those that are due by then.
         new_contacts: to how many contacts its messages in the cold lane go.
     """
 
@@ -154,7 +154,7 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
     )
     before_last = await connection.fetchval(
         """
-        SELECT count(*) FROM message
+        SELECT greatest(count(*) - 1, 0) FROM message
         WHERE account_id = $1 AND status <= 'sending' AND status = 'waiting' AND due <= $2
         """,
         bulk.account_id,

@@ -4,11 +4,15 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any, Self
 from uuid import UUID
 
 import asyncpg
 import structlog
+
+from chatwren.domain.pacing import USUAL, Pacing
+from chatwren.store.pacing import tell
 
 log = structlog.get_logger(__name__)
 
@@ -54,13 +58,16 @@ class Database:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def connect(cls, dsn: str, *, application_name: str = "chatwren", size: int = 10) -> AsyncIterator[Self]:
+    async def connect(
+        cls, dsn: str, *, application_name: str = "chatwren", size: int = 10, pacing: Pacing = USUAL
+    ) -> AsyncIterator[Self]:
         """Open the pool.
 
         Args:
             dsn: libpq URL.
             application_name: how this process is named in pg_stat_activity.
             size: most connections held.
+            pacing: of accounts that have none of their own.
 
         Raises:
             any of UNREACHABLE: the database cannot be reached.
@@ -69,7 +76,7 @@ class Database:
             dsn,
             min_size=1,
             max_size=size,
-            init=_prepare,
+            init=partial(_prepare, pacing=pacing),
             reset=_no_reset,
             server_settings={"application_name": application_name, "timezone": "UTC", "jit": "off"},
             timeout=10,
@@ -171,7 +178,8 @@ class Database:
             self._pool.terminate()
 
 
-async def _prepare(connection: asyncpg.Connection) -> None:
+async def _prepare(connection: asyncpg.Connection, *, pacing: Pacing) -> None:
+    await tell(connection, pacing)
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=json.dumps, decoder=json.loads, format="text")
 
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from chatwren.domain.accounts import Account
+from chatwren.domain.users import User
 from chatwren.store import accounts, users
-from chatwren.store.accounts import Account
 from chatwren.store.database import Connection
-from chatwren.store.users import User
 
 STILL_LIVING = """
   disabled_at IS NULL
@@ -31,7 +31,7 @@ class Session:
 
     Attributes:
         user: whose it is.
-        account: the user's first; None before the first pairing.
+        account: that which the user means who names none; None before the first linking.
         stale: its `last_seen_at` is old enough to be worth a write.
     """
 
@@ -57,7 +57,7 @@ async def get(connection: Connection, sid_hashes: Collection[bytes]) -> dict[byt
         FROM unnest($1::bytea[]) AS asked (sid_hash)
         CROSS JOIN LATERAL ({LIVING.format(sid_hash="asked.sid_hash")}) AS living
         JOIN app_user ON app_user.id = living.user_id
-        LEFT JOIN LATERAL (SELECT {accounts.COLUMNS} FROM {accounts.FIRST_OF_USER.format(user="living.user_id")})
+        LEFT JOIN LATERAL (SELECT {accounts.COLUMNS} FROM {accounts.DEFAULT_OF_USER.format(user="living.user_id")})
           AS account ON true
         """,
         list(sid_hashes),
@@ -67,10 +67,7 @@ async def get(connection: Connection, sid_hashes: Collection[bytes]) -> dict[byt
 
 def _session(row: tuple[Any, ...]) -> Session:
     sid_hash, stale, *values = row
-    account = values[_USER_COLUMNS:]
-    return Session(
-        sid_hash, User(*values[:_USER_COLUMNS]), Account(*account) if account[0] is not None else None, stale
-    )
+    return Session(sid_hash, User(*values[:_USER_COLUMNS]), accounts.account_of(values[_USER_COLUMNS:]), stale)
 
 
 async def is_of_user(connection: Connection, sid_hash: bytes, user_id: UUID) -> bool:

@@ -4,20 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chatwren.domain.users import User
 from chatwren.store.database import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Someone who signed up. Without the password's hash: no part of Chatwren but the log-in sees that."""
-
-    id: UUID
-    username: str
-    name: str
-    phone: str  # "+digits"
-    email: str
-    gst: str  # "" when none was given
-    time_zone: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import cast
 
 from litestar import Litestar, get
 from litestar.datastructures import ResponseHeader
+from litestar.handlers import BaseRouteHandler
 from litestar.response import Redirect
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ASGIApp
 
 from chatwren.media.objects import MediaStore
 from chatwren.service import sessions
@@ -19,6 +20,7 @@ from chatwren.service.limits import Limits
 from chatwren.service.throttling import Throttling
 from chatwren.settings import Settings
 from chatwren.store.database import Database
+from chatwren.web.access import access_of, guard
 from chatwren.web.api import auth, bulk, events, health, media, messages, preview, qr, user_sessions, users, whatsapp
 from chatwren.web.context import Context
 from chatwren.web.http.asgi import HttpApp
@@ -32,14 +34,14 @@ from chatwren.web.http.proxies import TrustedProxies
 from chatwren.web.pages import docs
 
 
-@get("/")
+@get("/", access=None)
 async def index() -> Redirect:
     """What somebody finds who types the address that `serve` prints."""
     return Redirect("/docs", status_code=302)
 
 
 # In the order in which they are documented: the user's ten routes as they come in docs/contract.md, then what we add.
-_HANDLERS: Sequence[ControllerRouterHandler] = (
+_HANDLERS: Sequence[BaseRouteHandler] = (
     auth.register,
     auth.login,
     auth.logout,
@@ -90,7 +92,10 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
 
     Raises:
         CannotStart: a setting is not usable.
+        TypeError: a handler does not say who may call it.
     """
+    for handler in _HANDLERS:
+        access_of(handler)
     limits = Limits(db)
     computing = Computing(limits)
     context = Context(
@@ -109,6 +114,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         _HANDLERS,
         debug=False,
         exception_handlers={Exception: respond},
+        guards=[guard],
         lifespan=[lambda _: _running(context)],
         logging_config=None,
         openapi_config=None,

@@ -1,13 +1,13 @@
-"""What handlers share, and whose request it is."""
+"""What handlers share."""
 
 import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
 from litestar import Request
+from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
-from chatwren.domain.errors import NotAuthenticated
 from chatwren.media.decoders import Decoders
 from chatwren.media.objects import MediaStore
 from chatwren.service.computing import Computing
@@ -16,13 +16,12 @@ from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
 from chatwren.service.throttling import Throttling
-from chatwren.service.users import User
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.sessions import Session
 from chatwren.web.http.cookie import SessionCookie
 from chatwren.web.http.observe import Metrics
 
+AnyConnection = ASGIConnection[Any, Any, Any, State]
 HttpRequest = Request[Any, Any, State]
 
 
@@ -54,37 +53,10 @@ class Context:
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def context(request: HttpRequest) -> Context:
-    """The context of the application that the request came to."""
-    found: Context = request.app.state.context
+def context(connection: AnyConnection) -> Context:
+    """The context of the application that a request came to."""
+    found: Context = connection.app.state.context
     return found
-
-
-def session_id(request: HttpRequest) -> str | None:
-    """The id in the request's session cookie; None without one that we signed."""
-    return context(request).cookie.read(request.headers.getall("cookie", []))
-
-
-async def session_of(request: HttpRequest) -> Session:
-    """The session of whoever sends the request.
-
-    Raises:
-        NotAuthenticated: no living session.
-    """
-    sid = session_id(request)
-    session = await context(request).sessions.get(sid) if sid else None
-    if session is None:
-        raise NotAuthenticated("You are not logged in. POST /api/auth/login first, and send its cookie along.")
-    return session
-
-
-async def signed_in(request: HttpRequest) -> User:
-    """The user who sends the request.
-
-    Raises:
-        NotAuthenticated: no living session.
-    """
-    return (await session_of(request)).user
 
 
 def client_address(request: HttpRequest) -> str:

@@ -17,6 +17,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from msgspec import Meta, Struct
 
+from chatwren.domain.caller import WAYS, Scope, Way
 from chatwren.domain.clock import now, to_wire
 from chatwren.web.http.cookie import COOKIE_NAME
 
@@ -32,7 +33,6 @@ TOMORROW = "{tomorrow}"
 """Stands in an example for a time ahead, since one that is past is refused."""
 
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
-_SECURITY = "session"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +48,20 @@ class Operation:
         query: shape of the query's parameters.
         path: what each parameter of the path means.
         errors: statuses besides those that follow from the rest.
-        signed_in: whether it needs a session.
+        access: the scope that a caller needs; None: whoever comes.
         sets_cookie: whether the answer has a Set-Cookie line.
         media_type: of the answer.
     """
 
     summary: str
     answer: Any = None
+    access: Scope | None = field(kw_only=True)
     description: str = ""
     body: type[Struct] | None = None
     body_types: tuple[str, ...] = (JSON, URLENCODED, MULTIPART)
     query: type[Struct] | None = None
     path: Mapping[str, str] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
-    signed_in: bool = True
     sets_cookie: bool = False
     media_type: str = JSON
 
@@ -134,7 +134,7 @@ def document(app: Litestar, *, server: str) -> dict[str, Any]:
             "paths": paths,
             "components": {
                 "schemas": components,
-                "securitySchemes": {_SECURITY: {"type": "apiKey", "in": "cookie", "name": COOKIE_NAME}},
+                "securitySchemes": {Way.SESSION: {"type": "apiKey", "in": "cookie", "name": COOKIE_NAME}},
             },
         },
         to_wire(datetime.combine(now().date() + timedelta(days=1), time(10), now().tzinfo)),
@@ -200,7 +200,7 @@ def _operation(route: Route, by_type: Mapping[int, Any], components: Mapping[str
             one: {"schema": schema, "example": _body_example(schema, components, one)} for one in operation.body_types
         }
         made["requestBody"] = {"required": True, "content": content}
-    made["security"] = [{_SECURITY: []}] if operation.signed_in else []
+    made["security"] = [{way: []} for way in WAYS[operation.access]] if operation.access else []
     made["responses"] = {"200": _success(operation, by_type, components), **_failures(route)}
     return made
 
@@ -243,7 +243,7 @@ def _failures(route: Route) -> dict[str, Any]:
         statuses |= {400, 408, 413, 415}
     if operation.query:
         statuses.add(400)
-    if operation.signed_in:
+    if operation.access:
         statuses.add(401)
     if route.method != "GET":
         statuses.add(403)

@@ -96,7 +96,8 @@ async def _run(settings: Settings) -> None:
     descriptors.raise_limit()
     sockets = listeners(settings)
     media = media_store(settings.media_url or str(settings.data_dir / "media"))
-    async with Database.connect(settings.database_url, application_name="chatwren web") as db:
+    name = "chatwren web"
+    async with Database.connect(settings.database_url, application_name=name, pacing=settings.pacing) as db:
         server = Server(create_app(settings, db, media))
         _collect_seldom()
         share_python()

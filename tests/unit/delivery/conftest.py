@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,9 +10,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from chatwren.domain.ids import uuid7, whatsapp_message_id
+from chatwren.domain.pacing import ColdCap, Pacing
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases, workers
+
+NO_CAP = ColdCap(0, 0, 0)
 
 
 @dataclass
@@ -39,7 +42,7 @@ class Rows:
         return self.users[name]
 
     async def account(self, name: str = "alice", *, connected: bool = True) -> UUID:
-        """A linked account of a user, with a number of its own."""
+        """A linked account of a user, with a number of its own, and without a pace or a cap of new contacts."""
         user, account = await self.user(name), uuid7()
         self.phones += 1
         phone = f"49151000{self.phones:04d}"
@@ -51,7 +54,18 @@ class Rows:
             phone,
             connected,
         )
+        await self.pace(account, Pacing(timedelta(), timedelta(), NO_CAP))
         return account
+
+    async def pace(self, account: UUID, pacing: Pacing | None) -> None:
+        """Give an account a pace of its own; None: the server's."""
+        own = (pacing.gap, pacing.jitter, *astuple(pacing.cold)) if pacing else (None,) * 5
+        await self.one(
+            "UPDATE account SET pacing_gap = $2, pacing_jitter = $3, cold_first = $4, cold_growth = $5, cold_most = $6"
+            " WHERE id = $1",
+            account,
+            *own,
+        )
 
     async def worker(self) -> UUID:
         worker = uuid4()

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 
-from chatwren.domain.pacing import ColdCap
 from chatwren.store import contacts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
@@ -15,13 +14,12 @@ from tests.unit.delivery.conftest import Rows
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
-NO_CAP = ColdCap(0, 0, 0)
 
 
-async def claim(db: Database, worker: UUID, *accounts: UUID, cap: ColdCap = NO_CAP) -> list[Claimed]:
+async def claim(db: Database, worker: UUID, *accounts: UUID) -> list[Claimed]:
     async with db.connection() as connection:
         return await fenced_messages.claim(
-            connection, worker, accounts, guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY, cap=cap
+            connection, worker, accounts, guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY
         )
 
 

@@ -8,15 +8,14 @@ from uuid import UUID
 import pytest
 
 from chatwren.domain.ids import uuid7, whatsapp_message_id
-from chatwren.domain.pacing import ColdCap
+from chatwren.domain.pacing import ColdCap, ColdState, Pacing
 from chatwren.store import cold, inbound, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome, Receipt
 from chatwren.store.inbound import Inbound
-from tests.unit.delivery.conftest import Rows
+from tests.unit.delivery.conftest import NO_CAP, Rows
 from tests.unit.delivery.test_claim import claim
-from tests.unit.delivery.test_record import PACING
 
 pytestmark = pytest.mark.anyio
 
@@ -53,6 +52,10 @@ async def accept(rows: Rows, account: UUID, to: str, *, lane: str = "normal", ki
     return new.id
 
 
+async def capped(rows: Rows, account: UUID, cap: ColdCap = TWO) -> None:
+    await rows.pace(account, Pacing(timedelta(), timedelta(), cap))
+
+
 async def lane(rows: Rows, message: UUID) -> str:
     return str((await rows.get(message))["lane"])
 
@@ -63,7 +66,7 @@ async def settle(rows: Rows, worker: UUID, claimed: Claimed, status: str = "sent
         claimed.id, claimed.account, claimed.epoch, status, status == "sent", timedelta(), first=claimed.first, **more
     )
     async with rows.db.connection() as connection:
-        await fenced_messages.record(connection, worker, [outcome], pacing=PACING)
+        await fenced_messages.record(connection, worker, [outcome])
     await rows.one("UPDATE account SET next_at = now()")
 
 
@@ -135,64 +138,70 @@ async def test_who_is_reached_while_a_message_is_accepted_leaves_none_behind(
 
 
 async def test_the_cap_counts_contacts_and_holds_nobody_else_up(rows: Rows, account: UUID, worker: UUID) -> None:
+    await capped(rows, account)
     for number in range(3):
         for _ in range(2):
             await accept(rows, account, f"491520000{number}")
     await accept(rows, account, "4915200009", lane="bulk")
     sent = []
-    while claimed := await claim(rows.db, worker, account, cap=TWO):
+    while claimed := await claim(rows.db, worker, account):
         sent.append(claimed[0].recipient)
         await settle(rows, worker, claimed[0])
     assert sorted(sent) == ["4915200000", "4915200000", "4915200001", "4915200001"]
     known = await accept(rows, account, "4915200000")
-    assert [one.id for one in await claim(rows.db, worker, account, cap=TWO)] == [known]
+    assert [one.id for one in await claim(rows.db, worker, account)] == [known]
 
 
 async def test_the_cap_frees_a_place_24_hours_later_and_grows(rows: Rows, account: UUID, worker: UUID) -> None:
+    await capped(rows, account)
     for number in range(3):
         await accept(rows, account, f"491520000{number}")
     for _ in range(2):
-        (claimed,) = await claim(rows.db, worker, account, cap=TWO)
+        (claimed,) = await claim(rows.db, worker, account)
         await settle(rows, worker, claimed)
-    assert await claim(rows.db, worker, account, cap=TWO) == []
+    assert await claim(rows.db, worker, account) == []
     await rows.one("UPDATE contact SET cold_at = cold_at - interval '23 hours' WHERE address = '4915200000'")
     async with rows.db.connection() as connection:
-        state = await cold.state(connection, account, TWO)
+        state = await cold.state(connection, account)
         now = await connection.fetchval("SELECT now()")
     assert (state.cap, state.used) == (2, 2)
     assert state.free_at is not None
     assert timedelta(minutes=59) < state.free_at - now < timedelta(minutes=61)
     await rows.one("UPDATE account SET number_since = now() - interval '25 hours'")
-    assert [one.recipient for one in await claim(rows.db, worker, account, cap=TWO)] == ["4915200002"]
+    assert [one.recipient for one in await claim(rows.db, worker, account)] == ["4915200002"]
 
 
-async def state(rows: Rows, account: UUID, cap: ColdCap = TWO) -> cold.ColdState:
+async def state(rows: Rows, account: UUID) -> ColdState:
     async with rows.db.connection() as connection:
-        return await cold.state(connection, account, cap)
+        return await cold.state(connection, account)
 
 
 async def test_the_window_of_the_cap_is_24_hours(rows: Rows, account: UUID, worker: UUID) -> None:
+    await capped(rows, account)
     await accept(rows, account, "4915200001")
-    (claimed,) = await claim(rows.db, worker, account, cap=TWO)
+    (claimed,) = await claim(rows.db, worker, account)
     await settle(rows, worker, claimed)
     for age, used in (("23 hours 59 min", 1), ("24 hours 1 s", 0)):
         await rows.one(f"UPDATE contact SET cold_at = now() - interval '{age}'")
         assert (await state(rows, account)).used == used
     for number in (2, 3):  # both places are free
         await accept(rows, account, f"491520000{number}")
-        (claimed,) = await claim(rows.db, worker, account, cap=TWO)
+        (claimed,) = await claim(rows.db, worker, account)
         await settle(rows, worker, claimed)
 
 
 async def test_the_cap_grows_with_whole_days_up_to_the_most(rows: Rows, account: UUID) -> None:
+    await capped(rows, account)
     for age, cap in (("23 hours", 2), ("25 hours", 3), ("7 days 1 hour", 9), ("9 days", 10), ("1 year", 10)):
         await rows.one(f"UPDATE account SET number_since = now() - interval '{age}'")
         assert (await state(rows, account)).cap == cap
-    none = await state(rows, account, ColdCap(first=0, growth=0, most=0))
+    await capped(rows, account, NO_CAP)
+    none = await state(rows, account)
     assert (none.cap, none.used, none.free_at) == (None, 0, None)
 
 
 async def test_each_account_has_its_own_cap(rows: Rows, account: UUID, worker: UUID) -> None:
+    await capped(rows, account)
     charlies = await rows.account("charlie")
     await rows.one(
         "INSERT INTO contact (account_id, address, reached_at, cold_at)"
@@ -201,7 +210,7 @@ async def test_each_account_has_its_own_cap(rows: Rows, account: UUID, worker: U
     )
     assert [(await state(rows, one)).used for one in (account, charlies)] == [0, 5]
     await accept(rows, account, "4915200001")
-    assert await claim(rows.db, worker, account, cap=TWO)
+    assert await claim(rows.db, worker, account)
 
 
 async def test_who_has_written_is_no_new_contact_when_reached(rows: Rows, account: UUID, worker: UUID) -> None:
@@ -220,7 +229,7 @@ async def test_a_receipt_proves_that_a_contact_was_reached(rows: Rows, account: 
     (claimed,) = await claim(rows.db, worker, account)
     async with rows.db.transaction() as connection:
         receipt = Receipt(account, claimed.wa_id, read=False, at=datetime.now(UTC))
-        await fenced_messages.apply_receipts(connection, [receipt], pacing=PACING)
+        await fenced_messages.apply_receipts(connection, [receipt])
     assert [await lane(rows, one) for one in (second, other)] == ["normal", "cold"]
 
 
@@ -296,7 +305,7 @@ async def test_charlies_contacts_are_not_alices(db: Database, rows: Rows, accoun
     await writes(rows, charlies, "4915200002")
     assert await lane(rows, await accept(rows, account, "4915200002")) == "cold"
     async with db.connection() as connection:
-        assert (await cold.state(connection, charlies, TWO)).used == 0
+        assert (await cold.state(connection, charlies)).used == 0
 
 
 async def test_who_writes_while_their_message_is_refused_is_answered_at_once(

@@ -15,7 +15,6 @@ from chatwren.store import retention
 from chatwren.store.database import Database
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
-from tests.unit.delivery.test_record import PACING
 from tests.unit.fake_engine import message, receipt, state
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +32,7 @@ class Letters:
         return int(await self.rows.one("SELECT max(id) FROM dead_letter"))
 
     async def retry(self, letter: int) -> None:
-        await dead_letters.retry(self.db, letter, pacing=PACING)
+        await dead_letters.retry(self.db, letter)
 
     async def left(self) -> list[tuple[int, int]]:
         """The dead letters, each with how often it was tried again."""

@@ -12,8 +12,8 @@ from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome, Receipt, Recorded
-from tests.unit.delivery.conftest import Rows
-from tests.unit.delivery.test_claim import NO_CAP, claim
+from tests.unit.delivery.conftest import NO_CAP, Rows
+from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +33,7 @@ class Scene:
 
     async def begin(self) -> "Scene":
         self.account, self.worker = await self.rows.account(), await self.rows.worker()
+        await self.rows.pace(self.account, PACING)
         await self.rows.own(self.worker)
         await self.rows.message(self.account)
         (self.claimed,) = await claim(self.db, self.worker, self.account)
@@ -44,11 +45,11 @@ class Scene:
 
     async def record(self, *outcomes: Outcome, worker: UUID | None = None) -> Recorded:
         async with self.db.connection() as connection:
-            return await fenced_messages.record(connection, worker or self.worker, outcomes, pacing=PACING)
+            return await fenced_messages.record(connection, worker or self.worker, outcomes)
 
     async def receive(self, *receipts: Receipt) -> Recorded:
         async with self.db.transaction() as connection:
-            return await fenced_messages.apply_receipts(connection, receipts, pacing=PACING)
+            return await fenced_messages.apply_receipts(connection, receipts)
 
     def receipt(self, *, read: bool = False, ago: float = 0) -> Receipt:
         return Receipt(self.account, self.claimed.wa_id, read, datetime.now(UTC) - timedelta(seconds=ago))

@@ -23,20 +23,18 @@ from chatwren.delivery.outcomes import decide
 from chatwren.domain import failures
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Event, Status
-from chatwren.domain.pacing import Pacing
 from chatwren.store import lateness, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome, Receipt
 from tests.unit.delivery.conftest import Rows
-from tests.unit.delivery.test_claim import NO_CAP, claim
+from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
 
 T = TypeVar("T")
 
-PACING = Pacing(timedelta(), timedelta(), NO_CAP)
 MAX_RESENDS = 1
 LANES = ("urgent", "normal", "cold", "bulk")
 FRIENDS = ("4915200001", "4915200002")
@@ -264,7 +262,7 @@ class Lives(RuleBasedStateMachine):
 
         async def record() -> None:
             async with self.db.connection() as connection:
-                await fenced_messages.record(connection, one.worker, [outcome], pacing=PACING)
+                await fenced_messages.record(connection, one.worker, [outcome])
 
         self.do(record(), *REPORTED[decision.status])
         was, now = before.messages[one.claimed.id], self.seen.messages[one.claimed.id]
@@ -338,7 +336,7 @@ class Lives(RuleBasedStateMachine):
                     Receipt(row["account_id"], row["wa_id"], read, datetime.now(UTC) - timedelta(seconds=ago))
                     for row, read, ago in named
                 ]
-                await fenced_messages.apply_receipts(connection, facts, pacing=PACING)
+                await fenced_messages.apply_receipts(connection, facts)
 
         self.do(apply(), Event.ACKNOWLEDGED)
         for row, read, _ in named:

@@ -2,23 +2,30 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
+from chatwren.domain import accounts
 from chatwren.domain.health import account_reason, new_contacts_reason
-from chatwren.domain.pacing import ColdCap, Pacing
+from chatwren.domain.pacing import USUAL, ColdCap, ColdState, Pacing
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+ID = UUID(int=1)
 
 
 @dataclass(frozen=True)
-class Account:
+class Account(accounts.Account):
     """A linked and connected account of which nothing is the matter."""
 
+    id: UUID = ID
+    user_id: UUID = ID
     status: str = "linked"
     status_since: datetime = NOW - 9 * HOUR
     status_reason: str | None = None
+    phone: str | None = "919876543210"
+    name: str | None = None
     connected: bool = True
     connected_since: datetime = NOW - 8 * HOUR
     offline_reason: str | None = None
@@ -30,11 +37,16 @@ class Account:
     cold_code: int | None = None
     cold_since: datetime | None = None
     cold_until: datetime | None = None
+    in_flight: UUID | None = None
+    next_at: datetime = NOW
+    pacing: Pacing = USUAL
+    now: datetime = NOW
 
 
 @dataclass(frozen=True)
-class Cold:
+class Cold(ColdState):
     cap: int | None = 20
+    used: int = 0
     free_at: datetime | None = None
 
 

@@ -12,8 +12,7 @@ from tests.unit.delivery.test_claim import claim
 from tests.unit.service.test_intake import hello, intake_of
 
 from chatwren.delivery.recorder import Recorder
-from chatwren.domain.pacing import ColdCap, Pacing
-from chatwren.service import housekeeping, messages, sessions, whatsapp
+from chatwren.service import accounts, housekeeping, messages, sessions
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
@@ -23,7 +22,6 @@ from chatwren.store.fenced.messages import Outcome
 
 pytestmark = pytest.mark.anyio
 
-PACING = Pacing(timedelta(0), timedelta(0), ColdCap(0, 0, 0))
 Told = dict[str, set[UUID]]
 
 
@@ -54,26 +52,26 @@ async def test_accepting_tells_the_worker_and_the_users_pages(
     account = await rows.account("alice")
     async with db.transaction() as connection:
         sid = await sessions.start(connection, rows.users["alice"], instead_of=None, at_most=50)
-    session = await Sessions(db).get(sid)
-    assert session is not None
-    await intake_of(db, tmp_path).accept(session, hello())
+    alice = await Sessions(db).caller(sid)
+    assert alice is not None
+    await intake_of(db, tmp_path).accept(alice, alice.account, hello())
     await until(lambda: told == {WORK: {account}, CHANGED: {rows.users["alice"]}})
 
 
-Do = Callable[[Database, UUID, UUID], Awaitable[object]]
+Do = Callable[[Database, UUID, UUID, UUID], Awaitable[object]]
 
 
-async def rewrite(db: Database, user: UUID, message: UUID) -> None:
+async def rewrite(db: Database, user: UUID, _account: UUID, message: UUID) -> None:
     limits = Limits(db)
-    await messages.change(db, user, message, pacing=PACING, limits=limits, computing=Computing(limits), text="new")
+    await messages.change(db, user, message, limits=limits, computing=Computing(limits), text="new")
 
 
 @pytest.mark.parametrize(
     ("do", "works"),
     [
-        (lambda db, user, _: whatsapp.hold(db, user), False),
-        (lambda db, user, _: whatsapp.release(db, user), True),
-        (lambda db, user, message: messages.cancel(db, user, message, pacing=PACING), False),
+        (lambda db, user, account, _: accounts.hold(db, user, account), False),
+        (lambda db, user, account, _: accounts.release(db, user, account), True),
+        (lambda db, user, _, message: messages.cancel(db, user, message), False),
         (rewrite, True),
     ],
     ids=["hold", "release", "cancel", "change"],
@@ -81,7 +79,7 @@ async def rewrite(db: Database, user: UUID, message: UUID) -> None:
 async def test_a_change_is_told(db: Database, rows: Rows, told: Told, do: Do, *, works: bool) -> None:
     account = await rows.account("alice")
     message = await rows.message(account)
-    await do(db, rows.users["alice"], message)
+    await do(db, rows.users["alice"], account, message)
     await until(lambda: told == {WORK: {account} if works else set(), CHANGED: {rows.users["alice"]}})
 
 
@@ -98,7 +96,7 @@ async def test_an_outcome_is_told(db: Database, rows: Rows, told: Told) -> None:
     await rows.own(worker)
     await rows.message(account)
     (claimed,) = await claim(db, worker, account)
-    recorder = Recorder(db, worker, PACING, lambda _: None)
+    recorder = Recorder(db, worker, lambda _: None)
     await recorder.record(Outcome(claimed.id, account, claimed.epoch, "sent", fact=True, age=timedelta()))
     await until(lambda: told[CHANGED] == {rows.users["alice"]})
     await recorder.end()

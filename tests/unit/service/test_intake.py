@@ -10,6 +10,7 @@ import pytest
 from tests.cable import cable
 from tests.unit.delivery.conftest import Rows, until
 
+from chatwren.domain.caller import Caller
 from chatwren.domain.errors import Conflict, NotAuthenticated
 from chatwren.domain.recipients import Recipient
 from chatwren.media.objects import media_store
@@ -20,11 +21,10 @@ from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
-from chatwren.store.sessions import Session
 
 pytestmark = pytest.mark.anyio
 
-SignIn = Callable[[str], Awaitable[Session]]
+SignIn = Callable[[str], Awaitable[Caller]]
 
 
 @pytest.fixture
@@ -41,13 +41,13 @@ def intake(db: Database, tmp_path: Path) -> Intake:
 def sign_in(db: Database, rows: Rows) -> SignIn:
     """Gives somebody a linked account and a session."""
 
-    async def signed_in(name: str) -> Session:
+    async def signed_in(name: str) -> Caller:
         await rows.account(name)
         async with db.transaction() as connection:
             sid = await sessions.start(connection, rows.users[name], instead_of=None, at_most=50)
-        session = await Sessions(db).get(sid)
-        assert session is not None
-        return session
+        caller = await Sessions(db).caller(sid)
+        assert caller is not None
+        return caller
 
     return signed_in
 
@@ -74,9 +74,9 @@ async def test_one_bad_row_does_not_fail_its_neighbours(
     async with db.connection() as connection:
         await connection.execute("DELETE FROM account WHERE user_id = $1", rows.users["bob"])
     before, bad, after = await asyncio.gather(
-        intake.accept(alice, hello("before")),
-        intake.accept(bob, hello("bad")),
-        intake.accept(charlie, hello("after")),
+        intake.accept(alice, alice.account, hello("before")),
+        intake.accept(bob, bob.account, hello("bad")),
+        intake.accept(charlie, charlie.account, hello("after")),
         return_exceptions=True,
     )
     assert isinstance(bad, asyncpg.ForeignKeyViolationError)
@@ -92,9 +92,9 @@ async def test_a_session_that_ended_meanwhile_accepts_nothing(
     async with db.connection() as connection:
         await connection.execute("DELETE FROM session WHERE user_id = $1", rows.users["alice"])
     plain, keyed, other = await asyncio.gather(
-        intake.accept(alice, hello()),
-        intake.accept(alice, hello(), idempotency_key="a key", request_hash=b"hash"),
-        intake.accept(bob, hello()),
+        intake.accept(alice, alice.account, hello()),
+        intake.accept(alice, alice.account, hello(), idempotency_key="a key", request_hash=b"hash"),
+        intake.accept(bob, bob.account, hello()),
         return_exceptions=True,
     )
     assert isinstance(plain, NotAuthenticated)
@@ -108,9 +108,9 @@ async def test_of_one_batch_each_is_told_for_itself(db: Database, rows: Rows, in
     alice, bob, charlie = [await sign_in(name) for name in ("alice", "bob", "charlie")]
     async with db.transaction() as connection:
         await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")
-        first = asyncio.create_task(intake.accept(charlie, hello()))
+        first = asyncio.create_task(intake.accept(charlie, charlie.account, hello()))
         await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-        others = [asyncio.create_task(intake.accept(one, hello())) for one in (alice, bob)]
+        others = [asyncio.create_task(intake.accept(one, one.account, hello())) for one in (alice, bob)]
         await asyncio.sleep(0.1)  # both wait for the first, and go together
         await rows.one("DELETE FROM session WHERE user_id = $1", rows.users["alice"])
     await first
@@ -128,7 +128,7 @@ async def test_without_an_account_that_was_linked_nothing_is_accepted(
     assert alice.account is not None
     account = replace(alice.account, status=status) if status else None
     with pytest.raises(Conflict) as refused:
-        await intake.accept(replace(alice, account=account), hello())
+        await intake.accept(alice, account, hello())
     assert refused.value.code == "never_linked"
     assert await texts(rows, "alice") == []
 
@@ -139,10 +139,14 @@ async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
     alice = await sign_in("alice")
     async with cable(database_url) as way, Database.connect(way.url, size=1) as far:
         intake = intake_of(far, tmp_path)
-        await intake.accept(alice, hello("zero"))  # the statement is prepared: what is lost is the answer to a commit
+        await intake.accept(
+            alice, alice.account, hello("zero")
+        )  # the statement is prepared: what is lost is the answer to a commit
         async with db.transaction() as connection:
             await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")
-            accepting = [asyncio.create_task(intake.accept(alice, hello(text))) for text in ("one", "two")]
+            accepting = [
+                asyncio.create_task(intake.accept(alice, alice.account, hello(text))) for text in ("one", "two")
+            ]
             waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'message'::regclass"
             await until(lambda: rows.one(waiting))
             way.silence()

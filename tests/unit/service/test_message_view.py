@@ -6,18 +6,24 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.domain.accounts import Account
 from chatwren.domain.health import Reason
 from chatwren.domain.messages import Shown
-from chatwren.domain.pacing import ColdCap, Pacing
+from chatwren.domain.pacing import ColdCap, ColdState, Pacing
 from chatwren.service.message_view import shown, status_of, timeline
 from chatwren.service.queue_times import QueueTimes, When
-from chatwren.store.cold import ColdState
 from chatwren.store.messages import MessageRow
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 PACING = Pacing(10 * SECOND, 0 * SECOND, ColdCap(0, 0, 0))
-NOTHING = QueueTimes(None, PACING, None, ColdState(None, 0, None), None, {}, {})
+ACCOUNT = Account(
+    id=UUID(int=3), user_id=UUID(int=2), status="linked", status_since=NOW, status_reason=None, phone="1", name=None,
+    connected=True, connected_since=NOW, offline_reason=None, restriction_code=None, restricted_since=None,
+    restricted_until=None, held_reason=None, held_since=None, cold_code=None, cold_since=None, cold_until=None,
+    in_flight=None, next_at=NOW, pacing=PACING, now=NOW,
+)  # fmt: skip
+NOTHING = QueueTimes(ACCOUNT, None, ColdState(None, 0, None), None, {}, {})
 
 ROW = MessageRow(
     id=UUID(int=1), user_id=UUID(int=2), account_id=UUID(int=3), prefix="msg", recipient_kind="phone", recipient="1",

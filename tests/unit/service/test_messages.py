@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 from tests.unit.delivery.conftest import Rows
-from tests.unit.service.test_hints import PACING
 
 from chatwren.service import messages
 from chatwren.service.computing import Computing
@@ -31,9 +30,7 @@ async def rewritten(rows: Rows, message: UUID, modifications: dict[str, Any] | N
     stored = None if modifications is None else json.dumps(modifications)
     await rows.one("UPDATE message SET modifications = $2::text::jsonb WHERE id = $1", message, stored)
     limits = Limits(rows.db)
-    await messages.change(
-        rows.db, rows.users["alice"], message, pacing=PACING, limits=limits, computing=Computing(limits), text=words
-    )
+    await messages.change(rows.db, rows.users["alice"], message, limits=limits, computing=Computing(limits), text=words)
     return await rows.get(message)
 
 

@@ -8,7 +8,7 @@ from tests.unit.delivery.conftest import Rows
 
 from chatwren.domain.pacing import DAY, ColdCap, Pacing
 from chatwren.service.queue_times import QueueTimes, When, queue_times
-from chatwren.store import accounts, messages
+from chatwren.store import messages
 from chatwren.store.database import Database
 from chatwren.store.messages import MessageRow
 
@@ -25,14 +25,17 @@ def rows(db: Database) -> Rows:
 
 @pytest.fixture
 async def account(rows: Rows) -> UUID:
-    return await rows.account("alice")
+    account = await rows.account("alice")
+    await rows.pace(account, PACING)
+    return account
 
 
 async def read(db: Database, user: UUID, *ids: UUID) -> tuple[list[MessageRow], QueueTimes]:
     async with db.connection() as connection:
         found = [await messages.get(connection, user, one) for one in ids]
         every = [row for row in found if row is not None]
-        return every, await queue_times(connection, await accounts.first_of_user(connection, user), every, PACING)
+        times = await queue_times(connection, user, every)
+        return every, times[every[0].account_id]
 
 
 async def when(rows: Rows, *ids: UUID) -> list[tuple[float, bool] | None]:

@@ -43,7 +43,7 @@ async def test_two_that_ask_at_once_get_the_same_account(db: Database, rows: Row
 
     async def create() -> UUID:
         async with db.transaction() as connection:
-            found = await accounts.create_first(connection, alice)
+            found = await accounts.create_default(connection, alice)
             await connection.execute("SELECT pg_sleep(0.05)")
             return found.id
 
@@ -59,7 +59,7 @@ async def test_the_first_account_is_the_one_that_was_made_first(db: Database, ro
     await rows.one("UPDATE account SET created_at = now() - interval '2 days' WHERE id = $1", charlies)
     assert first != second
     async with db.connection() as connection:
-        found = await accounts.first_of_user(connection, rows.users["alice"])
+        found = await accounts.default_of_user(connection, rows.users["alice"])
     assert found is not None
     assert found.id == first
 

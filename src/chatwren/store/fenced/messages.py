@@ -11,8 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN
-from chatwren.domain.pacing import ColdCap, Pacing
-from chatwren.store import cold, contacts
+from chatwren.store import cold, contacts, pacing
 from chatwren.store.database import Connection
 
 
@@ -108,7 +107,7 @@ class Recorded:
     pauses: dict[UUID, timedelta]
 
 
-_PACED = "{claimed_at} + ${gap:d}::interval + random() * ${jitter:d}::interval"
+_PACED = pacing.next_at("a", "s.claimed_at")
 
 # A lane's head in one probe: rows that cannot go are not waded through, except those of a recipient that backs off.
 _HEAD = """
@@ -122,7 +121,7 @@ _HEAD = """
 
 _CLAIM = f"""
 WITH ready AS MATERIALIZED (
-  SELECT a.id, a.in_flight, a.cold_until, a.number_since, l.epoch
+  SELECT a.id, a.in_flight, a.cold_until, a.number_since, a.cold_first, a.cold_growth, a.cold_most, l.epoch
   FROM account a JOIN lease l ON l.account_id = a.id
   WHERE a.id = ANY($2::uuid[]) AND l.worker_id = $1
     AND a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
@@ -135,7 +134,7 @@ WITH ready AS MATERIALIZED (
     (SELECT m.id FROM message m WHERE m.id = r.in_flight AND m.status = 'sending'),
     {_HEAD.format(lane="urgent")},
     {_HEAD.format(lane="normal")},
-    CASE WHEN (r.cold_until IS NULL OR r.cold_until <= now()) AND {cold.has_room("r", "$6", "$7", "$8")}
+    CASE WHEN (r.cold_until IS NULL OR r.cold_until <= now()) AND {cold.has_room("r")}
       THEN {_HEAD.format(lane="cold")} END,
     {_HEAD.format(lane="bulk")}
   ) AS message_id
@@ -173,7 +172,6 @@ async def claim(
     guard: timedelta,
     contact_age: timedelta,
     upload_age: timedelta,
-    cap: ColdCap,
 ) -> list[Claimed]:
     """Take the next message of each of these accounts that may send one now: at most one for each account.
 
@@ -187,11 +185,8 @@ async def claim(
         guard: until then nothing else leaves the account, should no outcome ever be recorded.
         contact_age: how long WhatsApp's word of where a recipient's messages go is good.
         upload_age: how long an uploaded file is.
-        cap: of new contacts.
     """
-    rows = await connection.fetch(
-        _CLAIM, worker, list(accounts), guard, contact_age, upload_age, cap.first, cap.growth, cap.most
-    )
+    rows = await connection.fetch(_CLAIM, worker, list(accounts), guard, contact_age, upload_age)
     return [_claimed(row) for row in rows]
 
 
@@ -205,23 +200,21 @@ _STEPS_KEPT = 100
 """Attempts of one message that its timeline shows."""
 
 
-async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome], *, pacing: Pacing) -> Recorded:
+async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome]) -> Recorded:
     """Record what became of attempts: facts always, only forward; decisions only under the current epoch.
 
     Takes at most one outcome for each account.
     """
     if not any(one.first or one.status == "waiting" for one in outcomes):
-        return _recorded(await _record(connection, worker, outcomes, pacing))
+        return _recorded(await _record(connection, worker, outcomes))
     async with connection.transaction():
-        rows = await _record(connection, worker, outcomes, pacing)
+        rows = await _record(connection, worker, outcomes)
         # Also those whose message waits again: they may have written while it was under way.
         await contacts.promote(connection, [(row[3], row[4]) for row in rows])
     return _recorded(rows)
 
 
-async def _record(
-    connection: Connection, worker: UUID, outcomes: Sequence[Outcome], pacing: Pacing
-) -> Sequence[asyncpg.Record]:
+async def _record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome]) -> Sequence[asyncpg.Record]:
     rows: Sequence[asyncpg.Record] = await connection.fetch(
         f"""
         WITH outcome AS (
@@ -279,7 +272,7 @@ async def _record(
         ), paused AS (
           UPDATE account a SET
             in_flight = CASE WHEN s.status = 'sending' THEN a.in_flight END,
-            next_at = coalesce(now() + s.account_pause, {_PACED.format(claimed_at="s.claimed_at", gap=16, jitter=17)}),
+            next_at = coalesce(now() + s.account_pause, {_PACED}),
             restriction_code = coalesce(s.restriction, a.restriction_code),
             restricted_since = CASE WHEN s.restriction IS NULL THEN a.restricted_since ELSE now() END,
             restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END,
@@ -307,13 +300,11 @@ async def _record(
         [one.restriction for one in outcomes],
         [one.cold_refusal for one in outcomes],
         [one.cause for one in outcomes],
-        pacing.gap,
-        pacing.jitter,
     )
     return rows
 
 
-async def apply_receipts(connection: Connection, receipts: Sequence[Receipt], *, pacing: Pacing) -> Recorded:
+async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> Recorded:
     """Apply receipts to the messages that they name, only forward: a receipt also proves that a message was sent.
 
     To be called in a transaction.
@@ -367,7 +358,7 @@ async def apply_receipts(connection: Connection, receipts: Sequence[Receipt], *,
             )
         }
         ), paused AS (
-          UPDATE account a SET in_flight = NULL, next_at = {_PACED.format(claimed_at="s.claimed_at", gap=5, jitter=6)}
+          UPDATE account a SET in_flight = NULL, next_at = {_PACED}
           FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
           RETURNING a.id, a.next_at - now() AS pause
         )
@@ -376,8 +367,6 @@ async def apply_receipts(connection: Connection, receipts: Sequence[Receipt], *,
         LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
         """,
         *facts,
-        pacing.gap,
-        pacing.jitter,
     )
     await contacts.promote(connection, [(row[3], row[4]) for row in rows if row[4] is not None])
     return _recorded(rows)

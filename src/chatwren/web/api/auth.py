@@ -18,7 +18,8 @@ from chatwren.domain.people import (
 )
 from chatwren.service import sessions, users
 from chatwren.service.users import Registration
-from chatwren.web.context import HttpRequest, client_address, context, is_https, session_id
+from chatwren.web.access import session_id
+from chatwren.web.context import HttpRequest, client_address, context, is_https
 from chatwren.web.forms import read_form
 from chatwren.web.openapi import Operation
 
@@ -81,10 +82,10 @@ class LoggedOut(Struct):
     operation=Operation(
         "Register a new user",
         Registered,
+        access=None,
         description="Logs the new user in. 403 where the operator has closed registration.",
         body=RegisterBody,
         errors=(403, 409, 429),
-        signed_in=False,
         sets_cookie=True,
     ),
 )
@@ -116,7 +117,7 @@ async def register(request: HttpRequest) -> Response[Registered]:
 @post(
     "/api/auth/login",
     status_code=200,
-    operation=Operation("Log in", LoggedIn, body=LoginBody, errors=(401, 429), signed_in=False, sets_cookie=True),
+    operation=Operation("Log in", LoggedIn, access=None, body=LoginBody, errors=(401, 429), sets_cookie=True),
 )
 async def login(request: HttpRequest) -> Response[LoggedIn]:
     """Begin a session."""
@@ -145,8 +146,8 @@ async def login(request: HttpRequest) -> Response[LoggedIn]:
     operation=Operation(
         "Log out",
         LoggedOut,
+        access=None,
         description="Ends the session. Without one it does nothing, and clears the cookie all the same.",
-        signed_in=False,
         sets_cookie=True,
     ),
 )

@@ -9,6 +9,7 @@ from litestar import get, post
 from litestar.params import FromPath
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.clock import to_wire
 from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_bulk_id
@@ -16,10 +17,10 @@ from chatwren.domain.messages import Shown
 from chatwren.domain.text import parse_boolean
 from chatwren.service import bulk
 from chatwren.service.bulk_rows import Form
-from chatwren.service.users import User
+from chatwren.web.access import caller
 from chatwren.web.api.message_fields import MAX_PAGE, idempotency_key, parse_count
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
-from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form, read_query, refuse_encoded
 from chatwren.web.http.limits import body_chunks
 from chatwren.web.openapi import MULTIPART, Operation, Time
@@ -121,6 +122,7 @@ class BulkQuery(Struct):
     operation=Operation(
         "Send many messages",
         AcceptedBulk,
+        access=Scope.SEND,
         description="Up to 10,000 rows of 32 MiB in all, as a form's file or as the body itself (application/x-ndjson, "
         "text/csv). With the header Idempotency-Key, repeating the same request within 24 hours sends nothing twice.",
         body=BulkBody,
@@ -130,18 +132,17 @@ class BulkQuery(Struct):
 )
 async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
     """Store many messages."""
-    user = await signed_in(request)
     key = idempotency_key(request)
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     form = _FORMS.get(content_type)
     if form is not None:
         refuse_encoded(request)
-        async with temporary_file(request, user.id) as file:
+        async with temporary_file(request, caller(request).user.id) as file:
             async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
                 file.write(chunk)
             file.flush()
-            return await while_there(request, _submit(request, user, Path(file.name), form, key))
-    async with read_form(request, uploads=Uploads(user.id, (_FILE,))) as given:
+            return await while_there(request, _submit(request, Path(file.name), form, key))
+    async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,))) as given:
         upload = given.file(_FILE)
         given.check()
         if upload is None:
@@ -151,15 +152,16 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
             raise Invalid("file must be JSON lines (.jsonl) or CSV (.csv).", field=_FILE)
         if upload.size > bulk.MAX_BYTES:
             raise bulk.too_large()
-        return await while_there(request, _submit(request, user, upload.path, form, key))
+        return await while_there(request, _submit(request, upload.path, form, key))
 
 
-async def _submit(request: HttpRequest, user: User, path: Path, form: Form, key: str | None) -> AcceptedBulk:
-    here = context(request)
-    digest = await here.computing.run(user.id, partial(_digest, path), much=True) if key else b""
+async def _submit(request: HttpRequest, path: Path, form: Form, key: str | None) -> AcceptedBulk:
+    here, asks = context(request), caller(request)
+    digest = await here.computing.run(asks.user.id, partial(_digest, path), much=True) if key else b""
     bulk_id, rows = await bulk.submit(
         here.db,
-        user,
+        asks,
+        asks.account,
         path,
         form,
         limits=here.limits,
@@ -180,6 +182,7 @@ def _digest(path: Path) -> bytes:
     operation=Operation(
         "Follow a bulk",
         BulkState,
+        access=Scope.READ,
         query=BulkQuery,
         path={"bulk_id": "`bulkId` of the answer that accepted it."},
         errors=(404,),
@@ -187,7 +190,7 @@ def _digest(path: Path) -> bytes:
 )
 async def follow_bulk(request: HttpRequest, bulk_id: FromPath[str]) -> BulkState:
     """How far a bulk is."""
-    user = await signed_in(request)
+    user = caller(request).user
     query = read_query(request)
     refused = query.read("refused", parse_boolean)
     page = query.read("page", partial(parse_count, default=1))
@@ -198,7 +201,6 @@ async def follow_bulk(request: HttpRequest, bulk_id: FromPath[str]) -> BulkState
         context(request).db,
         user.id,
         parse_bulk_id(bulk_id),
-        pacing=context(request).settings.pacing,
         refused=refused,
         page=min(page, MAX_PAGE),
         limit=limit,

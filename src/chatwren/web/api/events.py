@@ -7,10 +7,12 @@ from uuid import UUID
 from litestar import get
 from litestar.response import Stream
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.errors import Forbidden, NotAuthenticated, TooMany
 from chatwren.domain.limits import Limit
 from chatwren.store.database import UNREACHABLE
-from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.access import caller, who_asks
+from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
 
 _CHANGED = b"event: changed\ndata: {}\n\n"
@@ -22,6 +24,7 @@ _RETRY = b"retry: 2000\n\n"
     "/api/events",
     operation=Operation(
         "Listen for changes",
+        access=Scope.READ,
         description="Server-sent events for `new EventSource(url, {withCredentials: true})`. The event `changed` means "
         "that messages, the account or its groups may have changed: fetch again what is shown. One comes at once.",
         media_type="text/event-stream",
@@ -30,7 +33,7 @@ _RETRY = b"retry: 2000\n\n"
 )
 async def listen(request: HttpRequest) -> Stream:
     """Hints for as long as the client listens."""
-    user = await signed_in(request)
+    user = caller(request).user
     async with context(request).limits.slot(user.id, Limit.EVENT_STREAMS):
         pass  # else 429: once the stream has begun, it can only end
     return Stream(
@@ -66,7 +69,7 @@ async def _events(request: HttpRequest, user_id: UUID) -> AsyncIterator[bytes]:
 async def _still_signed_in(request: HttpRequest) -> bool:
     """Whether the session has not ended since. While the database is away nobody knows, so yes."""
     try:
-        await signed_in(request)
+        await who_asks(request)
     except (NotAuthenticated, Forbidden):
         return False
     except UNREACHABLE:

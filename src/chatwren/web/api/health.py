@@ -25,13 +25,13 @@ class Health(Struct):
     status: Annotated[str, Meta(examples=["ok"])]
 
 
-@get("/health/live", operation=Operation("Is the process alive", Health, signed_in=False))
+@get("/health/live", operation=Operation("Is the process alive", Health, access=None))
 async def live() -> Health:
     """The process answers. Restart it when it does not."""
     return Health("ok")
 
 
-@get("/health/ready", operation=Operation("Can it serve", Health, signed_in=False))
+@get("/health/ready", operation=Operation("Can it serve", Health, access=None))
 async def ready(request: HttpRequest) -> Health:
     """The database answers and has the right schema. Send no requests here while it is not so."""
     async with context(request).db.connection() as connection:
@@ -42,7 +42,7 @@ async def ready(request: HttpRequest) -> Health:
     return Health("ok")
 
 
-@get("/metrics", operation=Operation("Metrics for Prometheus", media_type="text/plain", signed_in=False))
+@get("/metrics", operation=Operation("Metrics for Prometheus", access=None, media_type="text/plain"))
 async def metrics(request: HttpRequest) -> Response[bytes]:
     """Requests answered, by route and status, how long they took, and how much that arrived could not be stored."""
     known = context(request)

@@ -7,9 +7,11 @@ from litestar import get
 from litestar.params import FromPath
 from litestar.response import Stream
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.errors import NotFound
 from chatwren.store import files
-from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.access import caller
+from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
 
 
@@ -17,6 +19,7 @@ from chatwren.web.openapi import Operation
     "/api/media/{media_id:str}",
     operation=Operation(
         "Get a file",
+        access=Scope.READ,
         description="The file of a message, as it was sent.",
         path={"media_id": "`media.id` of the message."},
         errors=(404,),
@@ -25,7 +28,7 @@ from chatwren.web.openapi import Operation
 )
 async def media_file(request: HttpRequest, media_id: FromPath[str]) -> Stream:
     """A file of the user's."""
-    user = await signed_in(request)
+    user = caller(request).user
     try:
         row_id = UUID(hex=media_id)
     except ValueError:

@@ -9,6 +9,7 @@ from litestar import delete, get, patch, post
 from litestar.params import FromPath
 from msgspec import UNSET
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.clock import now, to_wire
 from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_message_id
@@ -18,6 +19,7 @@ from chatwren.domain.text import absent, parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_time
 from chatwren.media import prepare
 from chatwren.service import messages
+from chatwren.service.accounts import account_country, time_zone
 from chatwren.service.drafts import NewMessage
 from chatwren.service.message_fields import (
     parse_fields,
@@ -26,9 +28,8 @@ from chatwren.service.message_fields import (
     parse_moment,
     parse_short,
 )
-from chatwren.service.whatsapp import account_country, time_zone
 from chatwren.store.listing import Filter
-from chatwren.store.sessions import Session
+from chatwren.web.access import caller
 from chatwren.web.api.message_fields import (
     MAX_PAGE,
     fingerprint,
@@ -56,7 +57,7 @@ from chatwren.web.api.message_shapes import (
     change_list,
     message_shape,
 )
-from chatwren.web.context import HttpRequest, context, session_of, signed_in
+from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import Form, read_form, read_query
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 from chatwren.web.presence import while_there
@@ -72,6 +73,7 @@ _BY_ID = {"message_id": "`messageId` of the answer that accepted it."}
     operation=Operation(
         "Send a message",
         AcceptedMessage,
+        access=Scope.SEND,
         description="200 means that the message is on disk; follow it in the queue. With the header Idempotency-Key, "
         "repeating the same request within 24 hours gives the same answer and sends nothing twice.",
         body=SendBody,
@@ -90,6 +92,7 @@ async def send(request: HttpRequest) -> AcceptedMessage:
     operation=Operation(
         "Schedule a message",
         AcceptedMessage,
+        access=Scope.SEND,
         description="As send, with a time. `aiModifications` vary the words; the answer shows the text that will go.",
         body=ScheduleBody,
         body_types=(JSON, MULTIPART, URLENCODED),
@@ -103,15 +106,14 @@ async def schedule(request: HttpRequest) -> AcceptedMessage:
 
 @get(
     "/api/messages/queue",
-    operation=Operation("Get the message queue", Queue, query=QueueQuery),
+    operation=Operation("Get the message queue", Queue, access=Scope.READ, query=QueueQuery),
 )
 async def queue(request: HttpRequest) -> Queue:
     """A page of the user's messages."""
-    session = await session_of(request)
     query = read_query(request)
     page = query.read("page", partial(parse_count, default=1))
     limit = query.read("limit", partial(parse_count, default=DEFAULT_LIMIT))
-    where = _filter(request, session, query)
+    where = _filter(request, query)
     cursor = query.read("cursor", parse_cursor)
     query.check()
     limit = min(limit, MAX_LIMIT)
@@ -119,7 +121,6 @@ async def queue(request: HttpRequest) -> Queue:
         found = await messages.page(
             context(request).db,
             where,
-            pacing=context(request).settings.pacing,
             page=min(page, MAX_PAGE),
             limit=limit,
             cursor=cursor,
@@ -139,14 +140,12 @@ async def queue(request: HttpRequest) -> Queue:
 
 @get(
     "/api/messages/{message_id:str}",
-    operation=Operation("Follow a message", FollowedMessage, path=_BY_ID, errors=(404,)),
+    operation=Operation("Follow a message", FollowedMessage, access=Scope.READ, path=_BY_ID, errors=(404,)),
 )
 async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMessage:
     """One message with its timeline."""
-    user = await signed_in(request)
-    found, timeline = await messages.get(
-        context(request).db, user.id, parse_message_id(message_id), pacing=context(request).settings.pacing
-    )
+    user = caller(request).user
+    found, timeline = await messages.get(context(request).db, user.id, parse_message_id(message_id))
     return FollowedMessage(
         **msgspec.structs.asdict(message_shape(found)),
         timeline=[TimelineStep(to_wire(one.at), one.step, one.detail) for one in timeline],
@@ -158,6 +157,7 @@ async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMes
     operation=Operation(
         "Change a message that waits",
         Message,
+        access=Scope.SEND,
         description="`expiresAt` alone moves its end. 409 once it may be out.",
         body=ChangeBody,
         path=_BY_ID,
@@ -166,11 +166,10 @@ async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMes
 )
 async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Reschedule or rewrite a message."""
-    session = await session_of(request)
     row_id = parse_message_id(message_id)
     async with read_form(request) as form:
         timed = not (absent(form.peek("scheduledTime")) and absent(form.peek("expiresAt")))
-        zone = _zone(request, session) if timed else None
+        zone = _zone(request) if timed else None
         text = form.read("message", parse_message) if form.given("message") else None
         when = form.read("scheduledTime", partial(parse_moment, zone=zone))
         expires = form.read("expiresAt", partial(parse_moment, zone=zone))
@@ -179,9 +178,8 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         raise Invalid("Give message, scheduledTime or expiresAt.", code="nothing_to_change")
     changed = await messages.change(
         context(request).db,
-        session.user.id,
+        caller(request).user.id,
         row_id,
-        pacing=context(request).settings.pacing,
         limits=context(request).limits,
         computing=context(request).computing,
         due=due_time(when.at, now()) if when else None,
@@ -195,15 +193,18 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     "/api/messages/{message_id:str}",
     status_code=200,
     operation=Operation(
-        "Cancel a message", Message, description="409 once it may be out.", path=_BY_ID, errors=(404, 409)
+        "Cancel a message",
+        Message,
+        access=Scope.SEND,
+        description="409 once it may be out.",
+        path=_BY_ID,
+        errors=(404, 409),
     ),
 )
 async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Cancel a message that waits."""
-    user = await signed_in(request)
-    cancelled = await messages.cancel(
-        context(request).db, user.id, parse_message_id(message_id), pacing=context(request).settings.pacing
-    )
+    user = caller(request).user
+    cancelled = await messages.cancel(context(request).db, user.id, parse_message_id(message_id))
     return message_shape(cancelled)
 
 
@@ -213,6 +214,7 @@ async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
     operation=Operation(
         "Cancel many messages that wait",
         Cancelled,
+        access=Scope.SEND,
         description="Every one that matches all that is given. What may be out is passed over. With nothing given but "
         "`all: true`, everything that waits. That, and `bulkId` alone, also end what bulks have not accepted yet.",
         body=CancelBody,
@@ -220,13 +222,12 @@ async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
 )
 async def cancel_many(request: HttpRequest) -> Cancelled:
     """Cancel the messages of a filter."""
-    session = await session_of(request)
     async with read_form(request) as form:
-        where = _filter(request, session, form)
+        where = _filter(request, form)
         everything = form.read("all", parse_boolean)
         form.refuse_others(("status", "to", "q", "from", "until", "bulkId", "all"))
         form.check()
-    if where == Filter(session.user.id) and not everything:
+    if where == Filter(where.user_id) and not everything:
         raise Invalid("Say which messages: status, to, q, from, until, bulkId; or all: true.", code="nothing_chosen")
     async with _searching(request, where):
         return Cancelled(success=True, cancelled=await messages.cancel_all(context(request).db, where))
@@ -238,6 +239,7 @@ async def cancel_many(request: HttpRequest) -> Cancelled:
     operation=Operation(
         "Retry a message that failed",
         Message,
+        access=Scope.SEND,
         description="It goes again under the same WhatsApp id, so that a recipient who has it sees it once.",
         path=_BY_ID,
         errors=(404, 409),
@@ -245,21 +247,20 @@ async def cancel_many(request: HttpRequest) -> Cancelled:
 )
 async def retry(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Let a failed message go out again."""
-    user = await signed_in(request)
+    user = caller(request).user
     retried = await messages.retry(
         context(request).db,
         user.id,
         parse_message_id(message_id),
-        pacing=context(request).settings.pacing,
         limits=context(request).limits,
     )
     return message_shape(retried)
 
 
-def _filter(request: HttpRequest, session: Session, given: Form) -> Filter:
+def _filter(request: HttpRequest, given: Form) -> Filter:
     """Which messages a query, or a body of the same members, asks for."""
     timed = not (absent(given.peek("from")) and absent(given.peek("until")))
-    zone = _zone(request, session) if timed else None
+    zone = _zone(request) if timed else None
     status = given.read("status", parse_status)
     to = None if absent(given.peek("to")) else given.read("to", parse_recipient)
     text = given.read("q", parse_short)
@@ -267,7 +268,7 @@ def _filter(request: HttpRequest, session: Session, given: Form) -> Filter:
     until = given.read("until", partial(parse_moment, zone=zone))
     bulk = given.read("bulkId", parse_bulk)
     return Filter(
-        session.user.id,
+        caller(request).user.id,
         status=status,
         recipient=to.value if to else None,
         text=text,
@@ -285,13 +286,13 @@ def _searching(request: HttpRequest, where: Filter) -> AbstractAsyncContextManag
 
 
 async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> AcceptedMessage:
-    session = await session_of(request)
+    asks = caller(request)
     key = idempotency_key(request)
-    async with read_form(request, uploads=Uploads(session.user.id, (_FILE,))) as form:
-        country = None if _is_international(form.peek("phoneId")) else account_country(session.account)
+    async with read_form(request, uploads=Uploads(asks.user.id, (_FILE,))) as form:
+        country = None if _is_international(form.peek("phoneId")) else account_country(asks.account)
         timed = prefix == "sched" or not absent(form.peek("scheduledTime"))
         limited = not absent(form.peek("expiresAt"))
-        zone = _zone(request, session) if timed or limited else None
+        zone = _zone(request) if timed or limited else None
         upload = form.file(_FILE)
         recipient = form.read("phoneId", partial(parse_recipient, country=country))
         text = form.read("message", partial(parse_message, may_be_empty=upload is not None))
@@ -309,7 +310,7 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
                     upload.path,
                     file_name=upload.file_name,
                     content_type=upload.content_type,
-                    user=session.user.id,
+                    user=asks.user.id,
                     decoders=context(request).decoders,
                 ),
             )
@@ -317,7 +318,8 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
             else None
         )
         accepted = await context(request).intake.accept(
-            session,
+            asks,
+            asks.account,
             NewMessage(
                 recipient,
                 text,
@@ -359,9 +361,10 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
     )
 
 
-def _zone(request: HttpRequest, session: Session) -> str | None:
+def _zone(request: HttpRequest) -> str | None:
     """Name of the zone by which the user means a time without one; None if nothing tells it."""
-    return time_zone(session.user, session.account, default=context(request).settings.timezone)
+    asks = caller(request)
+    return time_zone(asks.user, asks.account, default=context(request).settings.timezone)
 
 
 def _is_international(written: object) -> bool:

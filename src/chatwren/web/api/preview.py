@@ -5,17 +5,19 @@ from typing import Annotated
 from litestar import post
 from msgspec import Meta, Struct
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.errors import Invalid
 from chatwren.domain.health import Reason
 from chatwren.domain.text import parse_message
 from chatwren.service import messages
 from chatwren.service.message_fields import parse_fields, parse_modifications
 from chatwren.variation import Modifications, explain
+from chatwren.web.access import caller
 from chatwren.web.api.message_fields import parse_count
 from chatwren.web.api.message_shapes import Change, Fields
 from chatwren.web.api.message_shapes import Modifications as Allowed
 from chatwren.web.api.whatsapp import WhyNot, why_not
-from chatwren.web.context import HttpRequest, context, signed_in
+from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form
 from chatwren.web.openapi import Operation
 from chatwren.web.presence import while_there
@@ -55,6 +57,7 @@ class Preview(Struct, rename="camel"):
     operation=Operation(
         "Preview the wordings of a message",
         Preview,
+        access=Scope.READ,
         description="Nothing is stored or sent. Send the message with the `seed` of the wording that you like as "
         "`aiModifications.seed`.",
         body=PreviewBody,
@@ -63,7 +66,7 @@ class Preview(Struct, rename="camel"):
 )
 async def preview(request: HttpRequest) -> Preview:
     """Show different wordings of a text."""
-    user = await signed_in(request)
+    user = caller(request).user
     async with read_form(request) as form:
         text = form.read("message", parse_message)
         modifications, _ = form.read("aiModifications", parse_modifications) or (Modifications(), None)

@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from chatwren.domain.clock import now
 from chatwren.domain.errors import NotFound
-from chatwren.service import whatsapp
-from chatwren.service.whatsapp import Picture
+from chatwren.service import linking
+from chatwren.service.linking import Picture
 from chatwren.store.pairings import Code
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
@@ -53,7 +53,7 @@ def linked_url(base: str) -> str:
 @get(
     "/qr/linked.svg",
     media_type="image/svg+xml",
-    operation=Operation("Picture: linked", media_type="image/svg+xml", signed_in=False),
+    operation=Operation("Picture: linked", access=None, media_type="image/svg+xml"),
 )
 async def linked_picture() -> Response[bytes]:
     """The picture that says that an account is linked."""
@@ -64,10 +64,10 @@ async def linked_picture() -> Response[bytes]:
     "/qr/{token:str}/{name:str}",
     operation=Operation(
         "Picture of the QR code",
+        access=None,
         description="`qrCodeUrl` of createqr. Ask for it as `.svg`, which changes with the codes by itself, or `.png`.",
         path={"token": "Of the linking; nobody can guess it.", "name": "Any number, and .svg or .png."},
         errors=(404,),
-        signed_in=False,
         media_type="image/svg+xml",
     ),
 )
@@ -76,7 +76,7 @@ async def qr_picture(request: HttpRequest, token: FromPath[str], name: FromPath[
     kind = _NAME.fullmatch(name)
     if not kind or not _TOKEN.fullmatch(token):
         raise NotFound("There is no such picture.")
-    found = await whatsapp.qr_picture(context(request).db, token)
+    found = await linking.qr_picture(context(request).db, token)
     # Drawing takes some 10 ms a code.
     if kind[1] == "png":
         return Response(await asyncio.to_thread(draw_png, found, now()), headers=_HEADERS, media_type="image/png")

@@ -6,9 +6,11 @@ from litestar import delete, get
 from litestar.params import FromPath
 from msgspec import Meta, Struct
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.clock import to_wire
 from chatwren.service import sessions
-from chatwren.web.context import HttpRequest, context, session_of, signed_in
+from chatwren.web.access import caller
+from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation, Time
 
 _ID = Annotated[str, Meta(description="Only to end it by.", examples=["7d1a2f0c9b8e4d5f6a7b8c9d0e1f2a3b"])]
@@ -36,10 +38,10 @@ class Ended(Struct):
     ended: Annotated[int, Meta(description="How many sessions.", examples=[2])]
 
 
-@get("/api/users/me/sessions", operation=Operation("List the user's sessions", SeenSessions))
+@get("/api/users/me/sessions", operation=Operation("List the user's sessions", SeenSessions, access=Scope.ADMIN))
 async def list_sessions(request: HttpRequest) -> SeenSessions:
     """Where the user is logged in."""
-    found = await sessions.of_user(context(request).db, await session_of(request))
+    found = await sessions.of_user(context(request).db, caller(request))
     return SeenSessions(
         [SeenSession(one.id, to_wire(one.created_at), to_wire(one.last_seen_at), one.current) for one in found]
     )
@@ -48,21 +50,25 @@ async def list_sessions(request: HttpRequest) -> SeenSessions:
 @delete(
     "/api/users/me/sessions",
     status_code=200,
-    operation=Operation("End the user's other sessions", Ended, description="The one that asks stays."),
+    operation=Operation(
+        "End the user's other sessions", Ended, access=Scope.ADMIN, description="The one that asks stays."
+    ),
 )
 async def end_other_sessions(request: HttpRequest) -> Ended:
     """Log the user out everywhere else."""
-    ended = await sessions.end_others(context(request).db, await session_of(request))
+    ended = await sessions.end_others(context(request).db, caller(request))
     return Ended(success=True, ended=ended)
 
 
 @delete(
     "/api/users/me/sessions/{session:str}",
     status_code=200,
-    operation=Operation("End one of the user's sessions", Ended, path={"session": "Its id."}, errors=(404,)),
+    operation=Operation(
+        "End one of the user's sessions", Ended, access=Scope.ADMIN, path={"session": "Its id."}, errors=(404,)
+    ),
 )
 async def end_session(request: HttpRequest, session: FromPath[str]) -> Ended:
     """Log the user out in one place."""
-    user = await signed_in(request)
+    user = caller(request).user
     await sessions.end_one(context(request).db, user.id, session)
     return Ended(success=True, ended=1)

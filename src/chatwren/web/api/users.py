@@ -5,11 +5,13 @@ from typing import Annotated
 from litestar import get, patch, post
 from msgspec import Meta, Struct
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.people import given_password, parse_password
 from chatwren.domain.times import parse_zone
+from chatwren.domain.users import User
 from chatwren.service import users
-from chatwren.service.users import User
-from chatwren.web.context import HttpRequest, client_address, context, session_id, session_of, signed_in
+from chatwren.web.access import caller, session_id
+from chatwren.web.context import HttpRequest, client_address, context
 from chatwren.web.forms import read_form
 from chatwren.web.openapi import Operation
 
@@ -53,16 +55,16 @@ class PasswordChanged(Struct):
     ended: Annotated[int, Meta(description="How many other sessions of the user have ended.", examples=[2])]
 
 
-@get("/api/users/me", operation=Operation("Get the user's profile", Profile))
+@get("/api/users/me", operation=Operation("Get the user's profile", Profile, access=Scope.READ))
 async def me(request: HttpRequest) -> Profile:
     """Who is logged in."""
-    return _profile(await signed_in(request))
+    return _profile(caller(request).user)
 
 
-@patch("/api/users/me", operation=Operation("Change the user's profile", Profile, body=ProfileBody))
+@patch("/api/users/me", operation=Operation("Change the user's profile", Profile, access=Scope.ADMIN, body=ProfileBody))
 async def change_me(request: HttpRequest) -> Profile:
     """Change the time zone."""
-    user = await signed_in(request)
+    user = caller(request).user
     async with read_form(request) as form:
         if form.given("timeZone"):
             zone = form.read("timeZone", parse_zone)
@@ -77,6 +79,7 @@ async def change_me(request: HttpRequest) -> Profile:
     operation=Operation(
         "Change the user's password",
         PasswordChanged,
+        access=Scope.ADMIN,
         description="Ends all other sessions. A wrong current password is 401 `wrong_credentials`, and counts as a "
         "failed log-in.",
         body=PasswordBody,
@@ -85,7 +88,7 @@ async def change_me(request: HttpRequest) -> Profile:
 )
 async def change_password(request: HttpRequest) -> PasswordChanged:
     """Change the password."""
-    session = await session_of(request)
+    asks = caller(request)
     async with read_form(request) as form:
         current = form.read("currentPassword", given_password)
         new = form.read("newPassword", parse_password)
@@ -93,7 +96,7 @@ async def change_password(request: HttpRequest) -> PasswordChanged:
     ended = await users.change_password(
         context(request).db,
         context(request).throttling,
-        session,
+        asks,
         current,
         new,
         address=client_address(request),

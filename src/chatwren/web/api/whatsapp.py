@@ -2,17 +2,20 @@
 
 from typing import Annotated, Literal
 from urllib.parse import quote
+from uuid import UUID
 
 from litestar import get, post
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from chatwren.domain.caller import Scope
 from chatwren.domain.clock import to_wire
 from chatwren.domain.health import Reason
 from chatwren.domain.recipients import parse_phone_digits
 from chatwren.domain.text import parse_boolean
-from chatwren.service import whatsapp
+from chatwren.service import accounts, linking
+from chatwren.web.access import caller
 from chatwren.web.api import qr
-from chatwren.web.context import HttpRequest, base_url, context, signed_in
+from chatwren.web.context import HttpRequest, base_url, context
 from chatwren.web.forms import read_form, read_query
 from chatwren.web.openapi import Operation, Time
 
@@ -118,6 +121,7 @@ class Done(Struct):
     operation=Operation(
         "Generate a QR code",
         QrCode,
+        access=Scope.CONTROL,
         description="Starts linking a WhatsApp account, or joins the linking that runs. Poll it: each code is current "
         "for 20 to 60 seconds, and once the phone has scanned it, `status` is `authenticated`.",
         errors=(429,),
@@ -125,8 +129,8 @@ class Done(Struct):
 )
 async def create_qr(request: HttpRequest) -> QrCode:
     """Start linking an account, or join the linking that runs."""
-    user = await signed_in(request)
-    state = await whatsapp.create_qr(context(request).db, context(request).limits, user)
+    user, account = caller(request).user, _asked(request)[1]
+    state = await linking.create_qr(context(request).db, context(request).limits, user, account)
     if state.code is None:
         return QrCode(qr.linked_url(base_url(request)), None, None, "authenticated")
     form = context(request).settings.qr_code_url
@@ -139,11 +143,10 @@ async def create_qr(request: HttpRequest) -> QrCode:
     )
 
 
-@get("/api/whatsapp/status", operation=Operation("Get the WhatsApp status", AccountStatus))
+@get("/api/whatsapp/status", operation=Operation("Get the WhatsApp status", AccountStatus, access=Scope.READ))
 async def status(request: HttpRequest) -> AccountStatus:
     """How the user's account is."""
-    user = await signed_in(request)
-    state = await whatsapp.status(context(request).db, user.id, pacing=context(request).settings.pacing)
+    state = await accounts.status(context(request).db, *_asked(request))
     return AccountStatus(
         status=state.status,
         phone_number=state.phone,
@@ -164,6 +167,7 @@ async def status(request: HttpRequest) -> AccountStatus:
     operation=Operation(
         "Get the WhatsApp groups",
         list[Group],
+        access=Scope.READ,
         description="As last known while WhatsApp is out of reach.",
         query=GroupsQuery,
         errors=(409,),
@@ -171,11 +175,10 @@ async def status(request: HttpRequest) -> AccountStatus:
 )
 async def groups(request: HttpRequest) -> list[Group]:
     """The groups that the account is in."""
-    user = await signed_in(request)
     query = read_query(request)
     refresh = query.read("refresh", parse_boolean)
     query.check()
-    found = await whatsapp.groups(context(request).db, user.id, refresh=refresh)
+    found = await accounts.groups(context(request).db, *_asked(request), refresh=refresh)
     return [Group(one.id, one.name, one.participants, one.size) for one in found]
 
 
@@ -185,6 +188,7 @@ async def groups(request: HttpRequest) -> list[Group]:
     operation=Operation(
         "Link by a code typed on the phone",
         PairCode,
+        access=Scope.CONTROL,
         description="For a phone that cannot scan: the one that shows this very page. Asked again for the same number "
         "it gives the same code.",
         body=PairCodeBody,
@@ -193,23 +197,24 @@ async def groups(request: HttpRequest) -> list[Group]:
 )
 async def pair_by_phone(request: HttpRequest) -> PairCode:
     """Start linking by a code that the user types on the phone."""
-    user = await signed_in(request)
     async with read_form(request) as form:
         digits = form.read("phoneNumber", parse_phone_digits)
         form.check()
-    code = await whatsapp.pair_by_phone(context(request).db, context(request).limits, user, digits)
+    user, account = caller(request).user, _asked(request)[1]
+    code = await linking.pair_by_phone(context(request).db, context(request).limits, user, account, digits)
     return PairCode(code.text, to_wire(code.expires_at))
 
 
 @post(
     "/api/whatsapp/logout",
     status_code=200,
-    operation=Operation("Unlink the WhatsApp account", Done, description="What waits is kept.", errors=(409,)),
+    operation=Operation(
+        "Unlink the WhatsApp account", Done, access=Scope.CONTROL, description="What waits is kept.", errors=(409,)
+    ),
 )
 async def unlink(request: HttpRequest) -> Done:
     """Unlink the account."""
-    user = await signed_in(request)
-    await whatsapp.logout(context(request).db, user.id)
+    await accounts.logout(context(request).db, *_asked(request))
     return Done(success=True, message="The WhatsApp account is being logged out.")
 
 
@@ -219,14 +224,14 @@ async def unlink(request: HttpRequest) -> Done:
     operation=Operation(
         "Hold messages",
         Done,
+        access=Scope.CONTROL,
         description="Nothing goes out until they are released. What is being sent ends; new messages are accepted.",
         errors=(409,),
     ),
 )
 async def hold(request: HttpRequest) -> Done:
     """Let nothing go out until it is released."""
-    user = await signed_in(request)
-    await whatsapp.hold(context(request).db, user.id)
+    await accounts.hold(context(request).db, *_asked(request))
     return Done(success=True, message="Nothing goes out until you release it.")
 
 
@@ -236,15 +241,21 @@ async def hold(request: HttpRequest) -> Done:
     operation=Operation(
         "Release messages that are held",
         Done,
+        access=Scope.CONTROL,
         description="Those that you hold, or that wait since another number was linked, until somebody has looked.",
         errors=(409,),
     ),
 )
 async def release(request: HttpRequest) -> Done:
     """Let messages go out that are held since another number was linked."""
-    user = await signed_in(request)
-    await whatsapp.release(context(request).db, user.id)
+    await accounts.release(context(request).db, *_asked(request))
     return Done(success=True, message="The messages that were held go out now.")
+
+
+def _asked(request: HttpRequest) -> tuple[UUID, UUID | None]:
+    """Whose account is meant, and which: these routes name none, so the caller's usual one."""
+    asks = caller(request)
+    return asks.user.id, asks.account.id if asks.account else None
 
 
 def why_not(reason: Reason | None) -> WhyNot | None:

@@ -75,7 +75,7 @@ class _Entry:
     errors: list[tuple[str, str]]
 
 
-@get("/openapi.json")
+@get("/openapi.json", access=None)
 async def openapi(request: HttpRequest) -> Response[bytes]:
     """The OpenAPI document, with this server's address and times that lie ahead in its examples."""
     server = msgspec.json.encode(base_url(request))[1:-1]
@@ -83,7 +83,7 @@ async def openapi(request: HttpRequest) -> Response[bytes]:
     return Response(made.replace(_SERVER.encode(), server), media_type=JSON)
 
 
-@get("/docs")
+@get("/docs", access=None)
 async def page(request: HttpRequest) -> Response[str]:
     """The documentation as a page."""
     made = _made(request.app, now().date())[1]

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 from tests.unit.delivery.conftest import Rows, until
-from tests.unit.service.test_hints import PACING
 
 from chatwren.domain.errors import Conflict, Unavailable
-from chatwren.service import whatsapp
+from chatwren.domain.users import User
+from chatwren.service import accounts as service
+from chatwren.service import linking
+from chatwren.service.accounts import Group, time_zone
 from chatwren.service.limits import Limits
-from chatwren.service.users import User
-from chatwren.service.whatsapp import Group, time_zone
 from chatwren.store import accounts
 from chatwren.store.database import Database
 from chatwren.store.fenced import accounts as fenced_accounts
@@ -35,7 +35,7 @@ def user(user_id: UUID, zone: str | None = None) -> User:
 
 async def test_a_linked_account_is_told_so_though_it_is_offline(db: Database, rows: Rows) -> None:
     await rows.account("alice", connected=False)
-    assert (await whatsapp.create_qr(db, Limits(db), user(rows.users["alice"]))).status == "authenticated"
+    assert (await linking.create_qr(db, Limits(db), user(rows.users["alice"]), None)).status == "authenticated"
     assert await rows.one("SELECT count(*) FROM pairing") == 0
 
 
@@ -45,9 +45,9 @@ async def test_a_refreshed_list_is_one_that_was_asked_for_since(db: Database, ro
     async with db.connection() as connection:
         earlier = await accounts.want_groups(connection, account)
         await fenced_accounts.store_groups(connection, worker, account, OLD, earlier)
-    assert [one.name for one in await whatsapp.groups(db, rows.users["alice"], refresh=False)] == ["Old"]
+    assert [one.name for one in await service.groups(db, rows.users["alice"], account, refresh=False)] == ["Old"]
     assert await rows.one("SELECT groups_wanted_at FROM account") == earlier
-    asking = asyncio.create_task(whatsapp.groups(db, rows.users["alice"], refresh=True))
+    asking = asyncio.create_task(service.groups(db, rows.users["alice"], account, refresh=True))
     await until(lambda: rows.one("SELECT groups_wanted_at > groups_at FROM account"))
     async with db.connection() as connection:
         await fenced_accounts.store_groups(connection, worker, account, OLD, earlier)  # an answer to an earlier wish
@@ -63,25 +63,25 @@ async def test_of_an_account_that_is_logged_out_the_list_is_the_last_or_none(db:
     await rows.own(worker)
     await rows.one("UPDATE account SET status = 'logged_out', connected = false")
     with pytest.raises(Conflict) as refused:
-        await whatsapp.groups(db, rows.users["alice"], refresh=False, wait=0.2)
+        await service.groups(db, rows.users["alice"], account, refresh=False, wait=0.2)
     assert refused.value.code == "logged_out"
     async with db.connection() as connection:
         await fenced_accounts.store_groups(
             connection, worker, account, OLD, await accounts.want_groups(connection, account)
         )
     for refresh in (False, True):
-        assert [one.name for one in await whatsapp.groups(db, rows.users["alice"], refresh=refresh)] == ["Old"]
+        assert [one.name for one in await service.groups(db, rows.users["alice"], account, refresh=refresh)] == ["Old"]
 
 
 async def test_a_pairing_is_shown_while_it_has_codes_and_time(db: Database, rows: Rows) -> None:
     alice = await rows.user("alice")
     with pytest.raises(Unavailable):
-        await whatsapp.create_qr(db, Limits(db), user(alice), wait=0)
+        await linking.create_qr(db, Limits(db), user(alice), None, wait=0)
     pairing, token = await rows.one("SELECT id FROM pairing"), await rows.one("SELECT token FROM pairing")
 
     async def shown() -> tuple[str, str]:
-        state = await whatsapp.status(db, alice, pacing=PACING)
-        return state.status, (await whatsapp.qr_picture(db, token)).state
+        state = await service.status(db, alice, await rows.one("SELECT id FROM account"))
+        return state.status, (await linking.qr_picture(db, token)).state
 
     assert await shown() == ("connecting", "expired")
     async with db.connection() as connection:
@@ -92,7 +92,7 @@ async def test_a_pairing_is_shown_while_it_has_codes_and_time(db: Database, rows
     async with db.connection() as connection:
         await fenced_pairings.fail(connection, pairing, "linked_elsewhere")
     assert await shown() == ("disconnected", "expired")
-    reason = (await whatsapp.status(db, alice, pacing=PACING)).reason
+    reason = (await service.status(db, alice, await rows.one("SELECT id FROM account"))).reason
     assert reason is not None
     assert reason.code == "linked_elsewhere"
 
@@ -107,17 +107,17 @@ async def test_a_pairing_is_shown_while_it_has_codes_and_time(db: Database, rows
     ],
 )
 async def test_the_health_of_a_linked_account(db: Database, rows: Rows, change: str, health: str) -> None:
-    await rows.account("alice")
+    account = await rows.account("alice")
     await rows.one(f"UPDATE account SET {change}")
-    state = await whatsapp.status(db, rows.users["alice"], pacing=PACING)
+    state = await service.status(db, rows.users["alice"], account)
     assert (state.status, state.health) == ("authenticated", health)
     assert (state.until is not None) == (health == "restricted")
 
 
 async def test_a_list_that_does_not_come_is_not_waited_for_for_ever(db: Database, rows: Rows) -> None:
-    await rows.account("alice")
+    account = await rows.account("alice")
     with pytest.raises(Unavailable):
-        await whatsapp.groups(db, rows.users["alice"], refresh=False, wait=0.2)
+        await service.groups(db, rows.users["alice"], account, refresh=False, wait=0.2)
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ async def test_the_zone_is_the_users_then_the_operators_then_the_countrys(
     await rows.account("alice")
     await rows.one("UPDATE account SET phone = $1", phone)
     async with db.connection() as connection:
-        account = await accounts.first_of_user(connection, rows.users["alice"])
+        account = await accounts.default_of_user(connection, rows.users["alice"])
     assert time_zone(user(rows.users["alice"], own), account, default=default) == zone

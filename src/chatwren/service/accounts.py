@@ -1,62 +1,27 @@
-"""Linking a WhatsApp account, its state, and its groups.
+"""Accounts: how they are, their groups, and holding, releasing and unlinking them. Linking them: linking.py.
 
 The worker does the work: what is here leaves a row that asks for it, and reads the result.
 """
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from chatwren.domain.errors import Conflict, NotFound, Unavailable
+from chatwren.domain.accounts import Account
+from chatwren.domain.errors import Conflict, Unavailable
 from chatwren.domain.health import Reason, account_reason, new_contacts_reason
-from chatwren.domain.pacing import Pacing
 from chatwren.domain.recipients import country_of
 from chatwren.domain.times import zone_of_country
-from chatwren.service import linking
-from chatwren.service.limits import Limits
-from chatwren.service.users import User
+from chatwren.domain.users import User
+from chatwren.service.linking import PAIRING_FAILURES
 from chatwren.store import accounts, cold, pairings
-from chatwren.store.accounts import Account
 from chatwren.store.database import CHANGED, WORK, Connection, Database
-from chatwren.store.pairings import Code, Pairing
+from chatwren.store.pairings import Pairing
 
 _POLL_SECONDS = 0.1
-
-_PAIRING_FAILURES = {
-    "linked_elsewhere": "This WhatsApp number is already linked by another user of this server.",
-    "passkey_required": "WhatsApp wants a passkey to link this account, which Chatwren cannot answer.",
-    "outdated": "WhatsApp wants a newer version of its protocol; the operator has to update Chatwren.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class QrState:
-    """What a page that shows the QR code needs."""
-
-    status: Literal["qr", "authenticated"]
-    token: str
-    code: Code | None
-    codes: tuple[Code, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """What a picture of the code shows."""
-
-    state: Literal["codes", "linked", "expired"]
-    codes: tuple[Code, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PhoneCode:
-    """A code to be typed on the phone, and when it ends."""
-
-    text: str
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,81 +64,14 @@ class Group:
     size: int
 
 
-async def create_qr(db: Database, limits: Limits, user: User, *, wait: float = 5) -> QrState:
-    """Start linking the user's account, or join the linking that runs, and wait for the current code.
-
-    Raises:
-        TooMany: too many linkings were begun lately.
-        Unavailable: no code came within `wait` seconds.
-    """
-    allowed = await limits.of(user.id, linking.limit_of(None))
-    async with db.transaction() as connection:
-        account = await accounts.create_first(connection, user.id)
-        if account.status == "linked":
-            return QrState("authenticated", await pairings.linked_token(connection, account.id) or "", None, ())
-        pairing = await linking.start_or_join(
-            connection, account_id=account.id, user_id=user.id, phone=None, allowed=allowed
-        )
-    db.hint(WORK, {account.id})
-    pairing = await _settled(db, pairing, wait, lambda one: one.current is not None)
-    if pairing.state == "linked":
-        return QrState("authenticated", pairing.token, None, ())
-    code = pairing.current
-    if code is None:
-        raise _no_code(pairing)
-    return QrState("qr", pairing.token, code, pairing.codes)
-
-
-async def pair_by_phone(db: Database, limits: Limits, user: User, phone_digits: str, *, wait: float = 10) -> PhoneCode:
-    """Start linking by a code that the user types on the phone with this number.
-
-    Raises:
-        Conflict: an account is linked already.
-        TooMany: too many linkings were begun lately, by the user or of this number.
-        Unavailable: no code came within `wait` seconds.
-    """
-    allowed = await limits.of(user.id, linking.limit_of(phone_digits))
-    async with db.transaction() as connection:
-        account = await accounts.create_first(connection, user.id)
-        if account.status == "linked":
-            raise Conflict("A WhatsApp account is linked already. Log it out first.", code="already_linked")
-        pairing = await linking.start_or_join(
-            connection, account_id=account.id, user_id=user.id, phone=phone_digits, allowed=allowed
-        )
-    db.hint(WORK, {account.id})
-    pairing = await _settled(db, pairing, wait, lambda one: one.phone_code is not None)
-    if pairing.phone_code is None:
-        raise _no_code(pairing)
-    return PhoneCode(pairing.phone_code, pairing.expires_at)
-
-
-async def qr_picture(db: Database, token: str) -> Picture:
-    """What the picture with this unguessable name shows now.
-
-    Raises:
-        NotFound: no pairing has this token.
-    """
+async def status(db: Database, user_id: UUID, account_id: UUID | None) -> AccountState:
+    """How an account of the user is; `account_id` None: before the first linking."""
     async with db.connection() as connection:
-        pairing = await pairings.by_token(connection, token)
-    if pairing is None:
-        raise NotFound("There is no such picture.")
-    if pairing.state == "linked":
-        return Picture("linked", ())
-    if pairing.ended_at is not None or pairing.current is None:
-        return Picture("expired", ())
-    return Picture("codes", pairing.codes)
-
-
-async def status(db: Database, user_id: UUID, *, pacing: Pacing) -> AccountState:
-    """How the user's account is."""
-    async with db.connection() as connection:
-        account = await accounts.first_of_user(connection, user_id)
+        account = await accounts.get(connection, user_id, account_id) if account_id else None
         pairing = await pairings.latest_of_account(connection, account.id) if account else None
-        new_contacts = await cold.state(connection, account.id, pacing.cold) if account else None
+        new_contacts = await cold.state(connection, account.id) if account else None
     if account is None:
-        return AccountState(
-            "disconnected", None, None, connected=False, health=None, reason=None, since=None, until=None
-        )
+        return AccountState("disconnected")
     phone = f"+{account.phone}" if account.phone else None
     if account.status == "linked":
         reason = account_reason(account, account.now)
@@ -204,9 +102,9 @@ def _unlinked(
 ) -> tuple[Literal["disconnected", "connecting", "qr", "logged_out", "banned"], Reason | None, datetime]:
     if pairing is not None and pairing.ended_at is None and pairing.expires_at > pairing.now:
         return ("qr" if pairing.current else "connecting"), None, account.status_since
-    if pairing is not None and pairing.failure in _PAIRING_FAILURES:
+    if pairing is not None and pairing.failure in PAIRING_FAILURES:
         ended = pairing.ended_at or account.status_since
-        reason = Reason(pairing.failure, _PAIRING_FAILURES[pairing.failure])
+        reason = Reason(pairing.failure, PAIRING_FAILURES[pairing.failure])
         return ("disconnected" if account.status == "new" else "logged_out"), reason, ended
     if account.status == "new":
         return "disconnected", None, account.status_since
@@ -217,7 +115,9 @@ def _unlinked(
     )
 
 
-async def groups(db: Database, user_id: UUID, *, refresh: bool, wait: float = 10) -> list[Group]:
+async def groups(
+    db: Database, user_id: UUID, account_id: UUID | None, *, refresh: bool, wait: float = 10
+) -> list[Group]:
     """The account's groups as last known; asked of WhatsApp when never asked, or with `refresh`.
 
     Raises:
@@ -225,7 +125,7 @@ async def groups(db: Database, user_id: UUID, *, refresh: bool, wait: float = 10
         Unavailable: WhatsApp did not answer within `wait` seconds.
     """
     async with db.transaction() as connection:
-        account = await _linked_once(connection, user_id)
+        account = await _linked_once(connection, user_id, account_id)
         online = account.status == "linked" and account.connected
         known, _ = await accounts.groups(connection, account.id)
         if known is not None and not (refresh and online):
@@ -251,38 +151,38 @@ def _groups(known: list[dict[str, Any]]) -> list[Group]:
     return [Group(one["id"], one["name"], one["participants"], one["size"]) for one in known]
 
 
-async def logout(db: Database, user_id: UUID) -> None:
+async def logout(db: Database, user_id: UUID, account_id: UUID | None) -> None:
     """Unlink the account. Done by its worker, or at once where nothing is linked.
 
     Raises:
         Conflict: nothing was ever linked.
     """
     async with db.transaction() as connection:
-        account = await _linked_once(connection, user_id)
+        account = await _linked_once(connection, user_id, account_id)
         await accounts.want_logout(connection, account.id)
     db.hint(WORK, {account.id})
 
 
-async def hold(db: Database, user_id: UUID) -> None:
+async def hold(db: Database, user_id: UUID, account_id: UUID | None) -> None:
     """Let nothing go out until `release`; what is being sent ends.
 
     Raises:
         Conflict: nothing was ever linked.
     """
     async with db.transaction() as connection:
-        account = await _linked_once(connection, user_id)
+        account = await _linked_once(connection, user_id, account_id)
         await accounts.hold(connection, account.id)
     db.hint(CHANGED, {user_id})
 
 
-async def release(db: Database, user_id: UUID) -> None:
+async def release(db: Database, user_id: UUID, account_id: UUID | None) -> None:
     """Let messages that are held go out.
 
     Raises:
         Conflict: nothing was ever linked.
     """
     async with db.transaction() as connection:
-        account = await _linked_once(connection, user_id)
+        account = await _linked_once(connection, user_id, account_id)
         await accounts.release(connection, account.id)
     db.hint(WORK, {account.id})
     db.hint(CHANGED, {user_id})
@@ -304,8 +204,8 @@ def time_zone(user: User, account: Account | None, *, default: str | None) -> st
     return user.time_zone or default or zone_of_country(account_country(account))
 
 
-async def _linked_once(connection: Connection, user_id: UUID) -> Account:
-    account = await accounts.first_of_user(connection, user_id)
+async def _linked_once(connection: Connection, user_id: UUID, account_id: UUID | None) -> Account:
+    account = await accounts.get(connection, user_id, account_id) if account_id else None
     if account is None or account.status == "new":
         raise never_linked()
     return account
@@ -317,18 +217,3 @@ def never_linked() -> Conflict:
         "No WhatsApp account has been linked yet. Fetch /api/whatsapp/createqr and scan the code with your phone.",
         code="never_linked",
     )
-
-
-def _no_code(pairing: Pairing) -> Unavailable:
-    if pairing.failure in _PAIRING_FAILURES:
-        return Unavailable(_PAIRING_FAILURES[pairing.failure], code=pairing.failure, retry_after=30)
-    return Unavailable("WhatsApp has not answered with a code yet. Ask again in a few seconds.", retry_after=2)
-
-
-async def _settled(db: Database, pairing: Pairing, wait: float, ready: Callable[[Pairing], bool]) -> Pairing:
-    deadline = time.monotonic() + wait
-    while pairing.ended_at is None and not ready(pairing) and time.monotonic() < deadline:
-        await asyncio.sleep(_POLL_SECONDS)
-        async with db.connection() as connection:
-            pairing = await pairings.get(connection, pairing.id)
-    return pairing

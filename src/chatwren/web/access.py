@@ -1,0 +1,72 @@
+"""Who asks, and whether they may: one guard before every handler, by what the handler declares.
+
+A handler names the scope that it needs in its `Operation`, or as `access=` where it is not documented; None is whoever
+comes. One that names nothing does not start.
+"""
+
+from litestar.enums import HttpMethod
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+
+from chatwren.domain.caller import Caller, Scope
+from chatwren.domain.errors import Forbidden, NotAuthenticated
+from chatwren.web.context import AnyConnection, HttpRequest, context
+from chatwren.web.openapi import Operation
+
+_CALLER = "chatwren.caller"
+
+
+def access_of(handler: BaseRouteHandler) -> Scope | None:
+    """The scope that a handler needs; None: it serves whoever comes.
+
+    Raises:
+        TypeError: it does not say.
+    """
+    operation = handler.opt.get("operation")
+    if isinstance(operation, Operation):
+        return operation.access
+    if isinstance(handler, HTTPRouteHandler) and handler.http_methods == {HttpMethod.OPTIONS}:
+        return None  # Litestar's own, which says which methods a path has
+    if "access" not in handler.opt:
+        raise TypeError(f"{handler} does not declare who may call it.")
+    declared: Scope | None = handler.opt["access"]
+    return declared
+
+
+async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+    """Let a request through whose caller may do what the handler declares.
+
+    Raises:
+        NotAuthenticated: it needs somebody, and there is no living session.
+        Forbidden: it needs more than the caller may do.
+    """
+    scope = access_of(handler)
+    if scope is None:
+        return
+    found = await who_asks(connection)
+    if not found.may(scope):
+        raise Forbidden(f"This needs the scope {scope}.", code="scope_missing")
+    connection.scope[_CALLER] = found  # type: ignore[literal-required]
+
+
+async def who_asks(connection: AnyConnection) -> Caller:
+    """Who sends a request, by its session's cookie.
+
+    Raises:
+        NotAuthenticated: no living session.
+    """
+    sid = session_id(connection)
+    found = await context(connection).sessions.caller(sid) if sid else None
+    if found is None:
+        raise NotAuthenticated("You are not logged in. POST /api/auth/login first, and send its cookie along.")
+    return found
+
+
+def caller(request: HttpRequest) -> Caller:
+    """Who sends a request to a handler that needs a scope."""
+    found: Caller = request.scope[_CALLER]  # type: ignore[literal-required]
+    return found
+
+
+def session_id(connection: AnyConnection) -> str | None:
+    """The id in a request's session cookie; None without one that we signed."""
+    return context(connection).cookie.read(connection.headers.getall("cookie", []))
