@@ -15,12 +15,13 @@ from chatwren.delivery import dispatch as delivery
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.domain.failures import Failure
+from chatwren.domain.pacing import Pacing
 from chatwren.settings import Settings
 from chatwren.store import messages
 from chatwren.store.database import Database
 from chatwren.store.fenced.messages import Claimed
 from tests.cable import cable
-from tests.unit.delivery.conftest import Rows, until
+from tests.unit.delivery.conftest import NO_CAP, Rows, until
 
 pytestmark = pytest.mark.anyio
 
@@ -152,8 +153,8 @@ async def test_after_each_pause_it_goes_on_by_itself(
     account, worker = await rows.account(), await rows.worker()
     await rows.own(worker)
     waiting = [await rows.message(account) for _ in range(3)]
-    paced = settings.model_copy(update={"pacing_gap_seconds": 0.3})
-    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=paced, accounts=lambda: [account])
+    await rows.pace(account, Pacing(timedelta(seconds=0.3), timedelta(), NO_CAP))
+    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
     running = asyncio.create_task(dispatcher.run())
     await until(lambda: _is(rows, waiting[-1], "sent"))
     claimed = [(await rows.get(one))["claimed_at"] for one in waiting]

@@ -18,13 +18,14 @@ from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.channels.engine.model import Connection, ConnectionChanged
 from chatwren.delivery import inbox
 from chatwren.delivery.inbox import Inbox
+from chatwren.domain.pacing import Pacing
 from chatwren.domain.storable import name
 from chatwren.settings import Settings
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, Database
 from chatwren.store.fenced.messages import Recorded
 from tests.unit import hostile
-from tests.unit.delivery.conftest import Rows, until
+from tests.unit.delivery.conftest import NO_CAP, Rows, until
 from tests.unit.delivery.test_claim import claim
 from tests.unit.fake_engine import FakeEngine, message, receipt, state
 
@@ -54,7 +55,7 @@ class Scene:
 
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
-        settings = Settings(_env_file=None, pacing_gap_seconds=7, pacing_jitter_seconds=0, expire_after_hours=1)
+        settings = Settings(_env_file=None, expire_after_hours=1)
         at_work = Inbox(
             self.db,
             self.worker,
@@ -488,6 +489,7 @@ async def test_a_receipt_settles_its_own_accounts_message_only(scene: Scene) -> 
     ours = await claimed(scene, scene.alice)
     others = await claimed(scene, scene.bob)
     await scene.rows.one("UPDATE message SET wa_id = 'SAME'")
+    await scene.rows.pace(scene.alice, Pacing(timedelta(seconds=7), timedelta(), NO_CAP))
     async with scene.following():
         await scene.say(receipt(scene.alice, "SAME", "UNKNOWN"))
         row = await scene.rows.get(ours)

@@ -276,6 +276,7 @@ async def test_the_pause_varies_within_the_jitter_and_counts_from_the_claim(scen
     accounts = [await rows.account(f"user {number}") for number in range(30)]
     await rows.own(worker)
     for account in accounts:
+        await rows.pace(account, PACING)
         await rows.message(account)
     claimed = await claim(scene.db, worker, *accounts)
     await rows.one("UPDATE message SET claimed_at = now() - interval '4 s'")
