@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from chatwren.service import drafts
+from chatwren.service import wording
 from chatwren.store import bulks
 from chatwren.variation import Variation
 from tests.api.conftest import Person, ahead
@@ -95,7 +95,7 @@ def test_work_ends_when_the_client_has_left(alice: Person, monkeypatch: pytest.M
         left.wait(20)
         return Variation(f"text {len(worded)}", (), more["seed"], 20, None)
 
-    monkeypatch.setattr(drafts, "word_template", word)
+    monkeypatch.setattr(wording, "word_template", word)
     with alice.server.client(headers={"cookie": alice.cookie}) as client:
         with pytest.raises(httpx.ReadTimeout):
             client.post("/api/messages/preview", json={"message": "hello", "variants": 20}, timeout=1)

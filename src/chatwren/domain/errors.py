@@ -117,3 +117,13 @@ class Unavailable(Transient):
     """Something that the request needs is not there right now."""
 
     default_code = "unavailable"
+
+
+def forget_traces(error: BaseException | None) -> None:
+    """Let go of what the request held: an error and the frames of its traceback hold each other.
+
+    Such circles wait for the garbage collector, which comes seldom, and by then refused requests would fill the memory.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

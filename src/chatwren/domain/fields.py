@@ -1,14 +1,85 @@
-"""The bound of everything that a client sends as a field, before anything is done with it."""
+"""Fields as a client sends them: a reader of them, and the bound that holds before anything is done with one."""
 
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Self, TypeVar, cast
 
-from chatwren.domain.errors import Invalid
+from chatwren.domain.errors import Invalid, forget_traces
+from chatwren.domain.text import Parse
+
+T_co = TypeVar("T_co", covariant=True)
 
 MAX_TEXT: Final = 65_536
 """Characters of the longest text that any field takes."""
 _MAX_BITS = 256
 _MAX_VALUES = 1_000
 _MAX_DEPTH = 8
+_MAX_NAMED = 10
+_MAX_NAME = 100
+
+
+class Reader:
+    """Reads fields, wherever they come from. Unknown ones are never looked at, hence ignored.
+
+    Wrong fields are collected, so that a person learns of all of them at once: what `read` gave may be used after
+    `check`.
+
+    Args:
+        values: what was given for each field; more than one value where a form repeats it.
+    """
+
+    def __init__(self, values: Mapping[str, Sequence[object]]) -> None:
+        self._values = values
+        self._failures: list[Invalid] = []
+
+    @classmethod
+    def of(cls, members: Mapping[str, object]) -> Self:
+        """A reader of what has one value for each name, as a JSON object."""
+        return cls({name: (value,) for name, value in members.items()})
+
+    def read(self, name: str, parse: Parse[T_co]) -> T_co:
+        """The field's value as `parse` makes it. If it cannot, something without meaning; `check` then raises."""
+        try:
+            return parse(bounded(self._one(name), field=name), field=name)
+        except Invalid as error:
+            self._fail(error)
+            return cast("T_co", None)
+
+    def peek(self, name: str) -> object:
+        """What the client sent for the field, unread; None when it is not there."""
+        return next(iter(self._values.get(name, ())), None)
+
+    def given(self, name: str) -> bool:
+        """Whether the field is there at all; null, too, is something given."""
+        return name in self._values
+
+    def refuse_others(self, known: Collection[str]) -> None:
+        """Count fields of other names as wrong: where leaving one out asks for more, a misspelt one must not."""
+        for name in sorted(self._values.keys() - set(known))[:_MAX_NAMED]:
+            shown = name[:_MAX_NAME].encode("utf-8", "replace").decode()
+            self._failures.append(Invalid(f"There is no field {shown}.", field=shown))
+
+    def check(self) -> None:
+        """Refuse what was given if a field that was read is wrong.
+
+        Raises:
+            Invalid: names each of them.
+        """
+        if len(self._failures) == 1:
+            raise self._failures[0]
+        if self._failures:
+            fields = [one for failure in self._failures for one in failure.fields]
+            extra = {name: value for failure in self._failures for name, value in failure.extra.items()}
+            raise Invalid(" ".join(one.message for one in fields), fields=fields, extra=extra)
+
+    def _fail(self, error: Invalid) -> None:
+        forget_traces(error)  # which would hold what was given
+        self._failures.append(error)
+
+    def _one(self, name: str) -> object:
+        values = self._values.get(name, ())
+        if any(value != values[0] for value in values):
+            raise Invalid(f"{name} is given more than once, with different values.", field=name)
+        return values[0] if values else None
 
 
 def bounded(value: object, *, field: str) -> object:

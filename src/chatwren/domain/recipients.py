@@ -2,7 +2,9 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import phonenumbers
@@ -40,7 +42,13 @@ class Recipient:
         return f"+{self.value}" if self.kind == "phone" else self.value
 
 
-def parse_recipient(value: object, *, country: str | None = None, field: str = "phoneId") -> Recipient:
+def _unknown() -> str | None:
+    return None
+
+
+def parse_recipient(
+    value: object, *, country: Callable[[], str | None] = _unknown, field: str = "phoneId"
+) -> Recipient:
     """The recipient that a client means.
 
     Accepted are international numbers with `+`, `00` or neither, with spaces, dashes, dots, slashes and brackets, in
@@ -49,8 +57,8 @@ def parse_recipient(value: object, *, country: str | None = None, field: str = "
 
     Args:
         value: what the client sent.
-        country: ISO 3166 code of the account's own number. Digits without `+` or `00` that are no valid international
-            number, but one in that country, are refused: they would go to a stranger abroad.
+        country: tells the ISO 3166 code of the account's own number. Digits without `+` or `00` that are no valid
+            international number, but one in that country, are refused: they would go to a stranger abroad.
         field: the name that errors carry.
 
     Raises:
@@ -62,7 +70,7 @@ def parse_recipient(value: object, *, country: str | None = None, field: str = "
     return Recipient("phone", parse_phone_digits(written, country=country, field=field))
 
 
-def parse_phone_digits(value: object, *, country: str | None = None, field: str) -> str:
+def parse_phone_digits(value: object, *, country: Callable[[], str | None] = _unknown, field: str) -> str:
     """The digits of an international number, without the plus. For arguments and errors see `parse_recipient`."""
     written = _written(value, field)
     number = _bare(written)
@@ -80,7 +88,7 @@ def parse_phone_digits(value: object, *, country: str | None = None, field: str)
     elif not (digits == _SAMPLE and written.startswith(" ")):
         # An urlencoded form turns a plus that the client did not encode into a space. Digits without a plus are taken
         # as international anyway; only of the sample the next rule would say that an Indian land line was meant.
-        _refuse_domestic(digits, country, field)
+        _refuse_domestic(digits, country(), field)
     if not _INTERNATIONAL.fullmatch(digits):
         raise Invalid(
             f"{field} must have 7 to 15 digits and start with its country code, such as +919876543210.", field=field
@@ -88,6 +96,7 @@ def parse_phone_digits(value: object, *, country: str | None = None, field: str)
     return digits
 
 
+@lru_cache(maxsize=1_000)  # each row of a bulk asks for that of its account
 def country_of(phone_digits: str) -> str | None:
     """ISO 3166 code of the country of an international number (digits without plus); None when unknown."""
     number = _parsed("+" + phone_digits)

@@ -8,6 +8,9 @@ from chatwren.domain.errors import Invalid
 MAX_MESSAGE_BYTES = 65_536
 """The longest message accepted, in bytes of UTF-8. Alternatives (`{Hi|Hello}`) make it longer than what goes."""
 
+MAX_SHORT = 200
+"""Characters of a name, a seed or what is searched for."""
+
 MAX_WIRE_LENGTH = 4_096
 """The longest text that goes to WhatsApp, as `wire_length` counts."""
 
@@ -54,6 +57,13 @@ def required_text(value: object, *, field: str, at_most: int) -> str:
     if not value.isascii() and _SURROGATE.search(value):
         raise Invalid(f"{field} holds half of a surrogate pair, which is no character.", field=field)
     return value
+
+
+def parse_short(value: object, *, field: str) -> str | None:
+    """A text of at most 200 characters; None when absent."""
+    if absent(value):
+        return None
+    return required_text(value, field=field, at_most=MAX_SHORT)
 
 
 def parse_message(value: object, *, field: str = "message", may_be_empty: bool = False) -> str:

@@ -1,6 +1,7 @@
 """Times and time zones as clients write them."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
@@ -38,7 +39,7 @@ class ParsedTime:
     warning: str | None = None
 
 
-def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime") -> ParsedTime:
+def parse_time(value: object, *, zone: Callable[[], str | None], field: str = "scheduledTime") -> ParsedTime:
     """The moment that an ISO 8601 text names.
 
     `2027-05-16T10:00` with optional seconds and fraction, `T` or a space, and `Z`, `+05:30`, `+0530`, `+05` or no zone.
@@ -47,7 +48,7 @@ def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime")
 
     Args:
         value: what the client sent.
-        zone: name of the time zone of a text that has none; None if it is not known.
+        zone: tells the name of the time zone of a text that has none; None if it is not known.
         field: the name that errors carry.
 
     Raises:
@@ -64,7 +65,7 @@ def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime")
         local = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=_offset(found))
         if local.tzinfo is not None:
             return ParsedTime(local.astimezone(UTC), None)
-        known = parse_zone(zone, field=field)
+        known = parse_zone(zone(), field=field)
         if known is None:
             raise Invalid(
                 f"{field} has no time zone and yours is not known: add one, such as +05:30 or Z, "
@@ -74,6 +75,11 @@ def parse_time(value: object, *, zone: str | None, field: str = "scheduledTime")
         return _in_zone(local, known, field)
     except (ValueError, OverflowError) as error:
         raise Invalid(f"{field} is no date and time that exists.", field=field) from error
+
+
+def parse_moment(value: object, *, zone: Callable[[], str | None], field: str) -> ParsedTime | None:
+    """As `parse_time`; None when absent."""
+    return None if absent(value) else parse_time(value, zone=zone, field=field)
 
 
 def due_time(at: datetime, now: datetime, *, field: str = "scheduledTime") -> datetime:

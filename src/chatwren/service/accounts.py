@@ -13,9 +13,6 @@ from uuid import UUID
 from chatwren.domain.accounts import Account
 from chatwren.domain.errors import Conflict, Unavailable
 from chatwren.domain.health import Reason, account_reason, new_contacts_reason
-from chatwren.domain.recipients import country_of
-from chatwren.domain.times import zone_of_country
-from chatwren.domain.users import User
 from chatwren.service.linking import PAIRING_FAILURES
 from chatwren.store import accounts, cold, pairings
 from chatwren.store.database import CHANGED, WORK, Connection, Database
@@ -186,22 +183,6 @@ async def release(db: Database, user_id: UUID, account_id: UUID | None) -> None:
         await accounts.release(connection, account.id)
     db.hint(WORK, {account.id})
     db.hint(CHANGED, {user_id})
-
-
-def account_country(account: Account | None) -> str | None:
-    """ISO code of the country of the account's number, to read recipients without a country code; None if unknown."""
-    return country_of(account.phone) if account and account.phone else None
-
-
-def time_zone(user: User, account: Account | None, *, default: str | None) -> str | None:
-    """Name of the zone by which the user means a time without one; None if nothing tells it.
-
-    Args:
-        user: who may have set it.
-        account: whose number's country may have just one.
-        default: the operator's.
-    """
-    return user.time_zone or default or zone_of_country(account_country(account))
 
 
 async def _linked_once(connection: Connection, user_id: UUID, account_id: UUID | None) -> Account:

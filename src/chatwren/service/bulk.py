@@ -9,9 +9,10 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
@@ -28,12 +29,13 @@ from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import Shown
 from chatwren.domain.pacing import ColdState
-from chatwren.domain.users import User
-from chatwren.service import bulk_rows, drafts
-from chatwren.service.accounts import account_country, never_linked, time_zone
-from chatwren.service.bulk_rows import Form
+from chatwren.domain.whereabouts import Whereabouts
+from chatwren.service import bulk_rows, wording
+from chatwren.service.accounts import never_linked
+from chatwren.service.bulk_rows import FileKind
+from chatwren.service.compose import due_at, row_of
 from chatwren.service.computing import Computing
-from chatwren.service.intake import KeyTakenError, answer_earlier, take_key, winners_answer
+from chatwren.service.idempotency import Key, KeyTakenError, answer_earlier, hash_of_file, take_key, winners_answer
 from chatwren.service.limits import Limits
 from chatwren.service.queue_times import by_cap, by_pace
 from chatwren.store import accounts, bulk_steps, bulks, cold, messages, users
@@ -60,12 +62,11 @@ async def submit(
     caller: Caller,
     account: Account | None,
     path: Path,
-    form: Form,
+    kind: FileKind,
     *,
     limits: Limits,
     computing: Computing,
     idempotency_key: str | None = None,
-    request_hash: bytes = b"",
 ) -> tuple[str, int]:
     """Store the rows of a file, durably. Returns the bulk's id and how many rows it has.
 
@@ -74,11 +75,10 @@ async def submit(
         caller: whose messages they are.
         account: that sends them.
         path: the file.
-        form: what it is.
+        kind: what it is.
         limits: what users may have.
         computing: where the file is read.
-        idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
-        request_hash: of the file.
+        idempotency_key: the same key with the same file within 24 hours gives the same answer.
 
     Raises:
         Invalid: the file as a whole cannot be read, has no rows, or too many.
@@ -87,8 +87,12 @@ async def submit(
         TooMany: the user has as many bulks, or messages, as they may have (`limit_reached`).
     """
     user = caller.user
+    key = None
+    if idempotency_key is not None:
+        asked = await computing.run(user.id, partial(hash_of_file, path), much=True)
+        key = Key(user.id, idempotency_key, asked)
     async with db.connection() as connection:
-        earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash) if idempotency_key else None
+        earlier = await answer_earlier(connection, key) if key else None
         open_bulks = await bulks.open_ones(connection, user.id)
     if earlier is not None:
         return earlier["id"], earlier["rows"]
@@ -100,17 +104,17 @@ async def submit(
     bulk = uuid7()
     with tempfile.TemporaryFile(prefix="chatwren-bulk-") as rows:
         # Read to its end before the database hears of it: what takes its time must not keep a transaction open.
-        with contextlib.closing(bulk_rows.read(path, form)) as given:
+        with contextlib.closing(bulk_rows.read(path, kind)) as given:
             total, to_do = await _read(computing, user.id, bulk, given, rows)
         await limits.take_messages(user.id, total)
         answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": total}
         try:
             async with db.transaction() as connection:
                 await bulks.insert(connection, bulk, user.id, account.id, total=total, to_do=to_do, rows=rows)
-                if idempotency_key is not None:
-                    await take_key(connection, user.id, idempotency_key, request_hash, answer)
-        except KeyTakenError:
-            answer = await winners_answer(db, user.id, idempotency_key or "", request_hash)
+                if key is not None:
+                    await take_key(connection, key, answer)
+        except KeyTakenError as taken:
+            answer = await winners_answer(db, taken.key)
     return answer["id"], answer["rows"]
 
 
@@ -162,7 +166,7 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
             user = await users.get(connection, taken.bulk.user_id)
             account = await accounts.get(connection, user.id, taken.bulk.account_id)
             assert account is not None  # noqa: S101 - it cannot go before its bulks, of which one is locked here
-        drafted = await _draft_taken(taken, _reader(taken.bulk, user, account, default_zone))
+        drafted = await _draft_taken(taken, Whereabouts(user, account, default_zone))
         async with db.transaction() as connection:
             if await bulk_steps.is_ours(connection, taken):
                 await bulk_steps.finish(connection, taken, await _store(connection, drafted))
@@ -177,34 +181,25 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
     return True
 
 
-def _reader(bulk: Bulk, user: User, account: Account, default_zone: str | None) -> Callable[[str], drafts.NewMessage]:
-    country = account_country(account)
-
-    def zone() -> str | None:
-        return time_zone(user, account, default=default_zone)
-
-    return lambda given: bulk_rows.message_of(given, now=bulk.created_at, country=country, zone=zone)
-
-
 _Drafted = list[tuple[int, NewRow | None, str | None]]
 """Rows of a bulk by their line: what is to be stored, or why they are refused."""
 
 
-async def _draft_taken(taken: Taken, read: Callable[[str], drafts.NewMessage]) -> _Drafted:
+async def _draft_taken(taken: Taken, here: Whereabouts) -> _Drafted:
     if taken.hopeless:
         ((line, _),) = taken.rows
         log.error("bulk.row_given_up", bulk=str(taken.bulk.id), line=line)
         return [(line, None, _NOT_WORDED)]
-    return await asyncio.to_thread(_draft_some, taken.bulk, taken.rows, read)
+    return await asyncio.to_thread(_draft_some, taken.bulk, taken.rows, here)
 
 
-def _draft_some(bulk: Bulk, given: list[tuple[int, str]], read: Callable[[str], drafts.NewMessage]) -> _Drafted:
+def _draft_some(bulk: Bulk, given: list[tuple[int, str]], here: Whereabouts) -> _Drafted:
     """Word rows for the time of a step; the first at least. Whatever is wrong with one costs that one alone."""
     drafted: _Drafted = []
     end = time.thread_time() + _STEP_SECONDS
     for line, text in given:
         try:
-            drafted.append((line, _draft(bulk, read(text)), None))
+            drafted.append((line, _draft(bulk, text, here), None))
         except Invalid as error:
             fields = list(error.fields) or [FieldError("", error.message)]
             drafted.append((line, None, bulk_rows.errors_text(fields)))
@@ -216,17 +211,19 @@ def _draft_some(bulk: Bulk, given: list[tuple[int, str]], read: Callable[[str], 
     return drafted
 
 
-def _draft(bulk: Bulk, new: drafts.NewMessage) -> NewRow:
+def _draft(bulk: Bulk, given: str, here: Whereabouts) -> NewRow:
+    new = bulk_rows.message_of(given, now=bulk.created_at, here=here)
     message_id = uuid7()
-    drafts.check_expiry(new, bulk.created_at)
-    variation = drafts.word_now(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
-    return drafts.row_of(
+    due = due_at(new, bulk.created_at)
+    variation = wording.word_now(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+    return row_of(
         new,
         variation,
         message_id=message_id,
         user_id=bulk.user_id,
         account_id=bulk.account_id,
         accepted_at=bulk.created_at,
+        due=due,
     )
 
 

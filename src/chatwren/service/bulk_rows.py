@@ -6,31 +6,22 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar, cast
+from typing import Any, BinaryIO, Literal
 
 from chatwren.domain.errors import FieldError, Invalid
-from chatwren.domain.fields import bounded
-from chatwren.domain.recipients import parse_recipient
-from chatwren.domain.text import Parse, absent, parse_message
-from chatwren.domain.times import due_time
-from chatwren.service.drafts import NewMessage
-from chatwren.service.message_fields import (
-    MAX_SHORT,
-    parse_fields,
-    parse_lane,
-    parse_modifications,
-    parse_moment,
-)
+from chatwren.domain.fields import Reader
+from chatwren.domain.text import MAX_SHORT, absent
+from chatwren.domain.whereabouts import Whereabouts
+from chatwren.service.compose import NewMessage, compose
 from chatwren.store.bulks import GivenRow
 
 MAX_ROWS = 10_000
 
-Form = Literal["jsonl", "csv"]
+FileKind = Literal["jsonl", "csv"]
 
 _MODIFICATIONS = ("useSynonyms", "addEmojis", "shuffleSentences", "seed")
 _OWN = frozenset(
@@ -44,10 +35,8 @@ _NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What `surrogateescape` makes of bytes that are no UTF-8."""
 csv.field_size_limit(_MAX_ROW_BYTES)
 
-T_co = TypeVar("T_co", covariant=True)
 
-
-def read(path: Path, form: Form) -> Generator[GivenRow, None, None]:
+def read(path: Path, kind: FileKind) -> Generator[GivenRow, None, None]:
     """The rows of a file, as they are asked for, until it is closed. One that cannot be read is given with its errors.
 
     Of the file no more than a row is held in memory, and a row without an end is none.
@@ -57,7 +46,7 @@ def read(path: Path, form: Form) -> Generator[GivenRow, None, None]:
     """
     count = 0
     with path.open("rb") as file:
-        for row in _json_lines(file) if form == "jsonl" else _csv(file):
+        for row in _json_lines(file) if kind == "jsonl" else _csv(file):
             count += 1
             if count > MAX_ROWS:
                 raise Invalid(f"A bulk has at most {MAX_ROWS:,} rows. Send the rest as another.", code="too_many_rows")
@@ -199,52 +188,15 @@ def errors_text(errors: list[FieldError]) -> str:
     return json.dumps([{"field": one.field, "message": one.message} for one in errors])
 
 
-def message_of(given: str, *, now: datetime, country: str | None, zone: Callable[[], str | None]) -> NewMessage:
+def message_of(given: str, *, now: datetime, here: Whereabouts) -> NewMessage:
     """The message that a row asks for.
 
     Args:
         given: the row, a JSON object as text.
         now: when the bulk was handed over.
-        country: of the account, for numbers without a country code.
-        zone: the time zone of times without one.
+        here: where it was written.
 
     Raises:
         Invalid: names each member at fault.
     """
-    members = json.loads(given)
-    errors: list[FieldError] = []
-
-    def read(name: str, parse: Parse[T_co]) -> T_co:
-        try:
-            return parse(bounded(members.get(name), field=name), field=name)
-        except Invalid as error:
-            errors.extend(error.fields or (FieldError(name, error.message),))
-            return cast("T_co", None)
-
-    recipient = read("phoneId", partial(parse_recipient, country=country))
-    text = read("message", parse_message)
-    timed = not (absent(members.get("scheduledTime")) and absent(members.get("expiresAt")))
-    moment = partial(parse_moment, zone=zone() if timed else None)
-    when, expires = read("scheduledTime", moment), read("expiresAt", moment)
-    modifications, seed = read("aiModifications", parse_modifications) or (None, None)
-    fields = read("fields", parse_fields)
-    lane = "bulk" if absent(members.get("lane")) else read("lane", parse_lane)
-    due = None
-    if when is not None:
-        try:
-            due = due_time(when.at, now)
-        except Invalid as error:
-            errors.extend(error.fields)
-    if errors:
-        raise Invalid("The row is not acceptable.", fields=errors)
-    return NewMessage(
-        recipient,
-        text,
-        due,
-        "msg" if when is None else "sched",
-        modifications,
-        seed,
-        fields,
-        lane=lane,
-        expires_at=expires.at if expires else None,
-    )
+    return compose(Reader.of(json.loads(given)), here, lane="bulk", now=now)

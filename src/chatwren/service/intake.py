@@ -11,19 +11,20 @@ from uuid import UUID
 from chatwren.domain.accounts import Account
 from chatwren.domain.caller import Caller
 from chatwren.domain.clock import now
-from chatwren.domain.errors import Conflict, NotAuthenticated, Unavailable
+from chatwren.domain.errors import NotAuthenticated
 from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.media.objects import MediaStore
 from chatwren.media.prepare import PreparedFile
-from chatwren.service import drafts
+from chatwren.service import wording
 from chatwren.service.accounts import never_linked
+from chatwren.service.compose import NewMessage, due_at, row_of
 from chatwren.service.computing import Computing
-from chatwren.service.drafts import NewMessage
+from chatwren.service.idempotency import Key, KeyTakenError, answer_earlier, hash_of_message, take_key, winners_answer
 from chatwren.service.limits import Limits
-from chatwren.store import files, idempotency, messages
+from chatwren.store import files, messages
 from chatwren.store.batches import Batches
-from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Connection, Database
+from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Database
 from chatwren.variation import Modifications, Variation, explain
 
 _UNSURE_SECONDS = 5.0
@@ -66,7 +67,6 @@ class Intake:
         new: NewMessage,
         *,
         idempotency_key: str | None = None,
-        request_hash: bytes | None = None,
     ) -> Accepted:
         """Store a message, durably, to be sent when it is due.
 
@@ -74,26 +74,27 @@ class Intake:
             caller: whose message it is.
             account: that sends it; None before the first linking.
             new: what is to be sent.
-            idempotency_key: the same key with the same `request_hash` within 24 hours gives the same answer.
-            request_hash: of the request's fields and file.
+            idempotency_key: the same key with the same message within 24 hours gives the same answer.
 
         Raises:
             NotAuthenticated: the session has ended meanwhile.
             Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
                 (`idempotency_mismatch`).
-            Invalid: a placeholder has no value, the text to go out is too long, or it would expire before it is due.
+            Invalid: a placeholder has no value, the text to go out is too long, it cannot be due then, or would expire
+                before it is due.
             TooMany, TooLarge: the user has as many messages, as large files, or as much under way, as they may have
                 (`limit_reached`).
         """
         user = caller.user
-        if idempotency_key is not None:
+        key = Key(user.id, idempotency_key, hash_of_message(new)) if idempotency_key is not None else None
+        if key is not None:
             async with self._db.connection() as connection:
-                earlier = await answer_earlier(connection, user.id, idempotency_key, request_hash or b"")
+                earlier = await answer_earlier(connection, key)
             if earlier is not None:
                 return _restored(earlier)
         message_id, accepted_at = uuid7(), now()
-        drafts.check_expiry(new, accepted_at)
-        variation = await drafts.word(
+        due = due_at(new, accepted_at)
+        variation = await wording.word(
             self._computing,
             user.id,
             new.text,
@@ -109,12 +110,12 @@ class Intake:
         file = await _store_file(self._media_store, user.id, new.media) if new.media else None
         accepted = Accepted(
             id=message_public_id(new.prefix, message_id),
-            scheduled_for=new.due or accepted_at,
+            scheduled_for=due,
             warnings=_warnings(account, new, variation),
             preview=variation.text if new.modifications else None,
-            changes=drafts.changes_of(variation) if new.modifications else None,
+            changes=wording.changes_of(variation) if new.modifications else None,
         )
-        row = drafts.row_of(
+        row = row_of(
             new,
             variation,
             message_id=message_id,
@@ -122,13 +123,14 @@ class Intake:
             account_id=account.id,
             media_id=file.id if file else None,
             accepted_at=accepted_at,
+            due=due,
             sid_hash=caller.session,
         )
-        if idempotency_key is None and file is None:
+        if key is None and file is None:
             if not await self._batches.do(row):
                 raise _ended()
         else:
-            accepted_before = await self._store(row, file, accepted, key=idempotency_key, request_hash=request_hash)
+            accepted_before = await self._store(row, file, accepted, key)
             if accepted_before is not None:
                 return accepted_before
         self._db.hint(WORK, {account.id})
@@ -136,25 +138,19 @@ class Intake:
         return accepted
 
     async def _store(
-        self,
-        row: messages.NewRow,
-        file: files.File | None,
-        accepted: Accepted,
-        *,
-        key: str | None,
-        request_hash: bytes | None,
+        self, row: messages.NewRow, file: files.File | None, accepted: Accepted, key: Key | None
     ) -> Accepted | None:
         """Store a row with its file and its key in one transaction. What another request with the key was answered."""
         try:
             async with self._db.transaction() as connection:
                 if key is not None:
-                    await take_key(connection, row.user_id, key, request_hash or b"", _stored_form(accepted))
+                    await take_key(connection, key, _stored_form(accepted))
                 if file is not None:
                     await files.insert(connection, file)
                 if not await messages.insert(connection, [row]):
                     raise _ended()
-        except KeyTakenError:
-            return _restored(await winners_answer(self._db, row.user_id, key or "", request_hash or b""))
+        except KeyTakenError as taken:
+            return _restored(await winners_answer(self._db, taken.key))
         return None
 
     async def _insert(self, rows: Sequence[messages.NewRow]) -> list[bool]:
@@ -176,54 +172,6 @@ class Intake:
 
 def _ended() -> NotAuthenticated:
     return NotAuthenticated("The session has ended. POST /api/auth/login again; nothing was accepted.")
-
-
-class KeyTakenError(Exception):
-    """Another request with the same idempotency key was quicker; this one's transaction is undone."""
-
-
-async def take_key(
-    connection: Connection, user_id: UUID, key: str, request_hash: bytes, answer: dict[str, Any]
-) -> None:
-    """Remember the answer of a request under its Idempotency-Key, in its transaction.
-
-    Raises:
-        KeyTakenError: another request with that key was quicker.
-    """
-    if not await idempotency.remember_answer(connection, user_id, key, request_hash, answer):
-        raise KeyTakenError
-
-
-async def answer_earlier(connection: Connection, user_id: UUID, key: str, request_hash: bytes) -> dict[str, Any] | None:
-    """What the same request was answered under this Idempotency-Key; None if the key is new.
-
-    Raises:
-        Conflict: the key was used for another request (`idempotency_mismatch`).
-    """
-    found = await idempotency.answered(connection, user_id, key)
-    if found is None:
-        return None
-    stored_hash, answer = found
-    if stored_hash != request_hash:
-        raise Conflict(
-            "This Idempotency-Key was used for another request in the last 24 hours. Use a new key.",
-            code="idempotency_mismatch",
-        )
-    return answer
-
-
-async def winners_answer(db: Database, user_id: UUID, key: str, request_hash: bytes) -> dict[str, Any]:
-    """What the request was answered that took the key before this one, after a KeyTakenError.
-
-    Raises:
-        Conflict: it was another request (`idempotency_mismatch`).
-        Unavailable: its answer is not there.
-    """
-    async with db.connection() as connection:
-        answer = await answer_earlier(connection, user_id, key, request_hash)
-    if answer is None:
-        raise Unavailable("The same request is being answered elsewhere. Ask again.", retry_after=1)
-    return answer
 
 
 async def _store_file(media_store: MediaStore, user_id: UUID, prepared: PreparedFile) -> files.File:
@@ -251,6 +199,7 @@ def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[
         warnings.append(f"Accepted, but it waits: {reason.message}")
     if new.modifications is not None and new.modifications != Modifications() and variation.unchanged_because:
         warnings.append(f"The wording was not changed: {explain(variation.unchanged_because)}")
+    warnings += [one.warning for one in (new.due, new.expires) if one and one.warning]
     return tuple(warnings)
 
 

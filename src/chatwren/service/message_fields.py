@@ -1,4 +1,4 @@
-"""Reading the fields of a message, from a form or from a row of many."""
+"""Parsers of the fields that only a message has."""
 
 from typing import Any
 
@@ -6,35 +6,26 @@ import msgspec
 
 from chatwren.domain.errors import Invalid
 from chatwren.domain.fields import bounded
-from chatwren.domain.text import absent, parse_boolean, required_text
-from chatwren.domain.times import ParsedTime, parse_time
+from chatwren.domain.text import MAX_SHORT, absent, parse_boolean, parse_short, required_text
 from chatwren.variation import Modifications
 
 LANES = ("urgent", "normal", "bulk")
 """The lanes that a caller may choose."""
 
-MAX_SHORT = 200
 _MAX_FIELDS = 100
 _MAX_VALUE = 16_384
 """Characters of a value: more than go to WhatsApp, for what no text mentions may come along."""
 
 
-def parse_lane(value: object, *, field: str) -> str:
-    """The lane that the caller chooses; `normal` when absent."""
+def parse_lane(value: object, *, field: str, default: str) -> str:
+    """The lane that the caller chooses; `default` when absent."""
     if absent(value):
-        return "normal"
+        return default
     if not isinstance(value, str) or value not in LANES:
         raise Invalid(
             f"{field} must be one of {', '.join(LANES)} (Chatwren finds by itself who is a new contact).", field=field
         )
     return value
-
-
-def parse_short(value: object, *, field: str) -> str | None:
-    """A text of at most 200 characters; None when absent."""
-    if absent(value):
-        return None
-    return required_text(value, field=field, at_most=MAX_SHORT)
 
 
 def _object(value: object, field: str) -> dict[str, Any]:
@@ -77,8 +68,3 @@ def parse_fields(value: object, *, field: str) -> dict[str, str] | None:
         else required_text(one, field=f"{field}.{name}", at_most=_MAX_VALUE)
         for name, one in members.items()
     }
-
-
-def parse_moment(value: object, *, field: str, zone: str | None) -> ParsedTime | None:
-    """A time; None when absent."""
-    return None if absent(value) else parse_time(value, zone=zone, field=field)

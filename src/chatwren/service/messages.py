@@ -12,7 +12,8 @@ from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
-from chatwren.service import drafts
+from chatwren.service import wording
+from chatwren.service.compose import check_moment_of_expiry, expires_too_early
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
@@ -140,7 +141,7 @@ async def change(
         TooMany: it was changed too often, or the user has as much under way as they may have (`limit_reached`).
     """
     if expires_at is not None:
-        drafts.check_moment_of_expiry(expires_at, after=now(), now=now())
+        check_moment_of_expiry(expires_at, after=now(), now=now())
     allowed = await limits.of(user_id, Limit.MESSAGE_CHANGES)
     async with db.connection() as connection:
         row = await _row(connection, user_id, message_id)
@@ -149,7 +150,7 @@ async def change(
     if text is not None:
         asked = dict(row.modifications or {})
         seed, fields = asked.pop("seed", message_id.hex), asked.pop("fields", None)
-        variation = await drafts.word(
+        variation = await wording.word(
             computing,
             user_id,
             text,
@@ -167,10 +168,10 @@ async def change(
                 expires_at=expires_at,
                 text=variation.text if variation else None,
                 original=text,
-                changes=drafts.changes_of(variation) if variation and row.modifications else None,
+                changes=wording.changes_of(variation) if variation and row.modifications else None,
             )
         except messages.EXPIRES_TOO_EARLY:
-            raise drafts.expires_too_early() from None
+            raise expires_too_early() from None
         row = await _row(connection, user_id, message_id)
         if not done:
             raise _not_waiting(row)
@@ -228,7 +229,7 @@ async def preview(
         end = time.thread_time() + _PREVIEW_STEP_SECONDS
         template = template or bounded(text)
         for seed in seeds:
-            variation = drafts.word_template(template, modifications, seed=seed, fields=fields)
+            variation = wording.word_template(template, modifications, seed=seed, fields=fields)
             found.setdefault(variation.text, variation)
             if len(found) >= min(variants, variation.variants_possible):
                 return False
@@ -237,7 +238,7 @@ async def preview(
         return False
 
     deadline = time.monotonic() + _PREVIEW_SECONDS
-    much = drafts.takes_much(text, fields)
+    much = wording.takes_much(text, fields)
     async with computing.much(user_id) if much else nullcontext():
         while await computing.run(user_id, look, much=much) and time.monotonic() < deadline:
             pass

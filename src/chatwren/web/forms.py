@@ -1,4 +1,4 @@
-"""One reader for every form in which clients send fields: JSON, URL-encoded and multipart give the same `Form`.
+"""Every form in which clients send fields: JSON, URL-encoded and multipart bodies give the same `Form`.
 
 Multipart bodies are streamed: a file goes to a temporary file as it comes, and only fields are held in memory.
 """
@@ -7,10 +7,10 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,14 +24,11 @@ from multipart import (  # type: ignore[import-untyped]
 )
 
 from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
-from chatwren.domain.fields import bounded
-from chatwren.domain.text import Parse, absent
+from chatwren.domain.fields import Reader
+from chatwren.domain.text import absent
 from chatwren.web.context import HttpRequest
-from chatwren.web.http.errors import forget_traces
 from chatwren.web.http.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
 from chatwren.web.uploads import Uploads, temporary_file
-
-T_co = TypeVar("T_co", covariant=True)
 
 _MAX_PARTS = 100
 _MAX_STRUCTURE = 64 * 1024
@@ -40,8 +37,6 @@ _MAX_STRINGS = 2_000
 _MAX_ESCAPES = 128 * 1024
 """Of a URL-encoded body: two for each byte of the longest message."""
 _LONG = 16 * 1024
-_MAX_NAMED = 10
-_MAX_NAME = 100
 _WRITE_BYTES = 512 * 1024
 _JSON = "application/json"
 _URLENCODED = "application/x-www-form-urlencoded"
@@ -61,39 +56,19 @@ class Upload:
     size: int
 
 
-@dataclass(slots=True)
-class Form:
-    """The fields of a request. Unknown ones are never looked at, hence ignored.
+class Form(Reader):
+    """The fields of a request, of which some may be files.
 
-    Wrong fields are collected, so that a person learns of all of them at once: what `read` gave may be used after
-    `check`.
+    Args:
+        values: as a Reader's.
+        files: what was given as files, for each field.
     """
 
-    _values: dict[str, list[object]] = field(default_factory=dict)
-    _files: dict[str, list[Upload]] = field(default_factory=dict)
-    _failures: list[Invalid] = field(default_factory=list)
-
-    def read(self, name: str, parse: Parse[T_co]) -> T_co:
-        """The field's value as `parse` makes it. If it cannot, something without meaning; `check` then raises."""
-        try:
-            return parse(bounded(self._one(name), field=name), field=name)
-        except Invalid as error:
-            self._fail(error)
-            return cast("T_co", None)
-
-    def peek(self, name: str) -> object:
-        """What the client sent for the field, unread; None when it is not there."""
-        return next(iter(self._values.get(name, ())), None)
-
-    def given(self, name: str) -> bool:
-        """Whether the field is there at all; null, too, is something given."""
-        return name in self._values
-
-    def refuse_others(self, known: Collection[str]) -> None:
-        """Count fields of other names as wrong: where leaving one out asks for more, a misspelt one must not."""
-        for name in sorted(self._values.keys() - set(known))[:_MAX_NAMED]:
-            shown = name[:_MAX_NAME].encode("utf-8", "replace").decode()
-            self._failures.append(Invalid(f"There is no field {shown}.", field=shown))
+    def __init__(
+        self, values: Mapping[str, Sequence[object]], files: Mapping[str, Sequence[Upload]] | None = None
+    ) -> None:
+        super().__init__(values)
+        self._files = files or {}
 
     def file(self, name: str) -> Upload | None:
         """The file of that field; None when absent."""
@@ -103,30 +78,10 @@ class Form:
             self._fail(error)
             return None
 
-    def check(self) -> None:
-        """Refuse the request if a field that was read is wrong.
-
-        Raises:
-            Invalid: names each of them.
-        """
-        if len(self._failures) == 1:
-            raise self._failures[0]
-        if self._failures:
-            fields = [one for failure in self._failures for one in failure.fields]
-            extra = {name: value for failure in self._failures for name, value in failure.extra.items()}
-            raise Invalid(" ".join(one.message for one in fields), fields=fields, extra=extra)
-
-    def _fail(self, error: Invalid) -> None:
-        forget_traces(error)  # which would hold this form
-        self._failures.append(error)
-
     def _one(self, name: str) -> object:
-        values = self._values.get(name, [])
         if name in self._files:
             raise Invalid(f"{name} must be a text, not a file.", field=name)
-        if any(value != values[0] for value in values):
-            raise Invalid(f"{name} is given more than once, with different values.", field=name)
-        return values[0] if values else None
+        return super()._one(name)
 
     def _file(self, name: str) -> Upload | None:
         files = [one for one in self._files.get(name, []) if one.file_name or one.size]
@@ -182,7 +137,7 @@ async def read_form(request: HttpRequest, *, uploads: Uploads | None = None) -> 
         return
     body = b"".join([chunk async for chunk in body_chunks(request, at_most=MAX_FIELDS_BYTES)])
     if not body:
-        yield Form()
+        yield Form({})
     elif content_type == _JSON or (content_type.startswith("application/") and content_type.endswith("+json")):
         yield _json(body)
     elif content_type == _URLENCODED:
@@ -204,7 +159,7 @@ def _json(body: bytes) -> Form:
         members = _any_json(body)
     if not isinstance(members, dict):
         raise Invalid('The body must be a JSON object: {"field": "value", …}.', code="malformed_body")
-    return Form({name: [value] for name, value in members.items()})
+    return Form.of(members)
 
 
 def _any_json(body: bytes) -> object:
@@ -261,14 +216,15 @@ async def _multipart(request: HttpRequest, boundary: str, parts: "_Parts") -> Fo
             "The body is no whole multipart/form-data with the boundary that its Content-Type names.",
             code="malformed_body",
         ) from None
-    return parts.form
+    return Form(parts.values, parts.files)
 
 
 class _Parts:
-    """Takes the events of the multipart parser, one after the other, and fills a form."""
+    """Takes the events of the multipart parser, one after the other, and gathers fields."""
 
     def __init__(self, request: HttpRequest, uploads: Uploads | None, stack: contextlib.AsyncExitStack) -> None:
-        self.form = Form()
+        self.values: dict[str, list[object]] = {}
+        self.files: dict[str, list[Upload]] = {}
         self._request = request
         self._uploads = uploads
         self._stack = stack
@@ -311,14 +267,14 @@ class _Parts:
             return
         name = segment.name or ""
         if self._file is None:
-            self.form._values.setdefault(name, []).append(self._buffer.decode())  # noqa: SLF001 - it is filled here
+            self.values.setdefault(name, []).append(self._buffer.decode())
             self._buffer.clear()
             return
         file, self._file = self._file, None
         await self._write(file)
         file.flush()
         upload = Upload(Path(file.name), segment.filename or "", segment.content_type or "", segment.size)
-        self.form._files.setdefault(name, []).append(upload)  # noqa: SLF001
+        self.files.setdefault(name, []).append(upload)
 
     async def _write(self, file: IO[bytes]) -> None:
         data = bytes(self._buffer)

@@ -92,10 +92,10 @@ def test_a_national_number_is_refused_with_the_international_one(
     written: object, country: str, suggestion: str
 ) -> None:
     with pytest.raises(Invalid) as refused:
-        parse_recipient(written, country=country)
+        parse_recipient(written, country=lambda: country)
     assert refused.value.extra == {"suggestion": suggestion}
     assert suggestion in refused.value.message
-    assert parse_recipient(suggestion, country=country).display == suggestion
+    assert parse_recipient(suggestion, country=lambda: country).display == suggestion
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_national_number_is_refused_with_the_international_one(
     ],
 )
 def test_what_is_international_is_not_doubted(written: object, country: str, digits: str) -> None:
-    assert parse_recipient(written, country=country) == Recipient("phone", digits)
+    assert parse_recipient(written, country=lambda: country) == Recipient("phone", digits)
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.binary() | s
 @example("٣" * 30, None)
 def test_nothing_but_a_recipient_or_our_error(value: object, country: str | None) -> None:
     try:
-        recipient = parse_recipient(value, country=country)
+        recipient = parse_recipient(value, country=lambda: country)
     except ChatwrenError:
         return
-    assert parse_recipient(recipient.display, country=country) == recipient
+    assert parse_recipient(recipient.display, country=lambda: country) == recipient
 
 
 @given(st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True))
 def test_every_international_number_survives_the_usual_spellings(digits: str) -> None:
     for written in (f"+{digits}", f"00{digits}", f"+{digits[:2]} ({digits[2:5]}) {digits[5:]}", f"{digits}@c.us"):
-        assert parse_recipient(written, country="IN") == Recipient("phone", digits)
+        assert parse_recipient(written, country=lambda: "IN") == Recipient("phone", digits)

@@ -11,7 +11,7 @@ from chatwren.domain.errors import Conflict, Unavailable
 from chatwren.domain.users import User
 from chatwren.service import accounts as service
 from chatwren.service import linking
-from chatwren.service.accounts import Group, time_zone
+from chatwren.service.accounts import Group
 from chatwren.service.limits import Limits
 from chatwren.store import accounts
 from chatwren.store.database import Database
@@ -29,8 +29,8 @@ def rows(db: Database) -> Rows:
     return Rows(db)
 
 
-def user(user_id: UUID, zone: str | None = None) -> User:
-    return User(user_id, "alice", "Alice", "", "", "", zone)
+def user(user_id: UUID) -> User:
+    return User(user_id, "alice", "Alice", "", "", "", None)
 
 
 async def test_a_linked_account_is_told_so_though_it_is_offline(db: Database, rows: Rows) -> None:
@@ -118,22 +118,3 @@ async def test_a_list_that_does_not_come_is_not_waited_for_for_ever(db: Database
     account = await rows.account("alice")
     with pytest.raises(Unavailable):
         await service.groups(db, rows.users["alice"], account, refresh=False, wait=0.2)
-
-
-@pytest.mark.parametrize(
-    ("own", "default", "phone", "zone"),
-    [
-        ("Asia/Dubai", "Europe/Berlin", "919876543210", "Asia/Dubai"),
-        (None, "Europe/Berlin", "919876543210", "Europe/Berlin"),
-        (None, None, "919876543210", "Asia/Kolkata"),
-        (None, None, "12025550123", None),
-    ],
-)
-async def test_the_zone_is_the_users_then_the_operators_then_the_countrys(
-    db: Database, rows: Rows, own: str | None, default: str | None, phone: str, *, zone: str | None
-) -> None:
-    await rows.account("alice")
-    await rows.one("UPDATE account SET phone = $1", phone)
-    async with db.connection() as connection:
-        account = await accounts.default_of_user(connection, rows.users["alice"])
-    assert time_zone(user(rows.users["alice"], own), account, default=default) == zone

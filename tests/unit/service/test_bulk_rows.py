@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chatwren.domain.errors import Invalid
-from chatwren.service.bulk_rows import MAX_ROWS, Form, read
+from chatwren.service.bulk_rows import MAX_ROWS, FileKind, read
 from chatwren.store.bulks import GivenRow
 
 MEGABYTE = 1_000_000
@@ -29,21 +29,21 @@ def write(tmp_path: Path) -> Any:
     return written
 
 
-def rows(path: Path, form: Form) -> list[tuple[int, bool]]:
+def rows(path: Path, kind: FileKind) -> list[tuple[int, bool]]:
     """The line of each row, and whether it could be read."""
-    return [(row.line, row.given is not None) for row in _rows(path, form)]
+    return [(row.line, row.given is not None) for row in _rows(path, kind)]
 
 
-def _rows(path: Path, form: Form) -> Iterator[GivenRow]:
-    with closing(read(path, form)) as given:
+def _rows(path: Path, kind: FileKind) -> Iterator[GivenRow]:
+    with closing(read(path, kind)) as given:
         yield from given
 
 
-def peak(path: Path, form: Form) -> int:
+def peak(path: Path, kind: FileKind) -> int:
     """The most bytes that reading a file held at a time."""
     tracemalloc.start()
     try:
-        for _ in _rows(path, form):
+        for _ in _rows(path, kind):
             pass
     except Invalid:
         pass
@@ -54,11 +54,11 @@ def peak(path: Path, form: Form) -> int:
 
 
 @pytest.mark.parametrize("filling", [b"x", "é".encode(), "😀".encode(), b"\\", b"[", b"\0", b"{}", b"\xff"])
-@pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_a_line_without_an_end_is_not_held_in_memory(write: Any, form: Form, filling: bytes) -> None:
-    begin = {"jsonl": b'{"message": "', "csv": b"phoneId,message\n+919811111111,"}[form]
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_line_without_an_end_is_not_held_in_memory(write: Any, kind: FileKind, filling: bytes) -> None:
+    begin = {"jsonl": b'{"message": "', "csv": b"phoneId,message\n+919811111111,"}[kind]
     path = write(begin, *([filling * (MEGABYTE // len(filling))] * 20))
-    assert peak(path, form) < 8 * MEGABYTE
+    assert peak(path, kind) < 8 * MEGABYTE
 
 
 def test_after_a_line_that_is_too_long_the_next_is_read(write: Any) -> None:
@@ -92,12 +92,12 @@ def test_lines_may_end_in_any_way(write: Any, end: bytes) -> None:
     assert [json.loads(row.given or "")["message"] for row in _rows(write(csv), "csv")] == ["one", "two"]
 
 
-@pytest.mark.parametrize("form", ["jsonl", "csv"])
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_utf_16_is_told_by_its_name(write: Any, form: Form, encoding: str) -> None:
-    text = {"jsonl": ROW.decode(), "csv": "phoneId,message\n+919811111111,hello\n"}[form]
+def test_utf_16_is_told_by_its_name(write: Any, kind: FileKind, encoding: str) -> None:
+    text = {"jsonl": ROW.decode(), "csv": "phoneId,message\n+919811111111,hello\n"}[kind]
     with pytest.raises(Invalid, match=r"UTF-16\. Save it as UTF-8"):
-        rows(write(text.encode(encoding)), form)
+        rows(write(text.encode(encoding)), kind)
 
 
 def test_a_byte_order_mark_is_none_of_the_text(write: Any) -> None:
@@ -136,13 +136,13 @@ def test_columns_are_counted(write: Any) -> None:
     assert len(caught.value.message) < 500
 
 
-@pytest.mark.parametrize(("form", "begin"), [("jsonl", b""), ("csv", b"phoneId\n")])
-def test_rows_and_lines_are_counted(write: Any, form: Form, begin: bytes) -> None:
+@pytest.mark.parametrize(("kind", "begin"), [("jsonl", b""), ("csv", b"phoneId\n")])
+def test_rows_and_lines_are_counted(write: Any, kind: FileKind, begin: bytes) -> None:
     with pytest.raises(Invalid) as caught:
-        rows(write(begin, b"\n" * 1_000_000), form)
+        rows(write(begin, b"\n" * 1_000_000), kind)
     assert caught.value.code == "too_many_rows"
-    row = {"jsonl": ROW, "csv": b"1\n"}[form]
-    assert len(rows(write(begin, row * MAX_ROWS), form)) == MAX_ROWS
+    row = {"jsonl": ROW, "csv": b"1\n"}[kind]
+    assert len(rows(write(begin, row * MAX_ROWS), kind)) == MAX_ROWS
     with pytest.raises(Invalid) as caught:
-        rows(write(begin, row * (MAX_ROWS + 1)), form)
+        rows(write(begin, row * (MAX_ROWS + 1)), kind)
     assert caught.value.code == "too_many_rows"

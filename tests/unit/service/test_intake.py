@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -10,13 +11,15 @@ import pytest
 from tests.cable import cable
 from tests.unit.delivery.conftest import Rows, until
 
+from chatwren.domain import clock
 from chatwren.domain.caller import Caller
-from chatwren.domain.errors import Conflict, NotAuthenticated
+from chatwren.domain.errors import Conflict, Invalid, NotAuthenticated
 from chatwren.domain.recipients import Recipient
+from chatwren.domain.times import ParsedTime
 from chatwren.media.objects import media_store
 from chatwren.service import sessions
+from chatwren.service.compose import NewMessage
 from chatwren.service.computing import Computing
-from chatwren.service.drafts import NewMessage
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
 from chatwren.service.sessions import Sessions
@@ -58,7 +61,7 @@ def intake_of(db: Database, folder: Path) -> Intake:
 
 
 def hello(text: str = "hello") -> NewMessage:
-    return NewMessage(Recipient("phone", "4915200001"), text, None, "msg")
+    return NewMessage("msg", Recipient("phone", "4915200001"), text)
 
 
 async def texts(rows: Rows, name: str) -> list[str]:
@@ -93,7 +96,7 @@ async def test_a_session_that_ended_meanwhile_accepts_nothing(
         await connection.execute("DELETE FROM session WHERE user_id = $1", rows.users["alice"])
     plain, keyed, other = await asyncio.gather(
         intake.accept(alice, alice.account, hello()),
-        intake.accept(alice, alice.account, hello(), idempotency_key="a key", request_hash=b"hash"),
+        intake.accept(alice, alice.account, hello(), idempotency_key="a key"),
         intake.accept(bob, bob.account, hello()),
         return_exceptions=True,
     )
@@ -158,3 +161,18 @@ async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
     async with db.connection() as connection:
         stored = {row[0].hex for row in await connection.fetch("SELECT id FROM message WHERE text <> 'zero'")}
     assert {one.id.removeprefix("msg_") for one in accepted} == stored
+
+
+async def test_a_request_that_is_repeated_when_its_time_has_passed_is_answered_as_before(
+    rows: Rows, intake: Intake, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await sign_in("alice")
+    soon = clock.now() + timedelta(minutes=1)
+    new = replace(hello(), due=ParsedTime(soon, None, "a warning"), expires=ParsedTime(soon + timedelta(hours=1), None))
+    first = await intake.accept(alice, alice.account, new, idempotency_key="once")
+    assert (first.scheduled_for, first.warnings) == (soon, ("a warning",))
+    monkeypatch.setattr(clock, "_shift", timedelta(hours=2))
+    assert await intake.accept(alice, alice.account, new, idempotency_key="once") == first
+    with pytest.raises(Invalid, match="in the past"):
+        await intake.accept(alice, alice.account, new, idempotency_key="twice")
+    assert await texts(rows, "alice") == ["hello"]

@@ -1,6 +1,5 @@
 """Handing over many messages at once."""
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,10 +15,11 @@ from chatwren.domain.ids import parse_bulk_id
 from chatwren.domain.messages import Shown
 from chatwren.domain.text import parse_boolean
 from chatwren.service import bulk
-from chatwren.service.bulk_rows import Form
+from chatwren.service.bulk_rows import FileKind
+from chatwren.service.idempotency import parse_key
 from chatwren.web.access import caller
-from chatwren.web.api.message_fields import MAX_PAGE, idempotency_key, parse_count
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
+from chatwren.web.api.queue_fields import MAX_PAGE, parse_count
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form, read_query, refuse_encoded
 from chatwren.web.http.limits import body_chunks
@@ -28,14 +28,14 @@ from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads, temporary_file
 
 _FILE = "file"
-_FORMS: dict[str, Form] = {
+_TYPES: dict[str, FileKind] = {
     "application/x-ndjson": "jsonl",
     "application/ndjson": "jsonl",
     "application/jsonl": "jsonl",
     "application/x-jsonlines": "jsonl",
     "text/csv": "csv",
 }
-_SUFFIXES: dict[str, Form] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "csv"}
+_SUFFIXES: dict[str, FileKind] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "csv"}
 
 
 class BulkBody(Struct):
@@ -132,49 +132,42 @@ class BulkQuery(Struct):
 )
 async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
     """Store many messages."""
-    key = idempotency_key(request)
+    key = parse_key(request.headers.get("idempotency-key"))
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    form = _FORMS.get(content_type)
-    if form is not None:
+    kind = _TYPES.get(content_type)
+    if kind is not None:
         refuse_encoded(request)
         async with temporary_file(request, caller(request).user.id) as file:
             async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
                 file.write(chunk)
             file.flush()
-            return await while_there(request, _submit(request, Path(file.name), form, key))
-    async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,))) as given:
-        upload = given.file(_FILE)
-        given.check()
+            return await while_there(request, _submit(request, Path(file.name), kind, key))
+    async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,))) as form:
+        upload = form.file(_FILE)
+        form.check()
         if upload is None:
             raise Invalid("file is required: JSON lines or CSV.", field=_FILE)
-        form = _FORMS.get(upload.content_type) or _SUFFIXES.get(Path(upload.file_name).suffix.lower())
-        if form is None:
+        kind = _TYPES.get(upload.content_type) or _SUFFIXES.get(Path(upload.file_name).suffix.lower())
+        if kind is None:
             raise Invalid("file must be JSON lines (.jsonl) or CSV (.csv).", field=_FILE)
         if upload.size > bulk.MAX_BYTES:
             raise bulk.too_large()
-        return await while_there(request, _submit(request, upload.path, form, key))
+        return await while_there(request, _submit(request, upload.path, kind, key))
 
 
-async def _submit(request: HttpRequest, path: Path, form: Form, key: str | None) -> AcceptedBulk:
+async def _submit(request: HttpRequest, path: Path, kind: FileKind, key: str | None) -> AcceptedBulk:
     here, asks = context(request), caller(request)
-    digest = await here.computing.run(asks.user.id, partial(_digest, path), much=True) if key else b""
     bulk_id, rows = await bulk.submit(
         here.db,
         asks,
         asks.account,
         path,
-        form,
+        kind,
         limits=here.limits,
         computing=here.computing,
         idempotency_key=key,
-        request_hash=digest,
     )
     return AcceptedBulk(success=True, bulk_id=bulk_id, rows=rows)
-
-
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 @get(

@@ -1,6 +1,7 @@
 """Sending, scheduling and following messages."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -14,31 +15,15 @@ from chatwren.domain.clock import now, to_wire
 from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_message_id
 from chatwren.domain.limits import Limit
-from chatwren.domain.recipients import parse_recipient
-from chatwren.domain.text import absent, parse_boolean, parse_message
-from chatwren.domain.times import due_time, parse_time
+from chatwren.domain.text import parse_boolean, parse_message
+from chatwren.domain.times import due_time, parse_moment
+from chatwren.domain.whereabouts import Whereabouts
 from chatwren.media import prepare
 from chatwren.service import messages
-from chatwren.service.accounts import account_country, time_zone
-from chatwren.service.drafts import NewMessage
-from chatwren.service.message_fields import (
-    parse_fields,
-    parse_lane,
-    parse_modifications,
-    parse_moment,
-    parse_short,
-)
+from chatwren.service.compose import compose
+from chatwren.service.idempotency import parse_key
 from chatwren.store.listing import Filter
 from chatwren.web.access import caller
-from chatwren.web.api.message_fields import (
-    MAX_PAGE,
-    fingerprint,
-    idempotency_key,
-    parse_bulk,
-    parse_count,
-    parse_cursor,
-    parse_status,
-)
 from chatwren.web.api.message_shapes import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -57,8 +42,9 @@ from chatwren.web.api.message_shapes import (
     change_list,
     message_shape,
 )
+from chatwren.web.api.queue_fields import MAX_PAGE, parse_count, parse_cursor, read_filter
 from chatwren.web.context import HttpRequest, context
-from chatwren.web.forms import Form, read_form, read_query
+from chatwren.web.forms import read_form, read_query
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads
@@ -113,7 +99,7 @@ async def queue(request: HttpRequest) -> Queue:
     query = read_query(request)
     page = query.read("page", partial(parse_count, default=1))
     limit = query.read("limit", partial(parse_count, default=DEFAULT_LIMIT))
-    where = _filter(request, query)
+    where = read_filter(query, caller(request).user.id, zone=_whereabouts(request).zone)
     cursor = query.read("cursor", parse_cursor)
     query.check()
     limit = min(limit, MAX_LIMIT)
@@ -168,11 +154,10 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Reschedule or rewrite a message."""
     row_id = parse_message_id(message_id)
     async with read_form(request) as form:
-        timed = not (absent(form.peek("scheduledTime")) and absent(form.peek("expiresAt")))
-        zone = _zone(request) if timed else None
+        moment = partial(parse_moment, zone=_whereabouts(request).zone)
         text = form.read("message", parse_message) if form.given("message") else None
-        when = form.read("scheduledTime", partial(parse_moment, zone=zone))
-        expires = form.read("expiresAt", partial(parse_moment, zone=zone))
+        when = form.read("scheduledTime", moment)
+        expires = form.read("expiresAt", moment)
         form.check()
     if when is None and expires is None and text is None:
         raise Invalid("Give message, scheduledTime or expiresAt.", code="nothing_to_change")
@@ -223,7 +208,7 @@ async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
 async def cancel_many(request: HttpRequest) -> Cancelled:
     """Cancel the messages of a filter."""
     async with read_form(request) as form:
-        where = _filter(request, form)
+        where = read_filter(form, caller(request).user.id, zone=_whereabouts(request).zone)
         everything = form.read("all", parse_boolean)
         form.refuse_others(("status", "to", "q", "from", "until", "bulkId", "all"))
         form.check()
@@ -257,27 +242,6 @@ async def retry(request: HttpRequest, message_id: FromPath[str]) -> Message:
     return message_shape(retried)
 
 
-def _filter(request: HttpRequest, given: Form) -> Filter:
-    """Which messages a query, or a body of the same members, asks for."""
-    timed = not (absent(given.peek("from")) and absent(given.peek("until")))
-    zone = _zone(request) if timed else None
-    status = given.read("status", parse_status)
-    to = None if absent(given.peek("to")) else given.read("to", parse_recipient)
-    text = given.read("q", parse_short)
-    since = given.read("from", partial(parse_moment, zone=zone))
-    until = given.read("until", partial(parse_moment, zone=zone))
-    bulk = given.read("bulkId", parse_bulk)
-    return Filter(
-        caller(request).user.id,
-        status=status,
-        recipient=to.value if to else None,
-        text=text,
-        since=since.at if since else None,
-        until=until.at if until else None,
-        bulk=bulk,
-    )
-
-
 def _searching(request: HttpRequest, where: Filter) -> AbstractAsyncContextManager[None]:
     """A place for a search, which may look at each of the user's messages, so that few run at once."""
     if where.is_plain:
@@ -286,87 +250,33 @@ def _searching(request: HttpRequest, where: Filter) -> AbstractAsyncContextManag
 
 
 async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> AcceptedMessage:
-    asks = caller(request)
-    key = idempotency_key(request)
+    asks, here = caller(request), context(request)
+    key = parse_key(request.headers.get("idempotency-key"))
     async with read_form(request, uploads=Uploads(asks.user.id, (_FILE,))) as form:
-        country = None if _is_international(form.peek("phoneId")) else account_country(asks.account)
-        timed = prefix == "sched" or not absent(form.peek("scheduledTime"))
-        limited = not absent(form.peek("expiresAt"))
-        zone = _zone(request) if timed or limited else None
         upload = form.file(_FILE)
-        recipient = form.read("phoneId", partial(parse_recipient, country=country))
-        text = form.read("message", partial(parse_message, may_be_empty=upload is not None))
-        when = form.read("scheduledTime", partial(parse_time, zone=zone)) if timed else None
-        modifications, seed = form.read("aiModifications", parse_modifications) or (None, None)
-        fields = form.read("fields", parse_fields)
-        lane = form.read("lane", parse_lane)
-        expires = form.read("expiresAt", partial(parse_moment, zone=zone))
-        form.check()
-        due = due_time(when.at, now()) if when else None
-        file = (
-            await while_there(
-                request,
-                prepare.prepare(
-                    upload.path,
-                    file_name=upload.file_name,
-                    content_type=upload.content_type,
-                    user=asks.user.id,
-                    decoders=context(request).decoders,
-                ),
+        new = compose(form, _whereabouts(request), prefix=prefix, with_file=upload is not None)
+        if upload is not None:
+            preparing = prepare.prepare(
+                upload.path,
+                file_name=upload.file_name,
+                content_type=upload.content_type,
+                user=asks.user.id,
+                decoders=here.decoders,
             )
-            if upload
-            else None
-        )
-        accepted = await context(request).intake.accept(
-            asks,
-            asks.account,
-            NewMessage(
-                recipient,
-                text,
-                due,
-                prefix,
-                modifications,
-                seed,
-                fields,
-                file,
-                lane=lane,
-                expires_at=expires.at if expires else None,
-            ),
-            idempotency_key=key,
-            request_hash=fingerprint(
-                prefix,
-                recipient.display,
-                text,
-                to_wire(when.at) if when else None,
-                modifications,
-                seed,
-                fields,
-                file.received_sha256 if file else None,
-                lane,
-                to_wire(expires.at) if expires else None,
-            )
-            if key
-            else None,
-        )
-    warnings = list(accepted.warnings)
-    warnings += [one.warning for one in (when, expires) if one and one.warning]
+            new = replace(new, media=await while_there(request, preparing))
+        accepted = await here.intake.accept(asks, asks.account, new, idempotency_key=key)
     return AcceptedMessage(
         success=True,
         message_id=accepted.id,
         scheduled_for=to_wire(accepted.scheduled_for),
-        warnings=warnings or UNSET,
-        time_zone=when.assumed_zone if when and when.assumed_zone else UNSET,
+        warnings=list(accepted.warnings) or UNSET,
+        time_zone=(new.due and new.due.assumed_zone) or UNSET,
         preview=accepted.preview if accepted.preview is not None else UNSET,
         changes=change_list(accepted.changes) if accepted.changes is not None else UNSET,
     )
 
 
-def _zone(request: HttpRequest) -> str | None:
-    """Name of the zone by which the user means a time without one; None if nothing tells it."""
+def _whereabouts(request: HttpRequest) -> Whereabouts:
+    """Where the caller writes from."""
     asks = caller(request)
-    return time_zone(asks.user, asks.account, default=context(request).settings.timezone)
-
-
-def _is_international(written: object) -> bool:
-    """Whether the country of the account does not matter to what the recipient is. A short cut for most requests."""
-    return isinstance(written, str) and written.lstrip().startswith("+")
+    return Whereabouts(asks.user, asks.account, context(request).settings.timezone)

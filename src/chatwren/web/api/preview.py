@@ -13,9 +13,9 @@ from chatwren.service import messages
 from chatwren.service.message_fields import parse_fields, parse_modifications
 from chatwren.variation import Modifications, explain
 from chatwren.web.access import caller
-from chatwren.web.api.message_fields import parse_count
 from chatwren.web.api.message_shapes import Change, Fields
 from chatwren.web.api.message_shapes import Modifications as Allowed
+from chatwren.web.api.queue_fields import parse_count
 from chatwren.web.api.whatsapp import WhyNot, why_not
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form

@@ -133,8 +133,8 @@ async def create_qr(request: HttpRequest) -> QrCode:
     state = await linking.create_qr(context(request).db, context(request).limits, user, account)
     if state.code is None:
         return QrCode(qr.linked_url(base_url(request)), None, None, "authenticated")
-    form = context(request).settings.qr_code_url
-    url = form.replace("{data}", quote(state.code.text, safe="")) if form else None
+    template = context(request).settings.qr_code_url
+    url = template.replace("{data}", quote(state.code.text, safe="")) if template else None
     return QrCode(
         url or qr.picture_url(base_url(request), state.token, state.code),
         state.code.text,

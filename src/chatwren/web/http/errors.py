@@ -28,6 +28,7 @@ from chatwren.domain.errors import (
     Transient,
     Unavailable,
     UnsupportedType,
+    forget_traces,
 )
 from chatwren.store.database import CLASHES, UNREACHABLE
 
@@ -136,16 +137,6 @@ def plain_answer(error: ChatwrenError, *, more_headers: Iterable[tuple[bytes, by
     ]
     lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
     return b"\r\n".join((*lines, b"", body))
-
-
-def forget_traces(error: BaseException | None) -> None:
-    """Let go of what the request held: an error and the frames of its traceback hold each other.
-
-    Such circles wait for the garbage collector, which comes seldom, and by then refused requests would fill the memory.
-    """
-    while error is not None and error.__traceback__ is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _understood(error: Exception, scope: HTTPScope) -> tuple[ChatwrenError, str, Headers]:

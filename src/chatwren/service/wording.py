@@ -1,0 +1,72 @@
+"""The words that go out: a text varied as was asked, in a thread of its own turn where that takes much."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from chatwren.domain.text import check_wire_length
+from chatwren.service.computing import Computing
+from chatwren.variation import Modifications, Template, Variation, bounded, vary
+
+_USUAL = 2_048
+"""Characters of a text, and what fills it, that are worded in a few milliseconds."""
+
+
+async def word(
+    computing: Computing,
+    user_id: UUID,
+    text: str,
+    modifications: Modifications | None,
+    *,
+    seed: str,
+    fields: Mapping[str, str] | None,
+) -> Variation:
+    """The words that go out, varied as asked.
+
+    Raises:
+        Invalid: a placeholder has no value, or the text is too long, or not one that can be worded.
+        TooMany: the user has as much of this under way as they may have (`limit_reached`).
+    """
+    work = partial(word_now, text, modifications, seed=seed, fields=fields)
+    if modifications is None and fields is None:
+        return work()
+    if not takes_much(text, fields):
+        return await computing.run(user_id, work)
+    async with computing.much(user_id):
+        return await computing.run(user_id, work, much=True)
+
+
+def takes_much(text: str, fields: Mapping[str, str] | None) -> bool:
+    """Whether wording a text may take more than a few milliseconds."""
+    return len(text) + sum(map(len, (fields or {}).values())) > _USUAL
+
+
+def word_now(
+    text: str, modifications: Modifications | None, *, seed: str, fields: Mapping[str, str] | None
+) -> Variation:
+    """As `word`, in the calling thread."""
+    if modifications is None and fields is None:
+        # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
+        check_wire_length(text)
+        return Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
+    return word_template(bounded(text), modifications or Modifications(), seed=seed, fields=fields)
+
+
+def word_template(
+    template: Template, modifications: Modifications, *, seed: str, fields: Mapping[str, str] | None
+) -> Variation:
+    """One wording of a text that may be worded more than once, in the calling thread.
+
+    Raises:
+        Invalid: a placeholder has no value, or the text is too long.
+    """
+    variation = vary(template, modifications, seed=seed, fields=fields)
+    check_wire_length(variation.text)
+    return variation
+
+
+def changes_of(variation: Variation) -> list[dict[str, Any]]:
+    """What was worded otherwise, as it is stored."""
+    return [asdict(one) for one in variation.changes]
