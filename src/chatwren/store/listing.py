@@ -122,7 +122,7 @@ async def page(
         """,
         *values,
     )
-    return [MessageRow(*row) for row in rows]
+    return [COLUMNS.of(row) for row in rows]
 
 
 async def next_ids(connection: Connection, where: Filter, *, limit: int, after: UUID | None) -> list[UUID]:

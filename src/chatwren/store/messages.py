@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ import asyncpg
 from chatwren.domain.clock import LATEST
 from chatwren.store.contacts import KNOWN
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns, Given, named
 from chatwren.store.sessions import LIVING
 
 
@@ -78,17 +79,77 @@ class MessageRow:
 
 # PostgreSQL's times go on when Python's end: one such value must not cost its reader all the others.
 _READABLE = f"CASE WHEN {{0}} > '{LATEST.isoformat()}' THEN timestamptz '{LATEST.isoformat()}' ELSE {{0}} END"
-_NEW = tuple(field.name for field in fields(NewRow))
-COLUMNS = f"""
-  m.id, m.user_id, m.account_id, m.prefix, m.recipient_kind, m.recipient, m.text, m.original, m.modifications,
-  m.changes, m.lane::text, m.accepted_at, {_READABLE.format("m.due")},
-  {_READABLE.format("m.expires_at")}, m.status::text, m.attempts, m.unconfirmed, m.claimed_at,
-  m.sent_at, m.ended_at, m.delivered_at, m.read_at, m.error_code, m.error_message, m.media_id, f.kind, f.mimetype,
-  f.file_name, f.size, c.retry_at, c.retry_code, now()
-"""
+COLUMNS = Columns(
+    MessageRow,
+    "m",
+    lane="m.lane::text",
+    due=_READABLE.format("m.due"),
+    expires_at=_READABLE.format("m.expires_at"),
+    status="m.status::text",
+    media_kind="f.kind",
+    media_mimetype="f.mimetype",
+    media_file_name="f.file_name",
+    media_size="f.size",
+    recipient_retry_at="c.retry_at",
+    recipient_retry_code="c.retry_code",
+    now="now()",
+)
 FROM = """
   FROM message m LEFT JOIN media f ON f.id = m.media_id
   LEFT JOIN contact c ON c.account_id = m.account_id AND c.address = m.recipient
+"""
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+_GIVEN = Given[NewRow](
+    "g",
+    id="uuid",
+    user_id="uuid",
+    account_id="uuid",
+    prefix="text",
+    recipient_kind="text",
+    recipient="text",
+    text="text",
+    original="text",
+    modifications=("text", lambda row: _json(row.modifications)),
+    changes=("text", lambda row: _json(row.changes)),
+    media_id="uuid",
+    lane="message_lane",
+    accepted_at="timestamptz",
+    due="timestamptz",
+    expires_at="timestamptz",
+    wa_id="text",
+    sid_hash="bytea",
+)
+_INSERT = f"""
+    WITH given AS MATERIALIZED (
+      SELECT g.* FROM {_GIVEN}
+      LEFT JOIN LATERAL ({LIVING.format(sid_hash="g.sid_hash")}) AS session ON true
+      WHERE g.sid_hash IS NULL OR session.user_id = g.user_id
+    ), stranger AS (
+      INSERT INTO contact (account_id, address)
+      SELECT DISTINCT g.account_id, g.recipient FROM given g
+      WHERE g.lane <> 'urgent' AND g.recipient_kind <> 'group' AND NOT EXISTS (
+        SELECT FROM contact c WHERE c.account_id = g.account_id AND c.address = g.recipient
+          AND {KNOWN}
+      )
+      ORDER BY g.account_id, g.recipient
+      ON CONFLICT (account_id, address) DO UPDATE SET address = excluded.address
+      RETURNING account_id, address, wrote_at IS NULL AND reached_at IS NULL AS is_cold
+    ), stored AS (
+      INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original,
+                           modifications, changes, media_id, lane, accepted_at, due, expires_at, wa_id)
+      SELECT g.id, g.user_id, g.account_id, g.prefix, g.recipient_kind, g.recipient, g.text, g.original,
+             g.modifications::jsonb, g.changes::jsonb, g.media_id,
+             CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END,
+             g.accepted_at, g.due, g.expires_at, g.wa_id
+      FROM given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient
+      ORDER BY g.id ON CONFLICT (id) DO NOTHING
+    )
+    SELECT id FROM given UNION SELECT id FROM message WHERE id = ANY(:id)
 """
 
 
@@ -101,51 +162,14 @@ async def insert(connection: Connection, rows: Sequence[NewRow]) -> set[UUID]:
     Returns:
         The ids of those that are stored: all but those whose session has ended.
     """
-    stored = await connection.fetch(
-        f"""
-        WITH given AS MATERIALIZED (
-          SELECT g.* FROM unnest(
-            $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::uuid[], $12::message_lane[], $13::timestamptz[], $14::timestamptz[],
-            $15::timestamptz[], $16::text[], $17::bytea[]
-          ) AS g (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, modifications, changes,
-                  media_id, lane, accepted_at, due, expires_at, wa_id, sid_hash)
-          LEFT JOIN LATERAL ({LIVING.format(sid_hash="g.sid_hash")}) AS session ON true
-          WHERE g.sid_hash IS NULL OR session.user_id = g.user_id
-        ), stranger AS (
-          INSERT INTO contact (account_id, address)
-          SELECT DISTINCT g.account_id, g.recipient FROM given g
-          WHERE g.lane <> 'urgent' AND g.recipient_kind <> 'group' AND NOT EXISTS (
-            SELECT FROM contact c WHERE c.account_id = g.account_id AND c.address = g.recipient
-              AND {KNOWN}
-          )
-          ORDER BY g.account_id, g.recipient
-          ON CONFLICT (account_id, address) DO UPDATE SET address = excluded.address
-          RETURNING account_id, address, wrote_at IS NULL AND reached_at IS NULL AS is_cold
-        ), stored AS (
-          INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original,
-                               modifications, changes, media_id, lane, accepted_at, due, expires_at, wa_id)
-          SELECT g.id, g.user_id, g.account_id, g.prefix, g.recipient_kind, g.recipient, g.text, g.original,
-                 g.modifications::jsonb, g.changes::jsonb, g.media_id,
-                 CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END,
-                 g.accepted_at, g.due, g.expires_at, g.wa_id
-          FROM given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient
-          ORDER BY g.id ON CONFLICT (id) DO NOTHING
-        )
-        SELECT id FROM given UNION SELECT id FROM message WHERE id = ANY($1)
-        """,
-        *([getattr(row, name) for row in rows] for name in _NEW[:8]),
-        [None if row.modifications is None else json.dumps(row.modifications) for row in rows],
-        [None if row.changes is None else json.dumps(row.changes) for row in rows],
-        *([getattr(row, name) for row in rows] for name in _NEW[10:]),
-    )
+    stored = await connection.fetch(*named(_INSERT, **_GIVEN.values(rows)))
     return {row[0] for row in stored}
 
 
 async def get(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow | None:
     """One message of the user."""
     row = await connection.fetchrow(f"SELECT {COLUMNS} {FROM} WHERE m.user_id = $1 AND m.id = $2", user_id, message_id)
-    return MessageRow(*row) if row else None
+    return COLUMNS.of(row) if row else None
 
 
 async def steps(connection: Connection, message_id: UUID) -> Sequence[tuple[datetime, str, str | None]]:
@@ -200,6 +224,28 @@ async def cancel_all(connection: Connection, ids: Sequence[UUID]) -> int:
     return int(result.removeprefix("UPDATE "))
 
 
+_CHANGE = f"""
+    WITH changed AS (
+      UPDATE message SET
+        due = coalesce(:due, due),
+        expires_at = coalesce(:expires_at, expires_at),
+        text = coalesce(:text, text),
+        original = CASE WHEN :text::text IS NULL THEN original ELSE :original END,
+        changes = CASE WHEN :text::text IS NULL THEN changes ELSE :changes END
+      WHERE user_id = :user_id AND id = :message_id AND {_MAY_CHANGE} RETURNING id
+    ), noted AS (
+      INSERT INTO message_step (message_id, step)
+      SELECT id, step FROM changed
+      CROSS JOIN LATERAL (VALUES
+        ('rescheduled', :due::timestamptz IS NOT NULL OR :expires_at::timestamptz IS NOT NULL),
+        ('rewritten', :text::text IS NOT NULL)
+      ) AS given (step, so)
+      WHERE so
+    )
+    SELECT true FROM changed
+"""
+
+
 async def change(
     connection: Connection,
     user_id: UUID,
@@ -220,31 +266,16 @@ async def change(
     """
     return bool(
         await connection.fetchval(
-            f"""
-            WITH changed AS (
-              UPDATE message SET
-                due = coalesce($3, due),
-                expires_at = coalesce($4, expires_at),
-                text = coalesce($5, text),
-                original = CASE WHEN $5::text IS NULL THEN original ELSE $6 END,
-                changes = CASE WHEN $5::text IS NULL THEN changes ELSE $7 END
-              WHERE user_id = $1 AND id = $2 AND {_MAY_CHANGE} RETURNING id
-            ), noted AS (
-              INSERT INTO message_step (message_id, step)
-              SELECT id, step FROM changed
-              CROSS JOIN LATERAL (VALUES ('rescheduled', $3::timestamptz IS NOT NULL OR $4::timestamptz IS NOT NULL),
-                                         ('rewritten', $5::text IS NOT NULL)) AS given (step, so)
-              WHERE so
+            *named(
+                _CHANGE,
+                user_id=user_id,
+                message_id=message_id,
+                due=due,
+                expires_at=expires_at,
+                text=text,
+                original=original,
+                changes=changes,
             )
-            SELECT true FROM changed
-            """,
-            user_id,
-            message_id,
-            due,
-            expires_at,
-            text,
-            original,
-            changes,
         )
     )
 
