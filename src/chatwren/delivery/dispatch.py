@@ -183,22 +183,7 @@ class Dispatcher:
                     "dispatch.not_sent", message=str(message.id), account=str(message.account), result=repr(result)
                 )
             await self._recorder.record(
-                Outcome(
-                    message=message.id,
-                    account=message.account,
-                    epoch=message.epoch,
-                    status=decision.status,
-                    fact=decision.fact,
-                    age=timedelta(),
-                    error=(decision.failure.code, decision.failure.message) if decision.failure else None,
-                    unconfirmed=decision.unconfirmed,
-                    account_pause=_seconds(decision.account_pause),
-                    recipient_pause=_seconds(decision.recipient_pause),
-                    restriction=decision.restriction,
-                    cold_refusal=decision.cold_refusal,
-                    cause=decision.cause,
-                    first=message.first,
-                )
+                Outcome(message.id, message.account, message.epoch, decision, first=message.first)
             )
         finally:
             del self._sending[message.account]
@@ -212,7 +197,3 @@ class Dispatcher:
         except Exception as error:
             log.exception("dispatch.sender_failed", message=str(message.id))
             return Unknown(repr(error))
-
-
-def _seconds(pause: float | None) -> timedelta | None:
-    return None if pause is None else timedelta(seconds=pause)

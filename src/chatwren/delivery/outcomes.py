@@ -1,6 +1,6 @@
 """What becomes of a message after an attempt: a table from what the engine reported to what is recorded."""
 
-from dataclasses import dataclass
+from datetime import timedelta
 
 from chatwren.channels.engine.model import (
     Invalid,
@@ -15,47 +15,21 @@ from chatwren.channels.engine.model import (
 from chatwren.domain import failures
 from chatwren.domain.failures import Failure
 from chatwren.domain.messages import NEXT, Event, Status
+from chatwren.domain.outcomes import Decision
 
-_LONGEST_CONFIRMING = 60.0
-_LONGEST_UNREACHABLE = 300.0
+_LONGEST_CONFIRMING = timedelta(minutes=1)
+_LONGEST_UNREACHABLE = timedelta(minutes=5)
 _TRIES_UNREACHABLE = 24
 """With the pauses above: about an hour and a half."""
-_NOT_READY = 1.0
+_NOT_READY = timedelta(seconds=1)
 
-# Refusals that concern the account and not the message, with how long nothing more is tried, in seconds. What was
-# refused so is certainly not out, and waits. Meaning of the numbers: docs/adr/0005-outcomes.md.
-_ACCOUNT_REFUSED = {429: 300.0}
+# Refusals that concern the account and not the message, with how long nothing more is tried. What was refused so
+# is certainly not out, and waits. Meaning of the numbers: docs/adr/0005-outcomes.md.
+_ACCOUNT_REFUSED = {429: timedelta(minutes=5)}
 # The same, of which only new contacts are concerned.
-_COLD_REFUSED = {463: 3600.0, 475: 3600.0}
+_COLD_REFUSED = {463: timedelta(hours=1), 475: timedelta(hours=1)}
 # WhatsApp's own trouble, not a word on the message.
 _SERVER_TROUBLE = frozenset({500, 503})
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What is recorded of an attempt.
-
-    Attributes:
-        status: what the message is now.
-        fact: true whoever reports it; else it counts only for the account's owner.
-        failure: the last word, of what failed.
-        unconfirmed: the attempt may have got out.
-        account_pause: seconds in which the account sends nothing; None: the usual pacing.
-        recipient_pause: seconds in which nothing goes to this recipient.
-        restriction: WhatsApp's number, where it refuses the account.
-        cold_refusal: WhatsApp's number, where it refuses new contacts, for `recipient_pause`.
-        cause: code of what kept it from being sent, of what goes again.
-    """
-
-    status: Status
-    fact: bool = False
-    failure: Failure | None = None
-    unconfirmed: bool = False
-    account_pause: float | None = None
-    recipient_pause: float | None = None
-    restriction: int | None = None
-    cold_refusal: int | None = None
-    cause: str | None = None
 
 
 def decide(result: SendResult | Failure, *, attempts: int, unconfirmed: int, max_resends: int) -> Decision:
@@ -116,8 +90,8 @@ def _never_left(
     unconfirmed: int,
     cause: str,
     *,
-    account_pause: float | None = None,
-    recipient_pause: float | None = None,
+    account_pause: timedelta | None = None,
+    recipient_pause: timedelta | None = None,
     restriction: int | None = None,
     cold_refusal: int | None = None,
 ) -> Decision:
@@ -144,5 +118,5 @@ def _unknown(unconfirmed: int, max_resends: int, cause: str) -> Decision:
     )
 
 
-def _doubling(number: int, longest: float) -> float:
-    return float(min(2.0 ** min(number, 30), longest))
+def _doubling(number: int, longest: timedelta) -> timedelta:
+    return min(timedelta(seconds=2 ** min(number, 30)), longest)

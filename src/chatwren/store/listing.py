@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chatwren.domain.messages import Shown
 from chatwren.store import totals
+from chatwren.store.conditions import may_go
 from chatwren.store.database import Connection
 from chatwren.store.messages import COLUMNS, FROM, MessageRow
 
@@ -149,10 +150,7 @@ async def places(
         SELECT id, before FROM (
           SELECT m.id, row_number() OVER (ORDER BY m.lane, m.due, m.id) - 1 AS before
           FROM message m
-          WHERE m.account_id = $1 AND m.status <= 'sending' AND m.status = 'waiting' AND m.due <= now()
-            AND m.lane = ANY($3::message_lane[]) AND NOT EXISTS (
-              SELECT FROM contact c WHERE c.account_id = $1 AND c.address = m.recipient AND c.retry_at > now()
-            )
+          WHERE m.account_id = $1 AND m.lane = ANY($3::message_lane[]) AND {may_go("$1")}
           ORDER BY m.lane, m.due, m.id LIMIT {COUNTED}
         ) AS queue
         WHERE id = ANY($2)

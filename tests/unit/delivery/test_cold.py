@@ -7,7 +7,10 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.domain.failures import Failure
 from chatwren.domain.ids import uuid7, whatsapp_message_id
+from chatwren.domain.messages import Status
+from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import ColdCap, ColdState, Pacing
 from chatwren.store import cold, inbound, messages
 from chatwren.store.database import Database
@@ -62,9 +65,8 @@ async def lane(rows: Rows, message: UUID) -> str:
 
 async def settle(rows: Rows, worker: UUID, claimed: Claimed, status: str = "sent", **more: Any) -> None:
     """Record what became of an attempt; the account may go on at once."""
-    outcome = Outcome(
-        claimed.id, claimed.account, claimed.epoch, status, status == "sent", timedelta(), first=claimed.first, **more
-    )
+    decision = Decision(Status(status), fact=status == "sent", **more)
+    outcome = Outcome(claimed.id, claimed.account, claimed.epoch, decision, first=claimed.first)
     async with rows.db.connection() as connection:
         await fenced_messages.record(connection, worker, [outcome])
     await rows.one("UPDATE account SET next_at = now()")
@@ -247,7 +249,7 @@ async def test_one_who_was_not_reached_stays_a_stranger(rows: Rows, account: UUI
     await settle(rows, worker, claimed, "waiting", account_pause=timedelta(seconds=1))
     assert [await lane(rows, one) for one in (first, second)] == ["cold", "cold"]
     (claimed,) = await claim(rows.db, worker, account)
-    await settle(rows, worker, claimed, "failed", error=("rejected_479", "x"))
+    await settle(rows, worker, claimed, "failed", failure=Failure("rejected_479", "x"))
     assert await lane(rows, second) == "cold"
     assert (await state(rows, account)).used == 0
 
@@ -337,7 +339,7 @@ async def test_a_retried_message_to_one_whom_another_account_has_reached_stays_c
 ) -> None:
     message = await accept(rows, account, "4915200002")
     (claimed,) = await claim(rows.db, worker, account)
-    await settle(rows, worker, claimed, "failed", error=("rejected_479", "x"))
+    await settle(rows, worker, claimed, "failed", failure=Failure("rejected_479", "x"))
     await writes(rows, await rows.account("charlie"), "4915200002")
     async with rows.db.connection() as connection:
         assert await messages.retry(connection, rows.users["alice"], message)
@@ -349,7 +351,7 @@ async def test_a_retried_message_to_one_who_has_been_reached_meanwhile_is_cold_n
 ) -> None:
     message = await accept(rows, account, "4915200002")
     (claimed,) = await claim(rows.db, worker, account)
-    await settle(rows, worker, claimed, "failed", error=("rejected_479", "x"))
+    await settle(rows, worker, claimed, "failed", failure=Failure("rejected_479", "x"))
     await writes(rows, account, "4915200002")
     async with rows.db.connection() as connection:
         assert await messages.retry(connection, rows.users["alice"], message)

@@ -1,5 +1,7 @@
 """What is decided after an attempt."""
 
+from datetime import timedelta
+
 import pytest
 
 from chatwren.channels.engine.model import (
@@ -53,7 +55,7 @@ def test_an_unknown_outcome_is_tried_again_ever_more_slowly_and_then_given_up() 
         decision = decide(Unknown(), attempts=unconfirmed + 1, unconfirmed=unconfirmed, max_resends=5)
         assert (decision.status, decision.unconfirmed) == (Status.SENDING, True)
         pauses.append(decision.account_pause)
-    assert pauses == [2, 4, 8, 16, 32]
+    assert pauses == [timedelta(seconds=one) for one in (2, 4, 8, 16, 32)]
     last = decide(Unknown(), attempts=6, unconfirmed=5, max_resends=5)
     assert last.status is Status.FAILED
     assert last.failure is not None
@@ -65,7 +67,7 @@ def test_a_refusal_of_the_account_holds_it_and_keeps_the_message() -> None:
     decision = decide(Rejected(429), attempts=1, unconfirmed=0, max_resends=5)
     assert (decision.status, decision.restriction) == (Status.WAITING, 429)
     assert decision.account_pause
-    assert decision.account_pause >= 300
+    assert decision.account_pause >= timedelta(minutes=5)
 
 
 @pytest.mark.parametrize("code", [463, 475])
@@ -73,7 +75,7 @@ def test_a_refusal_of_new_contacts_holds_them_alone(code: int) -> None:
     decision = decide(Rejected(code), attempts=1, unconfirmed=0, max_resends=5)
     assert (decision.status, decision.cold_refusal, decision.account_pause) == (Status.WAITING, code, None)
     assert decision.recipient_pause
-    assert decision.recipient_pause >= 3600
+    assert decision.recipient_pause >= timedelta(hours=1)
     # Of which an earlier attempt may be out, that does not return to those that wait: it is tried on.
     doubtful = decide(Rejected(code), attempts=2, unconfirmed=1, max_resends=5)
     assert (doubtful.status, doubtful.unconfirmed, doubtful.cold_refusal) == (Status.SENDING, True, None)
@@ -81,7 +83,8 @@ def test_a_refusal_of_new_contacts_holds_them_alone(code: int) -> None:
 
 def test_a_recipient_that_cannot_be_reached_delays_only_itself() -> None:
     decision = decide(NotSent(NotSentReason.LOCAL), attempts=3, unconfirmed=0, max_resends=5)
-    assert (decision.status, decision.recipient_pause, decision.account_pause) == (Status.WAITING, 8, None)
+    assert (decision.status, decision.account_pause) == (Status.WAITING, None)
+    assert decision.recipient_pause == timedelta(seconds=8)
     last = decide(NotSent(NotSentReason.LOCAL), attempts=24, unconfirmed=0, max_resends=5)
     assert last.failure == failures.UNREACHABLE
 
@@ -94,9 +97,9 @@ def test_whatsapps_own_trouble_is_no_word_on_the_message(code: int) -> None:
 
 def test_pauses_have_a_longest() -> None:
     unknown = decide(Unknown(), attempts=21, unconfirmed=20, max_resends=99)
-    assert unknown.account_pause == 60
+    assert unknown.account_pause == timedelta(minutes=1)
     unreachable = decide(NotSent(NotSentReason.LOCAL), attempts=23, unconfirmed=0, max_resends=5)
-    assert unreachable.recipient_pause == 300
+    assert unreachable.recipient_pause == timedelta(minutes=5)
 
 
 @pytest.mark.parametrize("result", [Sent(), Rejected(479), NotOnWhatsApp(), Invalid(), failures.MEDIA_MISSING])

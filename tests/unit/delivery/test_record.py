@@ -1,11 +1,14 @@
 """What is recorded of attempts and receipts: facts whoever reports them, decisions only under the current epoch."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from chatwren.domain.failures import Failure
+from chatwren.domain.messages import Status
+from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import Pacing
 from chatwren.store import messages
 from chatwren.store.database import Database
@@ -39,9 +42,8 @@ class Scene:
         (self.claimed,) = await claim(self.db, self.worker, self.account)
         return self
 
-    def outcome(self, status: str, *, fact: bool = False, **more: object) -> Outcome:
-        plain = Outcome(self.claimed.id, self.account, self.claimed.epoch, status, fact, timedelta())
-        return replace(plain, **more)  # type: ignore[arg-type]
+    def outcome(self, status: str, *, age: timedelta = timedelta(), **more: Any) -> Outcome:
+        return Outcome(self.claimed.id, self.account, self.claimed.epoch, Decision(Status(status), **more), age=age)
 
     async def record(self, *outcomes: Outcome, worker: UUID | None = None) -> Recorded:
         async with self.db.connection() as connection:
@@ -75,7 +77,7 @@ class Scene:
 
     async def give_up_and_go_on(self) -> UUID:
         """The message is given up, and the next one is in flight: its id."""
-        await self.record(self.outcome("failed", error=("outcome_unknown", "x"), unconfirmed=True))
+        await self.record(self.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
         await self.rows.message(self.account)
         return (await self.again()).id
 
@@ -104,8 +106,8 @@ async def test_sent(scene: Scene) -> None:
 async def test_the_outcome_is_as_old_as_it_is_when_the_database_was_away(
     scene: Scene, status: str, column: str
 ) -> None:
-    error = ("rejected_479", "x") if status == "failed" else None
-    await scene.record(scene.outcome(status, fact=True, error=error, age=timedelta(minutes=5)))
+    failure = Failure("rejected_479", "x") if status == "failed" else None
+    await scene.record(scene.outcome(status, fact=True, failure=failure, age=timedelta(minutes=5)))
     row = await scene.rows.get(scene.claimed.id)
     assert timedelta(minutes=4) < datetime.now(UTC) - row[column] < timedelta(minutes=6)
 
@@ -146,8 +148,8 @@ async def test_a_restriction_is_kept_with_its_end(scene: Scene) -> None:
 @pytest.mark.parametrize("status", ["waiting", "sending", "failed"])
 async def test_a_decision_of_a_former_owner_counts_for_nothing(scene: Scene, status: str) -> None:
     await scene.lose()
-    error = ("outcome_unknown", "x") if status == "failed" else None
-    recorded = await scene.record(scene.outcome(status, error=error, account_pause=SECOND))
+    failure = Failure("outcome_unknown", "x") if status == "failed" else None
+    recorded = await scene.record(scene.outcome(status, failure=failure, account_pause=SECOND))
     assert recorded.users == frozenset()
     row = await scene.rows.get(scene.claimed.id)
     assert (row["status"], row["unconfirmed"]) == ("sending", 1)  # 1: the takeover knows that its outcome is unknown
@@ -167,21 +169,21 @@ async def test_a_decision_counts_only_from_the_owner_and_under_the_current_epoch
 @pytest.mark.parametrize("status", ["sent", "failed"])
 async def test_a_fact_of_a_former_owner_counts(scene: Scene, status: str) -> None:
     await scene.lose()
-    error = ("rejected_479", "x") if status == "failed" else None
-    await scene.record(scene.outcome(status, fact=True, error=error))
+    failure = Failure("rejected_479", "x") if status == "failed" else None
+    await scene.record(scene.outcome(status, fact=True, failure=failure))
     assert await scene.rows.status(scene.claimed.id) == status
     assert await scene.is_free()
 
 
 async def test_nothing_goes_backwards(scene: Scene) -> None:
     await scene.record(scene.outcome("sent", fact=True))
-    await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
     await scene.record(scene.outcome("waiting", account_pause=SECOND))
     assert await scene.rows.status(scene.claimed.id) == "sent"
 
 
 async def test_a_refusal_stays_one_whatever_is_said_later(scene: Scene) -> None:
-    await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
     assert await scene.rows.one("SELECT count(*) FROM contact WHERE reached_at IS NOT NULL") == 0
     await scene.record(scene.outcome("sent", fact=True))
     assert await scene.rows.status(scene.claimed.id) == "failed"
@@ -198,7 +200,7 @@ async def test_only_what_may_be_out_is_acknowledged_while_it_waits(scene: Scene,
     assert not (await say()).users
     assert await scene.rows.status(scene.claimed.id) == "waiting"
     await scene.again()
-    await scene.record(scene.outcome("failed", error=("outcome_unknown", "x"), unconfirmed=True))
+    await scene.record(scene.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
     async with scene.db.connection() as connection:
         assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
     assert (await say()).users
@@ -229,7 +231,7 @@ async def test_doubt_is_counted_once_for_each_attempt_and_kept(scene: Scene) -> 
 
 async def test_a_retry_has_its_re_sends_again_and_keeps_the_doubt(scene: Scene) -> None:
     await scene.rows.one("UPDATE message SET unconfirmed = 4")
-    await scene.record(scene.outcome("failed", error=("outcome_unknown", "x"), unconfirmed=True))
+    await scene.record(scene.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
     async with scene.db.connection() as connection:
         assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
     assert (await scene.again()).unconfirmed == 1
@@ -283,7 +285,7 @@ async def test_the_pause_varies_within_the_jitter_and_counts_from_the_claim(scen
     if word == "receipt":
         await scene.receive(*(Receipt(one.account, one.wa_id, read=False, at=datetime.now(UTC)) for one in claimed))
     else:
-        sent = [Outcome(one.id, one.account, one.epoch, "sent", fact=True, age=timedelta()) for one in claimed]
+        sent = [Outcome(one.id, one.account, one.epoch, Decision(Status.SENT, fact=True)) for one in claimed]
         await scene.record(*sent, worker=worker)
     async with scene.db.connection() as connection:
         found = await connection.fetch(
@@ -360,7 +362,7 @@ async def test_a_receipt_settles_an_unknown_outcome(scene: Scene) -> None:
 
 @pytest.mark.parametrize("late", ["acknowledgement", "receipt"])
 async def test_what_was_given_up_is_sent_after_all(scene: Scene, late: str) -> None:
-    await scene.record(scene.outcome("failed", error=("outcome_unknown", "x"), unconfirmed=True))
+    await scene.record(scene.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
     assert await scene.rows.status(scene.claimed.id) == "failed"
     if late == "receipt":
         await scene.receive(scene.receipt(read=True))
@@ -371,7 +373,7 @@ async def test_what_was_given_up_is_sent_after_all(scene: Scene, late: str) -> N
 
 
 async def test_another_failure_is_the_last_word(scene: Scene) -> None:
-    await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
     await scene.receive(scene.receipt())
     assert await scene.rows.status(scene.claimed.id) == "failed"
 
@@ -379,7 +381,7 @@ async def test_another_failure_is_the_last_word(scene: Scene) -> None:
 async def test_what_may_be_out_stays_so_when_a_refusal_is_retried(scene: Scene) -> None:
     """The owner died in the middle of sending; its heir sent again and was refused."""
     await scene.lose()
-    await scene.record(scene.outcome("failed", fact=True, error=("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
     async with scene.db.connection() as connection:
         assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
         assert not await messages.cancel(connection, scene.claimed.user, scene.claimed.id)

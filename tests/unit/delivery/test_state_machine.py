@@ -243,22 +243,7 @@ class Lives(RuleBasedStateMachine):
         decision = decide(
             result, attempts=one.claimed.attempts, unconfirmed=one.claimed.unconfirmed, max_resends=MAX_RESENDS
         )
-        outcome = Outcome(
-            message=one.claimed.id,
-            account=one.claimed.account,
-            epoch=one.claimed.epoch,
-            status=decision.status,
-            fact=decision.fact,
-            age=timedelta(),
-            error=(decision.failure.code, decision.failure.message) if decision.failure else None,
-            unconfirmed=decision.unconfirmed,
-            account_pause=seconds(decision.account_pause),
-            recipient_pause=seconds(decision.recipient_pause),
-            restriction=decision.restriction,
-            cold_refusal=decision.cold_refusal,
-            cause=decision.cause,
-            first=one.claimed.first,
-        )
+        outcome = Outcome(one.claimed.id, one.claimed.account, one.claimed.epoch, decision, first=one.claimed.first)
 
         async def record() -> None:
             async with self.db.connection() as connection:
@@ -361,7 +346,9 @@ class Lives(RuleBasedStateMachine):
                     ("contact", "retry_at"),
                     ("outage", "began_at"),
                 ):
-                    await connection.execute(f"UPDATE {table} SET {column} = {column} - $1::interval", seconds(passing))
+                    await connection.execute(
+                        f"UPDATE {table} SET {column} = {column} - $1::interval", timedelta(seconds=passing)
+                    )
 
         self.run(pass_by())
         self.seen = self.look()
@@ -468,10 +455,6 @@ def may_still_be_acknowledged(message: asyncpg.Record) -> bool:
 
 def pick(things: Sequence[T], number: int) -> T:
     return things[number % len(things)]
-
-
-def seconds(number: float | None) -> timedelta | None:
-    return None if number is None else timedelta(seconds=number)
 
 
 async def test_invariants_hold_whatever_happens(db: Database) -> None:

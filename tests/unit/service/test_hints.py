@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +11,8 @@ from tests.unit.delivery.test_claim import claim
 from tests.unit.service.test_intake import hello, intake_of
 
 from chatwren.delivery.recorder import Recorder
+from chatwren.domain.messages import Status
+from chatwren.domain.outcomes import Decision
 from chatwren.service import accounts, housekeeping, messages, sessions
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
@@ -97,6 +98,6 @@ async def test_an_outcome_is_told(db: Database, rows: Rows, told: Told) -> None:
     await rows.message(account)
     (claimed,) = await claim(db, worker, account)
     recorder = Recorder(db, worker, lambda _: None)
-    await recorder.record(Outcome(claimed.id, account, claimed.epoch, "sent", fact=True, age=timedelta()))
+    await recorder.record(Outcome(claimed.id, account, claimed.epoch, Decision(Status.SENT, fact=True)))
     await until(lambda: told[CHANGED] == {rows.users["alice"]})
     await recorder.end()

@@ -7,6 +7,8 @@ import pytest
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
 
+from chatwren.domain.messages import Status
+from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import ColdCap, Pacing
 from chatwren.service import accounts, messages
 from chatwren.store import cold
@@ -96,7 +98,7 @@ async def test_the_pause_after_a_message_is_the_accounts_own(rows: Rows, quick: 
     claimed = await claim(rows.db, worker, quick, slow)
     async with rows.db.transaction() as connection:
         if by == "outcome":
-            outcomes = [Outcome(one.id, one.account, one.epoch, "sent", fact=True, age=timedelta()) for one in claimed]
+            outcomes = [Outcome(one.id, one.account, one.epoch, Decision(Status.SENT, fact=True)) for one in claimed]
             await fenced_messages.record(connection, worker, outcomes)
         else:
             now = await connection.fetchval("SELECT now()")

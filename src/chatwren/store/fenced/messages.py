@@ -10,9 +10,12 @@ from uuid import UUID
 
 import asyncpg
 
-from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
+from chatwren.domain.outcomes import Decision
 from chatwren.store import cold, contacts, pacing
+from chatwren.store.conditions import may_go
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns, Given, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,35 +61,21 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What is to be recorded of an attempt.
+    """What became of an attempt.
 
     Attributes:
-        status: what the message becomes: sent, failed, waiting or sending (unknown: it goes again).
-        fact: true whoever reports it; else a decision, which counts only under the current epoch.
-        age: how long ago it was known.
-        error: code and sentence, of what failed.
-        account_pause: nothing leaves the account for so long; None: the usual pacing.
-        recipient_pause: nothing leaves for this recipient for so long.
-        restriction: WhatsApp's code of why the account as a whole may send nothing for `account_pause`.
-        cold_refusal: WhatsApp's code of why no new contact may be written to for `recipient_pause`.
-        cause: code of what kept it from being sent, for the timeline.
+        epoch: under which it was made.
+        decision: what is to be recorded.
         first: the contact had never been written to.
+        age: how long ago it was known.
     """
 
     message: UUID
     account: UUID
     epoch: int
-    status: str
-    fact: bool
-    age: timedelta
-    error: tuple[str, str] | None = None
-    unconfirmed: bool = False
-    account_pause: timedelta | None = None
-    recipient_pause: timedelta | None = None
-    restriction: int | None = None
-    cold_refusal: int | None = None
-    cause: str | None = None
+    decision: Decision
     first: bool = False
+    age: timedelta = timedelta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +99,28 @@ class Recorded:
 _PACED = pacing.next_at("a", "s.claimed_at")
 
 # A lane's head in one probe: rows that cannot go are not waded through, except those of a recipient that backs off.
-_HEAD = """
+_HEAD = f"""
   (SELECT m.id FROM message m
-   WHERE m.account_id = r.id AND m.lane = '{lane}' AND m.status <= 'sending' AND m.status = 'waiting' AND m.due <= now()
-     AND NOT EXISTS (
-       SELECT FROM contact c WHERE c.account_id = r.id AND c.address = m.recipient AND c.retry_at > now()
-     )
+   WHERE m.account_id = r.id AND m.lane = '{{lane}}' AND {may_go("r.id")}
    ORDER BY m.due, m.id LIMIT 1)
 """
+
+_CLAIMED = Columns(
+    Claimed,
+    "c",
+    account="c.account_id",
+    user="c.user_id",
+    jid="CASE WHEN k.checked_at > now() - :contact_age::interval THEN k.jid END",
+    first="c.recipient_kind <> 'group' AND k.reached_at IS NULL",
+    file=None,
+)
+_FILE = Columns(ClaimedFile, "f", handle="u.handle")
 
 _CLAIM = f"""
 WITH ready AS MATERIALIZED (
   SELECT a.id, a.in_flight, a.cold_until, a.number_since, a.cold_first, a.cold_growth, a.cold_most, l.epoch
   FROM account a JOIN lease l ON l.account_id = a.id
-  WHERE a.id = ANY($2::uuid[]) AND l.worker_id = $1
+  WHERE a.id = ANY(:accounts::uuid[]) AND l.worker_id = :worker
     AND a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
     AND (a.restricted_until IS NULL OR a.restricted_until <= now())
     AND a.next_at <= now()
@@ -149,18 +146,15 @@ WITH ready AS MATERIALIZED (
   WHERE m.id = h.message_id AND (m.status = 'sending' OR (m.status = 'waiting' AND m.due <= now()))
   RETURNING m.*
 ), taken AS (
-  UPDATE account a SET in_flight = c.id, next_at = now() + $3::interval
+  UPDATE account a SET in_flight = c.id, next_at = now() + :guard::interval
   FROM claimed c WHERE a.id = c.account_id
 )
-SELECT c.id, c.account_id, c.user_id, c.epoch, c.wa_id, c.recipient_kind, c.recipient, c.text, c.attempts,
-       c.unconfirmed, CASE WHEN k.checked_at > now() - $4::interval THEN k.jid END,
-       c.recipient_kind <> 'group' AND k.reached_at IS NULL,
-       f.id AS file_id, f.kind, f.mimetype, f.file_name, f.width, f.height, f.seconds, f.thumbnail, u.handle
+SELECT {_CLAIMED}, {_FILE}
 FROM claimed c
 LEFT JOIN contact k ON k.account_id = c.account_id AND k.address = c.recipient
 LEFT JOIN media f ON f.id = c.media_id
 LEFT JOIN media_upload u ON u.media_id = c.media_id AND u.account_id = c.account_id
-  AND u.uploaded_at > now() - $5::interval
+  AND u.uploaded_at > now() - :upload_age::interval
 """
 
 
@@ -186,18 +180,106 @@ async def claim(
         contact_age: how long WhatsApp's word of where a recipient's messages go is good.
         upload_age: how long an uploaded file is.
     """
-    rows = await connection.fetch(_CLAIM, worker, list(accounts), guard, contact_age, upload_age)
+    rows = await connection.fetch(
+        *named(
+            _CLAIM,
+            worker=worker,
+            accounts=list(accounts),
+            guard=guard,
+            contact_age=contact_age,
+            upload_age=upload_age,
+        )
+    )
     return [_claimed(row) for row in rows]
 
 
 def _claimed(row: asyncpg.Record) -> Claimed:
-    values = tuple(row)
-    file = None if values[12] is None else ClaimedFile(*values[12:])
-    return Claimed(*(*values[:12], file))
+    return _CLAIMED.of(row, file=None if row["ClaimedFile.id"] is None else _FILE.of(row))
 
 
 _STEPS_KEPT = 100
 """Attempts of one message that its timeline shows."""
+
+_OUTCOMES = Given[Outcome](
+    "o",
+    message_id=("uuid", lambda one: one.message),
+    account_id=("uuid", lambda one: one.account),
+    epoch="bigint",
+    status=("message_status", lambda one: one.decision.status),
+    fact=("boolean", lambda one: one.decision.fact),
+    age="interval",
+    code=("text", lambda one: one.decision.failure and one.decision.failure.code),
+    sentence=("text", lambda one: one.decision.failure and one.decision.failure.message),
+    unconfirmed=("boolean", lambda one: one.decision.unconfirmed),
+    account_pause=("interval", lambda one: one.decision.account_pause),
+    recipient_pause=("interval", lambda one: one.decision.recipient_pause),
+    restriction=("integer", lambda one: one.decision.restriction),
+    cold_refusal=("integer", lambda one: one.decision.cold_refusal),
+    cause=("text", lambda one: one.decision.cause),
+)
+_SENT_TO = contacts.reach(
+    "SELECT account_id, recipient, now() - age FROM settled WHERE status = 'sent' AND recipient_kind <> 'group'"
+)
+_RECORD = f"""
+    WITH outcome AS (
+      SELECT * FROM {_OUTCOMES}
+    ), locked AS MATERIALIZED (
+      SELECT a.id FROM account a WHERE a.id IN (SELECT account_id FROM outcome)
+      ORDER BY a.id FOR NO KEY UPDATE
+    ), settled AS (
+      UPDATE message m SET
+        status = o.status,
+        epoch = NULL,
+        sent_at = CASE WHEN o.status = 'sent' THEN now() - o.age END,
+        ended_at = CASE WHEN o.status = 'failed' THEN now() - o.age END,
+        error_code = o.code,
+        error_message = o.sentence,
+        unconfirmed = m.unconfirmed + o.unconfirmed::integer
+      FROM outcome o JOIN locked k ON k.id = o.account_id
+      WHERE m.id = o.message_id
+        AND (m.status = 'sending'
+             OR (o.status = 'sent' AND m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
+             OR (o.status = 'sent' AND m.status = 'waiting' AND m.unconfirmed > 0))
+        AND (o.fact OR EXISTS (
+          SELECT FROM lease l WHERE l.account_id = o.account_id AND l.worker_id = :worker AND l.epoch = o.epoch
+        ))
+      RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.status, m.claimed_at, m.attempts,
+                o.age, o.account_pause, o.recipient_pause, o.restriction, o.cold_refusal, o.cause
+    ), noted AS (
+      INSERT INTO message_step (message_id, at, step, detail)
+      SELECT s.id, v.at, v.step, v.detail FROM settled s CROSS JOIN LATERAL (VALUES
+        (s.claimed_at, 'attempt', s.attempts::text),
+        (now() - s.age, CASE s.status WHEN 'sending' THEN 'unconfirmed' ELSE 'not_sent' END, s.cause)
+      ) AS v (at, step, detail)
+      WHERE s.status <= 'sending' AND s.attempts <= {_STEPS_KEPT}
+    ), backing_off AS (
+      INSERT INTO contact (account_id, address, retry_at, retry_code)
+      SELECT account_id, recipient, now() + recipient_pause,
+             CASE WHEN cold_refusal IS NULL THEN 'recipient_unreachable' ELSE 'cold_refused' END
+      FROM settled WHERE recipient_pause IS NOT NULL ORDER BY account_id, recipient
+      ON CONFLICT (account_id, address) DO UPDATE SET
+        -- Who wrote while their message was refused as one to a stranger is answered at once.
+        retry_at = CASE WHEN excluded.retry_code = 'cold_refused' AND contact.wrote_at > now() - interval '1 minute'
+                   THEN NULL ELSE excluded.retry_at END,
+        retry_code = excluded.retry_code
+    ), reached AS (
+      {_SENT_TO}
+    ), paused AS (
+      UPDATE account a SET
+        in_flight = CASE WHEN s.status = 'sending' THEN a.in_flight END,
+        next_at = coalesce(now() + s.account_pause, {_PACED}),
+        restriction_code = coalesce(s.restriction, a.restriction_code),
+        restricted_since = CASE WHEN s.restriction IS NULL THEN a.restricted_since ELSE now() END,
+        restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END,
+        cold_code = coalesce(s.cold_refusal, a.cold_code),
+        cold_since = CASE WHEN s.cold_refusal IS NULL THEN a.cold_since ELSE now() END,
+        cold_until = CASE WHEN s.cold_refusal IS NULL THEN a.cold_until ELSE now() + s.recipient_pause END
+      FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
+      RETURNING a.id, a.next_at - now() AS pause
+    )
+    SELECT s.user_id, s.account_id, s.recipient, p.pause
+    FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+"""
 
 
 async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome]) -> Recorded:
@@ -205,103 +287,71 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
 
     Takes at most one outcome for each account.
     """
-    if not any(one.first or one.status == "waiting" for one in outcomes):
+    if not any(one.first or one.decision.status is Status.WAITING for one in outcomes):
         return _recorded(await _record(connection, worker, outcomes))
     async with connection.transaction():
         rows = await _record(connection, worker, outcomes)
         # Also those whose message waits again: they may have written while it was under way.
-        await contacts.promote(connection, [(row[3], row[4]) for row in rows])
+        await contacts.promote(connection, [(row["account_id"], row["recipient"]) for row in rows])
     return _recorded(rows)
 
 
 async def _record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome]) -> Sequence[asyncpg.Record]:
     rows: Sequence[asyncpg.Record] = await connection.fetch(
-        f"""
-        WITH outcome AS (
-          SELECT * FROM unnest(
-            $2::uuid[], $3::uuid[], $4::bigint[], $5::message_status[], $6::boolean[], $7::interval[], $8::text[],
-            $9::text[], $10::boolean[], $11::interval[], $12::interval[], $13::integer[], $14::integer[], $15::text[]
-          ) AS o (message_id, account_id, epoch, status, fact, age, code, sentence, unconfirmed, account_pause,
-                  recipient_pause, restriction, cold_refusal, cause)
-        ), locked AS MATERIALIZED (
-          SELECT a.id FROM account a WHERE a.id IN (SELECT account_id FROM outcome)
-          ORDER BY a.id FOR NO KEY UPDATE
-        ), settled AS (
-          UPDATE message m SET
-            status = o.status,
-            epoch = NULL,
-            sent_at = CASE WHEN o.status = 'sent' THEN now() - o.age END,
-            ended_at = CASE WHEN o.status = 'failed' THEN now() - o.age END,
-            error_code = o.code,
-            error_message = o.sentence,
-            unconfirmed = m.unconfirmed + o.unconfirmed::integer
-          FROM outcome o JOIN locked k ON k.id = o.account_id
-          WHERE m.id = o.message_id
-            AND (m.status = 'sending'
-                 OR (o.status = 'sent' AND m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
-                 OR (o.status = 'sent' AND m.status = 'waiting' AND m.unconfirmed > 0))
-            AND (o.fact OR EXISTS (
-              SELECT FROM lease l WHERE l.account_id = o.account_id AND l.worker_id = $1 AND l.epoch = o.epoch
-            ))
-          RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.status, m.claimed_at, m.attempts,
-                    o.age, o.account_pause, o.recipient_pause, o.restriction, o.cold_refusal, o.cause
-        ), noted AS (
-          INSERT INTO message_step (message_id, at, step, detail)
-          SELECT s.id, v.at, v.step, v.detail FROM settled s CROSS JOIN LATERAL (VALUES
-            (s.claimed_at, 'attempt', s.attempts::text),
-            (now() - s.age, CASE s.status WHEN 'sending' THEN 'unconfirmed' ELSE 'not_sent' END, s.cause)
-          ) AS v (at, step, detail)
-          WHERE s.status <= 'sending' AND s.attempts <= {_STEPS_KEPT}
-        ), backing_off AS (
-          INSERT INTO contact (account_id, address, retry_at, retry_code)
-          SELECT account_id, recipient, now() + recipient_pause,
-                 CASE WHEN cold_refusal IS NULL THEN 'recipient_unreachable' ELSE 'cold_refused' END
-          FROM settled WHERE recipient_pause IS NOT NULL ORDER BY account_id, recipient
-          ON CONFLICT (account_id, address) DO UPDATE SET
-            -- Who wrote while their message was refused as one to a stranger is answered at once.
-            retry_at = CASE WHEN excluded.retry_code = 'cold_refused' AND contact.wrote_at > now() - interval '1 minute'
-                       THEN NULL ELSE excluded.retry_at END,
-            retry_code = excluded.retry_code
-        ), reached AS (
-          {
-            contacts.reach(
-                "SELECT account_id, recipient, now() - age FROM settled"
-                " WHERE status = 'sent' AND recipient_kind <> 'group'"
-            )
-        }
-        ), paused AS (
-          UPDATE account a SET
-            in_flight = CASE WHEN s.status = 'sending' THEN a.in_flight END,
-            next_at = coalesce(now() + s.account_pause, {_PACED}),
-            restriction_code = coalesce(s.restriction, a.restriction_code),
-            restricted_since = CASE WHEN s.restriction IS NULL THEN a.restricted_since ELSE now() END,
-            restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END,
-            cold_code = coalesce(s.cold_refusal, a.cold_code),
-            cold_since = CASE WHEN s.cold_refusal IS NULL THEN a.cold_since ELSE now() END,
-            cold_until = CASE WHEN s.cold_refusal IS NULL THEN a.cold_until ELSE now() + s.recipient_pause END
-          FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
-          RETURNING a.id, a.next_at - now() AS pause
-        )
-        SELECT s.user_id, p.id, p.pause, s.account_id, s.recipient
-        FROM settled s LEFT JOIN paused p ON p.id = s.account_id
-        """,
-        worker,
-        [one.message for one in outcomes],
-        [one.account for one in outcomes],
-        [one.epoch for one in outcomes],
-        [one.status for one in outcomes],
-        [one.fact for one in outcomes],
-        [one.age for one in outcomes],
-        [one.error[0] if one.error else None for one in outcomes],
-        [one.error[1] if one.error else None for one in outcomes],
-        [one.unconfirmed for one in outcomes],
-        [one.account_pause for one in outcomes],
-        [one.recipient_pause for one in outcomes],
-        [one.restriction for one in outcomes],
-        [one.cold_refusal for one in outcomes],
-        [one.cause for one in outcomes],
+        *named(_RECORD, worker=worker, **_OUTCOMES.values(outcomes))
     )
     return rows
+
+
+_RECEIPTS = Given[Receipt](
+    "f", account_id=("uuid", lambda one: one.account), wa_id="text", read="boolean", at="timestamptz"
+)
+_FACT = f"""
+    fact AS (
+      SELECT account_id, wa_id,
+             min(least(at, now())) AS delivered, min(least(at, now())) FILTER (WHERE read) AS read
+      FROM {_RECEIPTS}
+      GROUP BY account_id, wa_id
+    )
+"""
+_LOCK_FREED = f"""
+    WITH {_FACT}
+    SELECT FROM account a WHERE a.id IN (
+      SELECT m.account_id FROM fact f JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id
+      WHERE m.status = 'sending'
+    ) ORDER BY a.id FOR NO KEY UPDATE
+"""
+_DELIVERED_TO = contacts.reach(
+    "SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'"
+    " GROUP BY account_id, recipient"
+)
+_SETTLE = f"""
+    WITH {_FACT}, settled AS (
+      -- WhatsApp's times are whole seconds: what follows must not seem to have come before.
+      UPDATE message m SET
+        status = 'sent',
+        sent_at = coalesce(m.sent_at, greatest(f.delivered, m.claimed_at)),
+        ended_at = NULL, error_code = NULL, error_message = NULL,
+        delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
+        read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
+                  THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
+      FROM fact f
+      WHERE m.account_id = f.account_id AND m.wa_id = f.wa_id
+        AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
+             OR (m.status = 'waiting' AND m.unconfirmed > 0)
+             OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
+      RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.claimed_at, m.delivered_at
+    ), reached AS (
+      {_DELIVERED_TO}
+    ), paused AS (
+      UPDATE account a SET in_flight = NULL, next_at = {_PACED}
+      FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
+      RETURNING a.id, a.next_at - now() AS pause
+    )
+    SELECT s.user_id, s.account_id, r.address AS reached, p.pause
+    FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+    LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
+"""
 
 
 async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> Recorded:
@@ -309,70 +359,16 @@ async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) ->
 
     To be called in a transaction.
     """
-    facts = [
-        [one.account for one in receipts],
-        [one.wa_id for one in receipts],
-        [one.read for one in receipts],
-        [one.at for one in receipts],
-    ]
-    fact = """
-        fact AS (
-          SELECT account_id, wa_id,
-                 min(least(at, now())) AS delivered, min(least(at, now())) FILTER (WHERE read) AS read
-          FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::timestamptz[]) AS f (account_id, wa_id, read, at)
-          GROUP BY account_id, wa_id
-        )
-    """
-    await connection.execute(
-        f"""
-        WITH {fact}
-        SELECT FROM account a WHERE a.id IN (
-          SELECT m.account_id FROM fact f JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id
-          WHERE m.status = 'sending'
-        ) ORDER BY a.id FOR NO KEY UPDATE
-        """,
-        *facts,
-    )
-    rows = await connection.fetch(
-        f"""
-        WITH {fact}, settled AS (
-          -- WhatsApp's times are whole seconds: what follows must not seem to have come before.
-          UPDATE message m SET
-            status = 'sent',
-            sent_at = coalesce(m.sent_at, greatest(f.delivered, m.claimed_at)),
-            ended_at = NULL, error_code = NULL, error_message = NULL,
-            delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
-            read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
-                      THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
-          FROM fact f
-          WHERE m.account_id = f.account_id AND m.wa_id = f.wa_id
-            AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
-                 OR (m.status = 'waiting' AND m.unconfirmed > 0)
-                 OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
-          RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.claimed_at, m.delivered_at
-        ), reached AS (
-          {
-            contacts.reach(
-                "SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'"
-                " GROUP BY account_id, recipient"
-            )
-        }
-        ), paused AS (
-          UPDATE account a SET in_flight = NULL, next_at = {_PACED}
-          FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
-          RETURNING a.id, a.next_at - now() AS pause
-        )
-        SELECT s.user_id, p.id, p.pause, s.account_id, r.address
-        FROM settled s LEFT JOIN paused p ON p.id = s.account_id
-        LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
-        """,
-        *facts,
-    )
-    await contacts.promote(connection, [(row[3], row[4]) for row in rows if row[4] is not None])
+    facts = _RECEIPTS.values(receipts)
+    await connection.execute(*named(_LOCK_FREED, **facts))
+    rows = await connection.fetch(*named(_SETTLE, **facts))
+    reached = [(row["account_id"], row["reached"]) for row in rows if row["reached"] is not None]
+    await contacts.promote(connection, reached)
     return _recorded(rows)
 
 
 def _recorded(rows: Sequence[asyncpg.Record]) -> Recorded:
     return Recorded(
-        users=frozenset(row[0] for row in rows), pauses={row[1]: row[2] for row in rows if row[1] is not None}
+        users=frozenset(row["user_id"] for row in rows),
+        pauses={row["account_id"]: row["pause"] for row in rows if row["pause"] is not None},
     )

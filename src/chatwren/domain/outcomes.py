@@ -1,0 +1,34 @@
+"""What is decided about a message after an attempt to send it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chatwren.domain.failures import Failure
+from chatwren.domain.messages import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be recorded of an attempt.
+
+    Attributes:
+        status: what the message is now: sent, failed, waiting or sending (unknown: it goes again).
+        fact: true whoever reports it; else it counts only for the account's owner, under the current epoch.
+        failure: the last word, of what failed.
+        unconfirmed: the attempt may have got out.
+        account_pause: nothing leaves the account for so long; None: the usual pacing.
+        recipient_pause: nothing leaves for this recipient for so long.
+        restriction: WhatsApp's number, where the account as a whole may send nothing for `account_pause`.
+        cold_refusal: WhatsApp's number, where no new contact may be written to for `recipient_pause`.
+        cause: code of what kept it from being sent, for the timeline of what goes again.
+    """
+
+    status: Status
+    fact: bool = False
+    failure: Failure | None = None
+    unconfirmed: bool = False
+    account_pause: timedelta | None = None
+    recipient_pause: timedelta | None = None
+    restriction: int | None = None
+    cold_refusal: int | None = None
+    cause: str | None = None

@@ -1,0 +1,16 @@
+"""What several statements ask of a message, in the same words."""
+
+WAITS = "m.status <= 'sending' AND m.status = 'waiting'"
+"""SQL: the message m waits. The first half is for the index: PostgreSQL takes `message_queue`, which holds what is up
+to `sending`, only where a statement says so in the index's own words."""
+
+
+def may_go(account: str) -> str:
+    """SQL: nothing keeps the message m of that account back but the account itself, and what goes before it.
+
+    Args:
+        account: the SQL expression of the account's id.
+    """
+    return f"""{WAITS} AND m.due <= now() AND NOT EXISTS (
+       SELECT FROM contact c WHERE c.account_id = {account} AND c.address = m.recipient AND c.retry_at > now()
+     )"""
