@@ -7,6 +7,7 @@ from typing import IO
 from uuid import UUID
 
 from chatwren.domain.messages import Shown
+from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
 
 
@@ -153,10 +154,7 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
         bulk.id,
     )
     before_last = await connection.fetchval(
-        """
-        SELECT greatest(count(*) - 1, 0) FROM message
-        WHERE account_id = $1 AND status <= 'sending' AND status = 'waiting' AND due <= $2
-        """,
+        f"SELECT greatest(count(*) - 1, 0) FROM message m WHERE m.account_id = $1 AND {WAITS} AND m.due <= $2",
         bulk.account_id,
         last_due,
     )

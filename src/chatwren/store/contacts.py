@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
 
 
@@ -78,7 +79,7 @@ async def promote(connection: Connection, contacts: Sequence[tuple[UUID, str]]) 
             FROM unnest($1::uuid[], $2::text[]) AS k (account_id, address)
             JOIN contact c ON c.account_id = k.account_id AND c.address = k.address
             WHERE m.recipient = k.address AND m.account_id = k.account_id AND {KNOWN}
-              AND m.lane = 'cold' AND m.status <= 'sending' AND m.status = 'waiting'
+              AND m.lane = 'cold' AND {WAITS}
             """,
             [account for account, _ in contacts],
             [address for _, address in contacts],

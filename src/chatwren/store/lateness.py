@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from chatwren.domain.failures import TOO_LATE
+from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
 
 
@@ -19,14 +20,14 @@ async def expire(connection: Connection, account: UUID, allowed: timedelta) -> b
         allowed: lateness of those that have no `expires_at`; that of others is from their due time to it.
     """
     result = await connection.execute(
-        """
+        f"""
         WITH line AS MATERIALIZED (SELECT outage_line($1, $2) AS at), late AS MATERIALIZED (
           SELECT m.id FROM line, unnest(enum_range(NULL::message_lane)) AS l (lane), message m
-          WHERE m.account_id = $1 AND m.lane = l.lane AND m.status <= 'sending' AND m.status = 'waiting'
+          WHERE m.account_id = $1 AND m.lane = l.lane AND {WAITS}
             AND m.expires_at IS NULL AND m.due <= line.at
           UNION ALL
           SELECT m.id FROM message m
-          WHERE m.account_id = $1 AND m.status <= 'sending' AND m.status = 'waiting' AND m.expires_at <= now()
+          WHERE m.account_id = $1 AND {WAITS} AND m.expires_at <= now()
             AND outage_since($1, m.due) >= m.expires_at - m.due
         ), locked AS MATERIALIZED (
           -- What is retried after an unknown outcome may be out: that never expires.

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from chatwren.domain.failures import UNCONFIRMED
+from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
 
 _ORPHANS_LOCK = 0x43_48_41_4F
@@ -120,7 +121,7 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
     try:
         async with connection.transaction():
             ended = await connection.fetchval(
-                """
+                f"""
                 WITH done AS (
                   UPDATE pairing p SET state = 'linked', ended_at = now(), codes = NULL, phone_code = NULL FROM lease l
                   WHERE p.id = $2 AND p.ended_at IS NULL AND l.account_id = p.account_id AND l.worker_id = $1
@@ -143,8 +144,7 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
                   groups_at = CASE WHEN a.phone <> $5 THEN NULL ELSE a.groups_at END
                 FROM done JOIN account before ON before.id = done.account_id
                 CROSS JOIN LATERAL (SELECT before.phone <> $5 AND EXISTS (
-                  SELECT FROM message m
-                  WHERE m.account_id = before.id AND m.status <= 'sending' AND m.status = 'waiting'
+                  SELECT FROM message m WHERE m.account_id = before.id AND {WAITS}
                 ) AS so) AS waits
                 WHERE a.id = done.account_id RETURNING false
                 """,
