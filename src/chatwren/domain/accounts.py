@@ -31,5 +31,5 @@ class Account:
     cold_until: datetime | None
     in_flight: UUID | None
     next_at: datetime
-    pacing: Pacing
     now: datetime  # the database's time when this was read
+    pacing: Pacing

@@ -1,33 +1,28 @@
 """Accounts as the API sees them. What the worker writes of them: fenced/accounts.py."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from chatwren.domain.accounts import Account
 from chatwren.domain.ids import uuid7
 from chatwren.store import pacing
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns
 
-_COLUMNS = (
-    "account.id, account.user_id, account.status::text, status_since, status_reason, account.phone, account.name, "
-    "connected, connected_since, offline_reason, restriction_code, restricted_since, restricted_until, held_reason, "
-    "held_since, cold_code, cold_since, cold_until, in_flight, next_at"
-)
-COLUMNS = ", ".join((_COLUMNS, *pacing.of("account").values(), "now()"))
+_ACCOUNT = Columns(Account, "account", status="account.status::text", now="now()", pacing=None)
+COLUMNS = f"{_ACCOUNT}, {pacing.SELECTED}"
 """The columns of an account, for `account_of`, of a query that may join other tables."""
 DEFAULT_OF_USER = "account WHERE account.user_id = {user} ORDER BY account.created_at, account.id LIMIT 1"
 """What of `SELECT … FROM` gives the account that a user means who names none: their first."""
 
 
-def account_of(row: Sequence[Any]) -> Account | None:
+def account_of(row: asyncpg.Record) -> Account | None:
     """The account of which a row has the COLUMNS; None where there was none to join."""
-    if row[0] is None:
-        return None
-    *known, gap, jitter, first, growth, most, now = row
-    values = (*known, pacing.read(gap, jitter, first, growth, most), now)
-    return Account(*values)
+    return None if row["Account.id"] is None else _ACCOUNT.of(row, pacing=pacing.read(row))
 
 
 async def default_of_user(connection: Connection, user_id: UUID) -> Account | None:
@@ -47,7 +42,7 @@ async def among(connection: Connection, user_id: UUID, account_ids: Collection[U
     rows = await connection.fetch(
         f"SELECT {COLUMNS} FROM account WHERE id = ANY($2) AND user_id = $1", user_id, list(account_ids)
     )
-    return {row[0]: found for row in rows if (found := account_of(row))}
+    return {found.id: found for row in rows if (found := account_of(row))}
 
 
 async def create_default(connection: Connection, user_id: UUID) -> Account:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from chatwren.store.bulks import BULK, Bulk, Result
 from chatwren.store.database import Connection
+from chatwren.store.rows import Given, named
 
 _ROWS = 200
 _BYTES = 1024 * 1024
@@ -60,7 +61,7 @@ async def take(connection: Connection) -> Taken | None:
     )
     if row is None:
         return None
-    bulk, (read_to, tried_to, alone) = Bulk(*row[:-3]), row[-3:]
+    bulk, read_to, tried_to, alone = BULK.of(row), row["read_to"], row["tried_to"], row["alone"]
     careful = tried_to > read_to
     rows = await _next_rows(connection, bulk.id, read_to, limit=1 if careful else _ROWS)
     lines = [line for line, _ in rows]
@@ -119,6 +120,9 @@ async def is_ours(connection: Connection, taken: Taken) -> bool:
     )
 
 
+_RESULTS = Given[Result]("r", line="integer", message_id=("uuid", lambda one: one.message), errors="text")
+
+
 async def finish(connection: Connection, taken: Taken, results: Sequence[Result]) -> None:
     """Record what became of the first of the rows, and give the rest back; of none: the bulk has ended.
 
@@ -128,15 +132,14 @@ async def finish(connection: Connection, taken: Taken, results: Sequence[Result]
         await connection.execute("UPDATE bulk SET ended_at = now(), taken_at = NULL WHERE id = $1", taken.bulk.id)
         return
     await connection.execute(
-        """
-        UPDATE bulk_row b SET given = NULL, message_id = r.message_id, errors = r.errors
-        FROM unnest($2::integer[], $3::uuid[], $4::text[]) AS r (line, message_id, errors)
-        WHERE b.bulk_id = $1 AND b.line = r.line
-        """,
-        taken.bulk.id,
-        [one.line for one in results],
-        [one.message for one in results],
-        [one.errors for one in results],
+        *named(
+            f"""
+            UPDATE bulk_row b SET given = NULL, message_id = r.message_id, errors = r.errors
+            FROM {_RESULTS} WHERE b.bulk_id = :bulk AND b.line = r.line
+            """,
+            bulk=taken.bulk.id,
+            **_RESULTS.values(results),
+        )
     )
     await connection.execute(
         "UPDATE bulk SET read_to = $2, tried_to = $3, alone = NULL, taken_at = NULL WHERE id = $1",

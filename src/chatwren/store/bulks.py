@@ -9,6 +9,7 @@ from uuid import UUID
 from chatwren.domain.messages import Shown
 from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,7 @@ class Bulk:
     ended_at: datetime | None
 
 
-BULK = "b.id, b.user_id, b.account_id, b.created_at, b.total, b.ended_at"
-"""The columns of `Bulk`, of the table `bulk` as `b`."""
+BULK = Columns(Bulk, "b")
 
 
 async def open_ones(connection: Connection, user_id: UUID) -> int:
@@ -109,7 +109,7 @@ async def stop(connection: Connection, user_id: UUID, bulk: UUID | None, errors:
 async def get(connection: Connection, user_id: UUID, bulk: UUID) -> Bulk | None:
     """A bulk of the user."""
     row = await connection.fetchrow(f"SELECT {BULK} FROM bulk b WHERE b.id = $1 AND b.user_id = $2", bulk, user_id)
-    return Bulk(*row) if row else None
+    return BULK.of(row) if row else None
 
 
 @dataclass(frozen=True, slots=True)

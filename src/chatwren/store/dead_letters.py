@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chatwren.domain.storable import text
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns
 
 MAX_EVENT_BYTES = 1 << 20
 """Of a larger event only the beginning is kept, which cannot be tried again."""
@@ -47,9 +48,9 @@ class Count:
     not_kept: int
 
 
-_LETTERS = """
-    SELECT d.id, d.account_id, u.username, d.kind, d.reason, d.size, d.retries, d.not_kept, d.created_at
-    FROM dead_letter d JOIN account a ON a.id = d.account_id JOIN app_user u ON u.id = a.user_id
+_LETTER = Columns(DeadLetter, "d", account="d.account_id", username="u.username")
+_LETTERS = f"""
+    SELECT {_LETTER} FROM dead_letter d JOIN account a ON a.id = d.account_id JOIN app_user u ON u.id = a.user_id
 """
 
 
@@ -83,14 +84,14 @@ async def put_aside(connection: Connection, account: UUID, kind: str, reason: st
 async def every(connection: Connection) -> AsyncIterator[DeadLetter]:
     """All dead letters, the oldest first. In a transaction."""
     async for row in connection.cursor(f"{_LETTERS} ORDER BY d.id"):
-        yield DeadLetter(*row)
+        yield _LETTER.of(row)
 
 
 async def get(connection: Connection, letter: int) -> tuple[DeadLetter, bytes] | None:
     """One dead letter, with what is kept of its event."""
     row = await connection.fetchrow(f"{_LETTERS} WHERE d.id = $1", letter)
     event = await connection.fetchval("SELECT event FROM dead_letter WHERE id = $1", letter)
-    return (DeadLetter(*row), event) if row and event is not None else None
+    return (_LETTER.of(row), event) if row and event is not None else None
 
 
 async def remove(connection: Connection, letter: int) -> bool:

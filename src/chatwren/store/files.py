@@ -1,10 +1,11 @@
 """Media files as rows. Their bytes: media.py."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +35,22 @@ def media_key(user_id: UUID, media_id: UUID) -> str:
     return f"{user_id}/{media_id}"
 
 
+_FILE = Columns(File, "media")
+_INSERT = """
+    INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256, width, height, seconds, thumbnail)
+    VALUES (:id, :user_id, :kind, :mimetype, :file_name, :size, :sha256, :width, :height, :seconds, :thumbnail)
+"""
+
+
 async def insert(connection: Connection, file: File) -> None:
     """Record a file whose bytes are in the media store."""
-    await connection.execute(
-        """
-        INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256, width, height, seconds, thumbnail)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-        """,
-        file.id,
-        file.user_id,
-        file.kind,
-        file.mimetype,
-        file.file_name,
-        file.size,
-        file.sha256,
-        file.width,
-        file.height,
-        file.seconds,
-        file.thumbnail,
-    )
+    await connection.execute(*named(_INSERT, **asdict(file)))
 
 
 async def get(connection: Connection, user_id: UUID, media_id: UUID) -> File | None:
     """A file of the user."""
-    row = await connection.fetchrow(
-        """
-        SELECT id, user_id, kind, mimetype, file_name, size, sha256, width, height, seconds, thumbnail
-        FROM media WHERE user_id = $1 AND id = $2
-        """,
-        user_id,
-        media_id,
-    )
-    return File(*row) if row else None
+    row = await connection.fetchrow(f"SELECT {_FILE} FROM media WHERE user_id = $1 AND id = $2", user_id, media_id)
+    return _FILE.of(row) if row else None
 
 
 async def known(connection: Connection, media_ids: list[UUID]) -> set[UUID]:

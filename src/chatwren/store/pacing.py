@@ -8,6 +8,7 @@ from datetime import timedelta
 import asyncpg
 
 from chatwren.domain.pacing import ColdCap, Pacing
+from chatwren.store.rows import Columns
 
 _INTERVALS = ("pacing_gap", "pacing_jitter")
 _NUMBERS = ("cold_first", "cold_growth", "cold_most")
@@ -33,9 +34,16 @@ def next_at(account: str, claimed_at: str) -> str:
     return f"{claimed_at} + {own['pacing_gap']} + random() * {own['pacing_jitter']}"
 
 
-def read(gap: timedelta, jitter: timedelta, first: int, growth: int, most: int) -> Pacing:
-    """The pacing of which a row gave these, in the order of COLUMNS."""
-    return Pacing(gap, jitter, ColdCap(first, growth, most))
+_OWN = of("account")
+_PACING = Columns(Pacing, "account", gap=_OWN["pacing_gap"], jitter=_OWN["pacing_jitter"], cold=None)
+_CAP = Columns(ColdCap, "account", first=_OWN["cold_first"], growth=_OWN["cold_growth"], most=_OWN["cold_most"])
+SELECTED = f"{_PACING}, {_CAP}"
+"""What is selected of the table `account` for `read`."""
+
+
+def read(row: asyncpg.Record) -> Pacing:
+    """The pacing of an account."""
+    return _PACING.of(row, cold=_CAP.of(row))
 
 
 async def tell(connection: asyncpg.Connection, pacing: Pacing) -> None:

@@ -1,15 +1,17 @@
 """The table `session`: who is logged in. It holds a hash of each session's id; the id itself is only in the cookie."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
+
+import asyncpg
 
 from chatwren.domain.accounts import Account
 from chatwren.domain.users import User
 from chatwren.store import accounts, users
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns
 
 STILL_LIVING = """
   disabled_at IS NULL
@@ -30,18 +32,18 @@ class Session:
     """A living session.
 
     Attributes:
+        stale: its `last_seen_at` is old enough to be worth a write.
         user: whose it is.
         account: that which the user means who names none; None before the first linking.
-        stale: its `last_seen_at` is old enough to be worth a write.
     """
 
     sid_hash: bytes
+    stale: bool
     user: User
     account: Account | None
-    stale: bool
 
 
-_USER_COLUMNS = len(fields(User))
+_SESSION = Columns(Session, "living", user=None, account=None)
 
 
 async def insert(connection: Connection, sid_hash: bytes, user_id: UUID) -> None:
@@ -53,7 +55,7 @@ async def get(connection: Connection, sid_hashes: Collection[bytes]) -> dict[byt
     """The sessions that have not ended: idle for 14 days, 90 days old, or their user disabled."""
     rows = await connection.fetch(
         f"""
-        SELECT living.sid_hash, living.stale, {users.COLUMNS}, account.*
+        SELECT {_SESSION}, {users.COLUMNS}, account.*
         FROM unnest($1::bytea[]) AS asked (sid_hash)
         CROSS JOIN LATERAL ({LIVING.format(sid_hash="asked.sid_hash")}) AS living
         JOIN app_user ON app_user.id = living.user_id
@@ -62,12 +64,11 @@ async def get(connection: Connection, sid_hashes: Collection[bytes]) -> dict[byt
         """,
         list(sid_hashes),
     )
-    return {row[0]: _session(tuple(row)) for row in rows}
+    return {found.sid_hash: found for found in map(_session, rows)}
 
 
-def _session(row: tuple[Any, ...]) -> Session:
-    sid_hash, stale, *values = row
-    return Session(sid_hash, User(*values[:_USER_COLUMNS]), accounts.account_of(values[_USER_COLUMNS:]), stale)
+def _session(row: asyncpg.Record) -> Session:
+    return _SESSION.of(row, user=users.COLUMNS.of(row), account=accounts.account_of(row))
 
 
 async def is_of_user(connection: Connection, sid_hash: bytes, user_id: UUID) -> bool:
@@ -95,18 +96,21 @@ class SeenSession:
     current: bool
 
 
+_SEEN = Columns(SeenSession, "session", id=_PUBLIC_ID, current="session.sid_hash = $2")
+
+
 async def of_user(connection: Connection, user_id: UUID, *, current: bytes) -> list[SeenSession]:
     """The user's sessions that have not ended, the one of this hash first, then the last used."""
     rows = await connection.fetch(
         f"""
-        SELECT {_PUBLIC_ID}, session.created_at, last_seen_at, sid_hash = $2
-        FROM session JOIN app_user ON app_user.id = user_id WHERE user_id = $1 AND {STILL_LIVING}
+        SELECT {_SEEN} FROM session JOIN app_user ON app_user.id = user_id
+        WHERE user_id = $1 AND {STILL_LIVING}
         ORDER BY sid_hash = $2 DESC, last_seen_at DESC, session.created_at DESC
         """,
         user_id,
         current,
     )
-    return [SeenSession(*row) for row in rows]
+    return [_SEEN.of(row) for row in rows]
 
 
 async def delete(connection: Connection, sid_hash: bytes) -> UUID | None:

@@ -1,21 +1,22 @@
 """The table `app_user`: who signed up."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import UUID
 
 from chatwren.domain.users import User
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns, named
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """What a log-in is checked against."""
 
-    user: User
     password_hash: str
     disabled: bool
     deleted: bool
+    user: User
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +35,33 @@ class UserSummary:
     account_phone: str | None
 
 
-COLUMNS = "app_user.id, username, app_user.name, app_user.phone, email, gst, time_zone"
-"""The columns of a `User`, in its order, of a query that may join other tables."""
+COLUMNS = Columns(User, "app_user")
+_CREDENTIALS = Columns(
+    Credentials,
+    "app_user",
+    disabled="app_user.disabled_at IS NOT NULL",
+    deleted="app_user.deleted_at IS NOT NULL",
+    user=None,
+)
+_SUMMARY = Columns(
+    UserSummary,
+    "app_user",
+    account_phone="(SELECT phone FROM account WHERE user_id = app_user.id ORDER BY created_at, id LIMIT 1)",
+)
+
+_INSERT = """
+    INSERT INTO app_user
+      (id, username, username_key, username_skeleton, name, phone, email, gst, time_zone, password_hash)
+    VALUES (:id, :username, :key, :skeleton, :name, :phone, :email, :gst, :time_zone, :password_hash)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+"""
 
 
 async def insert(connection: Connection, user: User, *, key: str, skeleton: str, password_hash: str) -> bool:
     """Add the user; False when another has a name with the same key, or one that looks the same."""
     row = await connection.fetchrow(
-        """
-        INSERT INTO app_user
-          (id, username, username_key, username_skeleton, name, phone, email, gst, time_zone, password_hash)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-        ON CONFLICT DO NOTHING
-        RETURNING id
-        """,
-        user.id,
-        user.username,
-        key,
-        skeleton,
-        user.name,
-        user.phone,
-        user.email,
-        user.gst,
-        user.time_zone,
-        password_hash,
+        *named(_INSERT, **asdict(user), key=key, skeleton=skeleton, password_hash=password_hash)
     )
     return row is not None
 
@@ -84,18 +88,14 @@ async def set_skeleton(connection: Connection, user_id: UUID, skeleton: str) -> 
 
 async def credentials(connection: Connection, key: str) -> Credentials | None:
     """What the user whose name has this key must prove."""
-    row = await connection.fetchrow(
-        f"SELECT password_hash, disabled_at IS NOT NULL, deleted_at IS NOT NULL, {COLUMNS} FROM app_user"
-        " WHERE username_key = $1",
-        key,
-    )
-    return Credentials(User(*row[3:]), *row[:3]) if row else None
+    row = await connection.fetchrow(f"SELECT {_CREDENTIALS}, {COLUMNS} FROM app_user WHERE username_key = $1", key)
+    return _CREDENTIALS.of(row, user=COLUMNS.of(row)) if row else None
 
 
 async def get(connection: Connection, user_id: UUID) -> User:
     """A user who is known to exist."""
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM app_user WHERE id = $1", user_id)
-    return User(*row)
+    return COLUMNS.of(row)
 
 
 async def set_time_zone(connection: Connection, user_id: UUID, time_zone: str | None) -> None:
@@ -119,11 +119,5 @@ async def set_disabled(connection: Connection, user_id: UUID, *, disabled: bool)
 
 async def summaries(connection: Connection) -> list[UserSummary]:
     """All users, in the order in which they signed up."""
-    rows = await connection.fetch(
-        """
-        SELECT id, username, name, created_at, disabled_at, deleted_at,
-               (SELECT phone FROM account WHERE user_id = app_user.id ORDER BY created_at, id LIMIT 1)
-        FROM app_user ORDER BY created_at, id
-        """
-    )
-    return [UserSummary(*row) for row in rows]
+    rows = await connection.fetch(f"SELECT {_SUMMARY} FROM app_user ORDER BY created_at, id")
+    return [_SUMMARY.of(row) for row in rows]

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns
 
 # What there is to do something for: a connection, a pairing or a logout.
 _WANTED = """
@@ -130,20 +131,30 @@ async def claim(connection: Connection, worker: UUID, *, limit: int) -> int:
     return len(claimed)
 
 
+_OWNED = Columns(
+    Owned,
+    "a",
+    account="a.id",
+    user="a.user_id",
+    epoch="l.epoch",
+    linked="a.status = 'linked'",
+    pairing="p.id",
+    logout_wanted="a.logout_wanted_at IS NOT NULL",
+    groups_wanted_at="CASE WHEN a.groups_at IS NULL OR a.groups_wanted_at > a.groups_at THEN a.groups_wanted_at END",
+)
+
+
 async def owned(connection: Connection, worker: UUID) -> list[Owned]:
     """Every account that the worker owns."""
     rows = await connection.fetch(
-        """
-        SELECT a.id, a.user_id, l.epoch, a.status = 'linked', a.connected, a.jid,
-               p.id, a.logout_wanted_at IS NOT NULL,
-               CASE WHEN a.groups_at IS NULL OR a.groups_wanted_at > a.groups_at THEN a.groups_wanted_at END
-        FROM lease l JOIN account a ON a.id = l.account_id
+        f"""
+        SELECT {_OWNED} FROM lease l JOIN account a ON a.id = l.account_id
         LEFT JOIN pairing p ON p.account_id = a.id AND p.ended_at IS NULL
         WHERE l.worker_id = $1
         """,
         worker,
     )
-    return [Owned(*row) for row in rows]
+    return [_OWNED.of(row) for row in rows]
 
 
 async def release(connection: Connection, worker: UUID, account: UUID, epoch: int) -> None:

@@ -10,6 +10,7 @@ import asyncpg
 from chatwren.domain.failures import UNCONFIRMED
 from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns, named
 
 _ORPHANS_LOCK = 0x43_48_41_4F
 """Advisory lock. Shared: a device is being confirmed; exclusive: devices that nobody knows are being logged out."""
@@ -35,16 +36,25 @@ class Job:
     linked: bool
 
 
+_JOB = Columns(
+    Job,
+    "p",
+    account="p.account_id",
+    user="p.user_id",
+    overdue="p.expires_at <= now()",
+    linked="a.status = 'linked'",
+)
+
+
 async def get(connection: Connection, pairing: UUID) -> Job | None:
     """A pairing, unless it has ended."""
     row = await connection.fetchrow(
-        """
-        SELECT p.id, p.account_id, p.user_id, p.phone, p.jid, p.expires_at <= now(), a.status = 'linked'
-        FROM pairing p JOIN account a ON a.id = p.account_id WHERE p.id = $1 AND p.ended_at IS NULL
+        f"""
+        SELECT {_JOB} FROM pairing p JOIN account a ON a.id = p.account_id WHERE p.id = $1 AND p.ended_at IS NULL
         """,
         pairing,
     )
-    return Job(*row) if row else None
+    return _JOB.of(row) if row else None
 
 
 async def show_codes(connection: Connection, pairing: UUID, codes: Sequence[tuple[str, timedelta]]) -> bool:
@@ -109,6 +119,35 @@ async def confirm(connection: Connection, worker: UUID, pairing: UUID, jid: str,
     return "linked_elsewhere" if elsewhere else None
 
 
+_SUCCEED = f"""
+    WITH done AS (
+      UPDATE pairing p SET state = 'linked', ended_at = now(), codes = NULL, phone_code = NULL FROM lease l
+      WHERE p.id = :pairing AND p.ended_at IS NULL AND l.account_id = p.account_id AND l.worker_id = :worker
+      RETURNING p.account_id
+    ), doubtful AS (
+      UPDATE message m SET
+        status = 'failed', ended_at = now(), error_code = :code, error_message = :sentence
+      FROM done JOIN account a ON a.id = done.account_id
+      WHERE m.id = a.in_flight AND m.status = 'sending' AND a.phone <> :phone
+    )
+    UPDATE account a SET
+      status = 'linked', status_since = now(), status_reason = NULL, logout_wanted_at = NULL,
+      jid = :jid, lid = :lid, phone = :phone,
+      number_since = CASE WHEN a.phone = :phone THEN a.number_since ELSE now() END,
+      in_flight = CASE WHEN a.phone <> :phone THEN NULL ELSE a.in_flight END,
+      held_reason = CASE WHEN waits.so THEN 'relinked_other_number' ELSE a.held_reason END,
+      held_since = CASE WHEN waits.so THEN now() ELSE a.held_since END,
+      name = CASE WHEN a.phone <> :phone AND NOT a.connected THEN NULL ELSE a.name END,
+      groups = CASE WHEN a.phone <> :phone THEN NULL ELSE a.groups END,
+      groups_at = CASE WHEN a.phone <> :phone THEN NULL ELSE a.groups_at END
+    FROM done JOIN account before ON before.id = done.account_id
+    CROSS JOIN LATERAL (SELECT before.phone <> :phone AND EXISTS (
+      SELECT FROM message m WHERE m.account_id = before.id AND {WAITS}
+    ) AS so) AS waits
+    WHERE a.id = done.account_id RETURNING false
+"""
+
+
 async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: str, lid: str, phone: str) -> str | None:
     """The device is linked: the account is its from now on. To be called in a transaction.
 
@@ -121,40 +160,16 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
     try:
         async with connection.transaction():
             ended = await connection.fetchval(
-                f"""
-                WITH done AS (
-                  UPDATE pairing p SET state = 'linked', ended_at = now(), codes = NULL, phone_code = NULL FROM lease l
-                  WHERE p.id = $2 AND p.ended_at IS NULL AND l.account_id = p.account_id AND l.worker_id = $1
-                  RETURNING p.account_id
-                ), doubtful AS (
-                  UPDATE message m SET
-                    status = 'failed', ended_at = now(), error_code = $6, error_message = $7
-                  FROM done JOIN account a ON a.id = done.account_id
-                  WHERE m.id = a.in_flight AND m.status = 'sending' AND a.phone <> $5
+                *named(
+                    _SUCCEED,
+                    worker=worker,
+                    pairing=pairing,
+                    jid=jid,
+                    lid=lid,
+                    phone=phone,
+                    code=UNCONFIRMED.code,
+                    sentence=UNCONFIRMED.message,
                 )
-                UPDATE account a SET
-                  status = 'linked', status_since = now(), status_reason = NULL, logout_wanted_at = NULL,
-                  jid = $3, lid = $4, phone = $5,
-                  number_since = CASE WHEN a.phone = $5 THEN a.number_since ELSE now() END,
-                  in_flight = CASE WHEN a.phone <> $5 THEN NULL ELSE a.in_flight END,
-                  held_reason = CASE WHEN waits.so THEN 'relinked_other_number' ELSE a.held_reason END,
-                  held_since = CASE WHEN waits.so THEN now() ELSE a.held_since END,
-                  name = CASE WHEN a.phone <> $5 AND NOT a.connected THEN NULL ELSE a.name END,
-                  groups = CASE WHEN a.phone <> $5 THEN NULL ELSE a.groups END,
-                  groups_at = CASE WHEN a.phone <> $5 THEN NULL ELSE a.groups_at END
-                FROM done JOIN account before ON before.id = done.account_id
-                CROSS JOIN LATERAL (SELECT before.phone <> $5 AND EXISTS (
-                  SELECT FROM message m WHERE m.account_id = before.id AND {WAITS}
-                ) AS so) AS waits
-                WHERE a.id = done.account_id RETURNING false
-                """,
-                worker,
-                pairing,
-                jid,
-                lid,
-                phone,
-                UNCONFIRMED.code,
-                UNCONFIRMED.message,
             )
     except asyncpg.UniqueViolationError:
         return "linked_elsewhere"
