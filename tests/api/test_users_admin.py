@@ -9,9 +9,10 @@ import pytest
 
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.ids import uuid7
+from chatwren.domain.users import Deleted
 from chatwren.media.objects import MediaStore, media_store
 from chatwren.service import deletion, users_admin
-from chatwren.service.deletion import Deleted, NoWorker
+from chatwren.service.deletion import NoWorker
 from chatwren.store import deletions, exports
 from chatwren.store.database import Database
 from tests.api.conftest import PASSWORD, Person

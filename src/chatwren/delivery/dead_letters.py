@@ -9,7 +9,7 @@ from chatwren.channels.engine import convert
 from chatwren.channels.engine.model import Event, MessageReceived, ReceiptReceived, Unreadable
 from chatwren.delivery import arrivals
 from chatwren.domain.errors import Conflict, NotFound
-from chatwren.service.dead_letters import MAX_EVENT_BYTES, get, missing
+from chatwren.service.dead_letters import get, missing
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, WORK, Connection, Database
 from chatwren.store.fenced.messages import Recorded
@@ -41,8 +41,8 @@ async def retry(db: Database, letter: int) -> None:
         any of store.database.UNREACHABLE, CLASHES: not now.
     """
     found, raw = await get(db, letter)
-    if found.size > MAX_EVENT_BYTES:
-        raise Conflict(f"Of its {found.size:,} bytes only the first {MAX_EVENT_BYTES:,} were kept.")
+    if found.size > dead_letters.MAX_EVENT_BYTES:
+        raise Conflict(f"Of its {found.size:,} bytes only the first {dead_letters.MAX_EVENT_BYTES:,} were kept.")
     event = convert.event(raw)
     if isinstance(event.what, Unreadable):
         raise Conflict(f"It cannot be read: {event.what.reason}")

@@ -1,6 +1,9 @@
 """A message's life: its states, and which may follow which. Drawn in docs/state_machine.md."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 
 class Status(StrEnum):
@@ -59,3 +62,27 @@ NEXT: dict[tuple[Status, Event], Status] = {
     (Status.WAITING, Event.ACKNOWLEDGED): Status.SENT,
 }
 """Every allowed change. What is not here is not done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages of a user are listed. None: no condition."""
+
+    user_id: UUID
+    status: Shown | None = None
+    recipient: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    bulk: UUID | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the total is exact at any size."""
+        return (
+            self.recipient is None
+            and self.text is None
+            and self.since is None
+            and self.until is None
+            and self.bulk is None
+        )

@@ -13,10 +13,10 @@ from uuid import UUID
 from chatwren.domain.accounts import Account
 from chatwren.domain.errors import Conflict, Unavailable
 from chatwren.domain.health import Reason, account_reason, new_contacts_reason
+from chatwren.domain.pairings import Pairing
 from chatwren.service.linking import PAIRING_FAILURES
 from chatwren.store import accounts, cold, pairings
 from chatwren.store.database import CHANGED, WORK, Connection, Database
-from chatwren.store.pairings import Pairing
 
 _POLL_SECONDS = 0.1
 

@@ -2,12 +2,10 @@
 
 from collections.abc import AsyncIterator
 
+from chatwren.domain.dead_letters import Count, DeadLetter
 from chatwren.domain.errors import NotFound
 from chatwren.store import dead_letters
 from chatwren.store.database import Database
-from chatwren.store.dead_letters import MAX_EVENT_BYTES, Count, DeadLetter
-
-__all__ = ["MAX_EVENT_BYTES", "Count", "DeadLetter", "count", "discard", "every", "get", "missing"]
 
 
 async def every(db: Database) -> AsyncIterator[DeadLetter]:

@@ -11,12 +11,10 @@ from uuid import UUID
 
 import structlog
 
+from chatwren.domain.users import Deleted
 from chatwren.media.objects import MediaStore
 from chatwren.store import deletions, devices
 from chatwren.store.database import WORK, Database
-from chatwren.store.deletions import Deleted
-
-__all__ = ["Deleted", "begin", "pending", "work_off"]
 
 log = structlog.get_logger(__name__)
 

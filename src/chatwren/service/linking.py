@@ -17,11 +17,11 @@ from uuid import UUID
 from chatwren.domain.accounts import Account
 from chatwren.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from chatwren.domain.limits import REACHED, Limit
+from chatwren.domain.pairings import Code, Pairing
 from chatwren.domain.users import User
 from chatwren.service.limits import Limits
 from chatwren.store import accounts, pairings
 from chatwren.store.database import WORK, Connection, Database
-from chatwren.store.pairings import Code, Pairing
 
 _POLL_SECONDS = 0.1
 _WINDOW: Final = timedelta(minutes=10)

@@ -11,7 +11,7 @@ from uuid import UUID
 from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.limits import Limit, reached
-from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
+from chatwren.domain.messages import OUTCOME_UNKNOWN, Filter, Status
 from chatwren.service import wording
 from chatwren.service.compose import check_moment_of_expiry, expires_too_early
 from chatwren.service.computing import Computing
@@ -20,7 +20,6 @@ from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, st
 from chatwren.service.queue_times import queue_times
 from chatwren.store import bulks, listing, messages
 from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
-from chatwren.store.listing import Filter
 from chatwren.store.messages import MessageRow
 from chatwren.variation import Modifications, Template, Variation, bounded
 

@@ -11,27 +11,13 @@ from uuid import UUID
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.domain.people import parse_email, parse_name, parse_phone, parse_username, username_key
+from chatwren.domain.users import Deleted, UserSummary
 from chatwren.media.objects import MediaStore
 from chatwren.service import deletion
 from chatwren.service import users as users_service
-from chatwren.service.deletion import Deleted
 from chatwren.service.users import Registration, hash_password
 from chatwren.store import exports, limits, pairings, sessions, users
 from chatwren.store.database import Connection, Database
-from chatwren.store.users import UserSummary
-
-__all__ = [
-    "UserSummary",
-    "create",
-    "delete",
-    "disable",
-    "enable",
-    "export",
-    "limits_of",
-    "list_users",
-    "reset_password",
-    "set_limits",
-]
 
 
 async def list_users(db: Database) -> list[UserSummary]:

@@ -1,10 +1,9 @@
 """The table `dead_letter`: what an engine reported and could not be stored, with its bytes and the reason."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
+from chatwren.domain.dead_letters import Count, DeadLetter
 from chatwren.domain.storable import text
 from chatwren.store.database import Connection
 from chatwren.store.rows import Columns
@@ -15,37 +14,6 @@ MAX_LETTERS = 1000
 MAX_BYTES = 16 << 20
 """Of one account. The oldest are kept: they tell how it began, and a flood of more costs no disk."""
 _MAX_REASON = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """An event that could not be stored.
-
-    Attributes:
-        username: of the account's user.
-        size: of the event, in bytes.
-        retries: how often it was tried again.
-        not_kept: how many came after it and found no room.
-    """
-
-    id: int
-    account: UUID
-    username: str
-    kind: str
-    reason: str
-    size: int
-    retries: int
-    not_kept: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many dead letters of a kind there are, and how many found no room."""
-
-    kind: str
-    kept: int
-    not_kept: int
 
 
 _LETTER = Columns(DeadLetter, "d", account="d.account_id", username="u.username")

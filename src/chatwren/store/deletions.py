@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+from chatwren.domain.users import Deleted
 from chatwren.store.database import UNREACHABLE, Connection
 
 STEP = 1000
@@ -28,13 +29,6 @@ _MUCH = {
     "outage": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
     "idempotency": "user_id = $1",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """What a deletion came to. Not `told_whatsapp`: a device's keys are gone, but the phone may still list it."""
-
-    told_whatsapp: bool
 
 
 async def begin(connection: Connection, user_id: UUID) -> list[UUID]:

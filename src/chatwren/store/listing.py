@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chatwren.domain.messages import Shown
+from chatwren.domain.messages import Filter, Shown
 from chatwren.store import totals
 from chatwren.store.conditions import may_go
 from chatwren.store.database import Connection
@@ -29,46 +28,23 @@ _SHOWN: dict[Shown, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which messages of a user are listed. None: no condition."""
-
-    user_id: UUID
-    status: Shown | None = None
-    recipient: str | None = None
-    text: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    bulk: UUID | None = None
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether the total is exact at any size."""
-        return (
-            self.recipient is None
-            and self.text is None
-            and self.since is None
-            and self.until is None
-            and self.bulk is None
-        )
-
-    def sql(self) -> tuple[str, list[Any]]:
-        """The conditions, and their values for the parameters from $1 on."""
-        conditions: list[str] = ["m.user_id = $1"]
-        values: list[Any] = [self.user_id]
-        if self.status is not None:
-            conditions.append(_SHOWN[self.status])
-        for condition, value in (
-            ("m.recipient = ${}", self.recipient),
-            ("strpos(lower(m.text), lower(${})) > 0", self.text),
-            ("m.due >= ${}", self.since),
-            ("m.due < ${}", self.until),
-            ("m.id IN (SELECT r.message_id FROM bulk_row r WHERE r.bulk_id = ${})", self.bulk),
-        ):
-            if value is not None:
-                values.append(value)
-                conditions.append(condition.format(len(values)))
-        return " AND ".join(conditions), values
+def _conditions(where: Filter) -> tuple[str, list[Any]]:
+    """The conditions, and their values for the parameters from $1 on."""
+    found: list[str] = ["m.user_id = $1"]
+    values: list[Any] = [where.user_id]
+    if where.status is not None:
+        found.append(_SHOWN[where.status])
+    for condition, value in (
+        ("m.recipient = ${}", where.recipient),
+        ("strpos(lower(m.text), lower(${})) > 0", where.text),
+        ("m.due >= ${}", where.since),
+        ("m.due < ${}", where.until),
+        ("m.id IN (SELECT r.message_id FROM bulk_row r WHERE r.bulk_id = ${})", where.bulk),
+    ):
+        if value is not None:
+            values.append(value)
+            found.append(condition.format(len(values)))
+    return " AND ".join(found), values
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +63,7 @@ async def count(connection: Connection, where: Filter) -> Count:
         total = all_of_user.all if where.status is None else all_of_user.by_status[where.status]
         waiting = all_of_user.by_status[Shown.SCHEDULED] + all_of_user.by_status[Shown.QUEUED]
         return Count(total, rare=where.status in (Shown.SCHEDULED, Shown.QUEUED) and total * _RARE < waiting)
-    conditions, values = where.sql()
+    conditions, values = _conditions(where)
     found = await connection.fetchval(
         f"SELECT count(*) FROM (SELECT FROM message m WHERE {conditions} LIMIT {COUNTED + 1}) AS found", *values
     )
@@ -107,7 +83,7 @@ async def page(
         before: only those accepted before this one.
         rare: as `count` found: few of the user's waiting messages match.
     """
-    conditions, values = where.sql()
+    conditions, values = _conditions(where)
     if before is not None:
         values.append(before)
         conditions += f" AND m.id < ${len(values)}"
@@ -128,7 +104,7 @@ async def page(
 
 async def next_ids(connection: Connection, where: Filter, *, limit: int, after: UUID | None) -> list[UUID]:
     """Ids of messages that match, oldest first, of those accepted after `after`."""
-    conditions, values = where.sql()
+    conditions, values = _conditions(where)
     if after is not None:
         values.append(after)
         conditions += f" AND m.id > ${len(values)}"

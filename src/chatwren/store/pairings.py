@@ -1,62 +1,31 @@
 """Pairings as the API sees them. What the worker writes of them: fenced/pairings.py."""
 
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from chatwren.domain.ids import uuid7
+from chatwren.domain.pairings import Code, Pairing
 from chatwren.store.database import Connection
+from chatwren.store.rows import Columns, named
 from chatwren.store.sessions import STILL_LIVING
 
 LIFETIME = timedelta(seconds=200)
 """How long a pairing may take in all: WhatsApp's codes last 160 s, a phone code 180 s."""
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One QR code and when it is the current one."""
-
-    text: str
-    starts_at: datetime
-    ends_at: datetime
+_PAIRING = Columns(Pairing, "pairing", state="pairing.state::text", now="now()", codes=None)
+_COLUMNS = f"{_PAIRING}, pairing.codes"
 
 
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """One attempt to link an account."""
-
-    id: UUID
-    account_id: UUID
-    token: str
-    state: str  # requested, waiting, linked, failed
-    phone: str | None
-    codes: tuple[Code, ...]
-    phone_code: str | None
-    expires_at: datetime
-    ended_at: datetime | None
-    failure: str | None
-    now: datetime
-
-    @property
-    def current(self) -> Code | None:
-        """The code that is valid now."""
-        return next((code for code in self.codes if code.ends_at > self.now), None)
-
-
-_COLUMNS = (
-    "id, account_id, token, state::text, phone, codes, phone_code, expires_at, ended_at, failure, now()"  # as Pairing
-)
-
-
-def _pairing(row: Any) -> Pairing:
-    values = list(row)
-    values[5] = tuple(
+def _pairing(row: asyncpg.Record) -> Pairing:
+    codes = (
         Code(one["text"], datetime.fromisoformat(one["from"]), datetime.fromisoformat(one["until"]))
-        for one in values[5] or ()
+        for one in row["codes"] or ()
     )
-    return Pairing(*values)
+    return _PAIRING.of(row, codes=tuple(codes))
 
 
 async def join(connection: Connection, *, account_id: UUID, phone: str | None) -> Pairing | None:
@@ -77,19 +46,24 @@ async def join(connection: Connection, *, account_id: UUID, phone: str | None) -
     return _pairing(row) if row else None
 
 
+_START = f"""
+    INSERT INTO pairing (id, account_id, user_id, token, phone, expires_at)
+    VALUES (:id, :account_id, :user_id, :token, :phone, now() + :lifetime) RETURNING {_COLUMNS}
+"""
+
+
 async def start(connection: Connection, *, account_id: UUID, user_id: UUID, phone: str | None) -> Pairing:
     """A new pairing of an account of which none runs."""
     row = await connection.fetchrow(
-        f"""
-        INSERT INTO pairing (id, account_id, user_id, token, phone, expires_at)
-        VALUES ($1, $2, $3, $4, $5, now() + $6) RETURNING {_COLUMNS}
-        """,
-        uuid7(),
-        account_id,
-        user_id,
-        _token(),
-        phone,
-        LIFETIME,
+        *named(
+            _START,
+            id=uuid7(),
+            account_id=account_id,
+            user_id=user_id,
+            token=_token(),
+            phone=phone,
+            lifetime=LIFETIME,
+        )
     )
     return _pairing(row)
 

@@ -1,10 +1,9 @@
 """The table `app_user`: who signed up."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from uuid import UUID
 
-from chatwren.domain.users import User
+from chatwren.domain.users import User, UserSummary
 from chatwren.store.database import Connection
 from chatwren.store.rows import Columns, named
 
@@ -17,22 +16,6 @@ class Credentials:
     disabled: bool
     deleted: bool
     user: User
-
-
-@dataclass(frozen=True, slots=True)
-class UserSummary:
-    """A user as its operator sees them. `account_phone` is that of the first account, digits.
-
-    With `deleted_at` everything of theirs is being removed.
-    """
-
-    id: UUID
-    username: str
-    name: str
-    created_at: datetime
-    disabled_at: datetime | None
-    deleted_at: datetime | None
-    account_phone: str | None
 
 
 COLUMNS = Columns(User, "app_user")

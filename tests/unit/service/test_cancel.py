@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from tests.unit.delivery.conftest import Rows
 
+from chatwren.domain.messages import Filter
 from chatwren.service import messages
 from chatwren.store.database import Database
-from chatwren.store.listing import Filter
 
 pytestmark = pytest.mark.anyio
 

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 from tests.unit.delivery.conftest import Rows
 
+from chatwren.domain.messages import Filter
 from chatwren.service import messages
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.store.database import Database
-from chatwren.store.listing import Filter
 from chatwren.variation import Modifications, vary
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
 
-from chatwren.domain.messages import Status
+from chatwren.domain.messages import Filter, Status
 from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import ColdCap, Pacing
 from chatwren.service import accounts, messages
@@ -15,7 +15,6 @@ from chatwren.store import cold
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Outcome, Receipt
-from chatwren.store.listing import Filter
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,9 @@ import pytest
 from tests.unit.delivery.conftest import Rows
 
 from chatwren.domain.ids import uuid7
-from chatwren.domain.messages import Shown
+from chatwren.domain.messages import Filter, Shown
 from chatwren.store import listing
 from chatwren.store.database import Database
-from chatwren.store.listing import Filter
 
 pytestmark = pytest.mark.anyio
 

@@ -9,11 +9,11 @@ from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.domain.pairings import Pairing
 from chatwren.service import linking
 from chatwren.store import pairings
 from chatwren.store.database import Database
 from chatwren.store.fenced import pairings as fenced_pairings
-from chatwren.store.pairings import Pairing
 
 pytestmark = pytest.mark.anyio
 

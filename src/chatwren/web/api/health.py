@@ -8,10 +8,8 @@ from typing import Annotated
 from litestar import Response, get
 from msgspec import Meta, Struct
 
-from chatwren.domain.errors import Unavailable
-from chatwren.service import dead_letters
+from chatwren.service import dead_letters, readiness
 from chatwren.store.database import UNREACHABLE
-from chatwren.store.migrate import is_current
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
 
@@ -34,11 +32,7 @@ async def live() -> Health:
 @get("/health/ready", operation=Operation("Can it serve", Health, access=None))
 async def ready(request: HttpRequest) -> Health:
     """The database answers and has the right schema. Send no requests here while it is not so."""
-    async with context(request).db.connection() as connection:
-        if not await is_current(connection):
-            raise Unavailable(
-                "The database's schema is not the one of this version: run `chatwren migrate`.", retry_after=5
-            )
+    await readiness.check(context(request).db)
     return Health("ok")
 
 

@@ -9,7 +9,7 @@ from litestar.response import Stream
 
 from chatwren.domain.caller import Scope
 from chatwren.domain.errors import NotFound
-from chatwren.store import files
+from chatwren.service import files
 from chatwren.web.access import caller
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
@@ -33,10 +33,7 @@ async def media_file(request: HttpRequest, media_id: FromPath[str]) -> Stream:
         row_id = UUID(hex=media_id)
     except ValueError:
         raise NotFound("There is no such file.") from None
-    async with context(request).db.connection() as connection:
-        found = await files.get(connection, user.id, row_id)
-    if found is None:
-        raise NotFound("There is no such file.")
+    found = await files.get(context(request).db, user.id, row_id)
     shown = "attachment" if found.kind == "document" else "inline"
     return Stream(
         await context(request).media.open(found.key),

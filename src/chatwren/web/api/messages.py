@@ -15,6 +15,7 @@ from chatwren.domain.clock import now, to_wire
 from chatwren.domain.errors import Invalid
 from chatwren.domain.ids import parse_message_id
 from chatwren.domain.limits import Limit
+from chatwren.domain.messages import Filter
 from chatwren.domain.text import parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_moment
 from chatwren.domain.whereabouts import Whereabouts
@@ -22,7 +23,6 @@ from chatwren.media import prepare
 from chatwren.service import messages
 from chatwren.service.compose import compose
 from chatwren.service.idempotency import parse_key
-from chatwren.store.listing import Filter
 from chatwren.web.access import caller
 from chatwren.web.api.message_shapes import (
     DEFAULT_LIMIT,

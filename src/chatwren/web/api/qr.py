@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from chatwren.domain.clock import now
 from chatwren.domain.errors import NotFound
+from chatwren.domain.pairings import Code
 from chatwren.service import linking
 from chatwren.service.linking import Picture
-from chatwren.store.pairings import Code
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
 

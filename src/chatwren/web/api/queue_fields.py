@@ -7,11 +7,10 @@ from uuid import UUID
 from chatwren.domain.errors import Invalid, NotFound
 from chatwren.domain.fields import Reader
 from chatwren.domain.ids import parse_bulk_id, parse_message_id
-from chatwren.domain.messages import Shown
+from chatwren.domain.messages import Filter, Shown
 from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import MAX_SHORT, absent, parse_short, required_text
 from chatwren.domain.times import parse_moment
-from chatwren.store.listing import Filter
 
 MAX_PAGE = 10**9
 """Further on every list has ended."""

@@ -12,7 +12,7 @@ import structlog
 from litestar.types import HTTPScope, Message, Receive, Send
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from chatwren.service.dead_letters import Count
+from chatwren.domain.dead_letters import Count
 from chatwren.web.http.asgi import HttpApp
 
 log = structlog.get_logger(__name__)
