@@ -22,7 +22,7 @@ from uuid import UUID, uuid4
 
 import uvloop
 
-from chatwren.channels.engine.model import Sent
+from chatwren.channels.results import Sent
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.machine.throwaway import fresh_database
@@ -46,18 +46,21 @@ SETTINGS = Settings(_env_file=None, pacing_gap_seconds=0, pacing_jitter_seconds=
 
 
 class Nothing:
-    """A sender to which everything succeeds at once. `enough` is set after so many messages."""
+    """A channel to which everything succeeds at once. `enough` is set after so many messages."""
+
+    resend_is_safe = True
+    address_age = upload_age = timedelta(days=1)
 
     def __init__(self, count: int) -> None:
         self._left = count
         self.enough = asyncio.Event()
 
-    async def send(self, _message: Claimed) -> Sent:
+    async def send(self, message: Claimed) -> Sent:
         """Do nothing."""
         self._left -= 1
         if self._left == 0:
             self.enough.set()
-        return Sent()
+        return Sent(message.wa_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Table:
         fence.renewed(uptime())
         sender = Nothing(count)
         dispatcher = Dispatcher(
-            self.db, self.worker, fence=fence, sender=sender, settings=SETTINGS, accounts=lambda: self.accounts
+            self.db, self.worker, fence=fence, channel=sender, settings=SETTINGS, accounts=lambda: self.accounts
         )
         began = time.perf_counter()
         running = asyncio.create_task(dispatcher.run())

@@ -52,6 +52,7 @@ def show(number: Number, data_dir: DataDir = None) -> None:
 @letters.command()
 def retry(number: NumberOrAll = None, every: All = False, data_dir: DataDir = None) -> None:
     """Store it after all, with a newer version perhaps. Workers may run meanwhile. Ends with 1 where some are left."""
+    from chatwren.channels.engine import convert
     from chatwren.delivery import dead_letters
     from chatwren.domain.errors import Conflict
     from chatwren.logs import printable
@@ -62,7 +63,7 @@ def retry(number: NumberOrAll = None, every: All = False, data_dir: DataDir = No
         nonlocal left
         for one in await _chosen(db, number, every=every):
             try:
-                await dead_letters.retry(db, one)
+                await dead_letters.retry(db, one, read=convert.event)
                 print(f"{one:8}  stored")
             except Conflict as error:
                 print(f"{one:8}  {printable(error.message)}")

@@ -10,15 +10,19 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.channels.engine.model import Connection as State
-from chatwren.channels.engine.model import (
-    ConnectionChanged,
+from chatwren.channels.facts import (
+    UNTOLD,
+    Connected,
     Event,
     GroupsChanged,
     MessageReceived,
     NameChanged,
+    Offline,
     Other,
     ReceiptReceived,
+    Restricted,
+    State,
+    Unlinked,
 )
 from chatwren.store import inbound, lateness
 from chatwren.store.database import Connection
@@ -28,19 +32,6 @@ from chatwren.store.fenced.messages import Receipt, Recorded
 from chatwren.store.inbound import Inbound
 
 log = structlog.get_logger(__name__)
-
-UNTOLD_BAN = timedelta(hours=1)
-"""How long a ban is taken to last of which WhatsApp does not say how long."""
-
-# WhatsApp's reasons at login, as whatsmeow names them: 401 logged out, 403 account locked, 406 banned.
-_UNLINKED = {403: ("logged_out", "locked"), 406: ("banned", "banned")}
-_UNLINKED_ON_THE_PHONE = ("logged_out", "unlinked_on_phone")
-_OFFLINE = {
-    State.DISCONNECTED: "connection_lost",
-    State.REPLACED: "replaced",
-    State.OUTDATED: "outdated",
-    State.FENCED: "fenced",
-}
 
 
 async def apply_facts(connection: Connection, events: Sequence[Event]) -> Recorded:
@@ -67,8 +58,8 @@ async def apply_state(connection: Connection, worker: UUID, event: Event, *, exp
         The user whose data changed.
     """
     match event.what:
-        case ConnectionChanged():
-            return await _connection_changed(connection, worker, event.account, event.what, expire_after)
+        case Connected() | Offline() | Restricted() | Unlinked():
+            return await _state_changed(connection, worker, event.account, event.what, expire_after)
         case NameChanged():
             return await fenced_accounts.named(connection, worker, event.account, event.what.name)
         case GroupsChanged():
@@ -78,33 +69,26 @@ async def apply_state(connection: Connection, worker: UUID, event: Event, *, exp
     return None
 
 
-async def _connection_changed(
-    connection: Connection, worker: UUID, account: UUID, change: ConnectionChanged, expire_after: timedelta
+async def _state_changed(
+    connection: Connection, worker: UUID, account: UUID, state: State, expire_after: timedelta
 ) -> UUID | None:
     log.info(
-        "account.connection",
-        account=str(account),
-        state=change.kind.value,
-        code=change.code or None,
-        detail=change.detail or None,
+        "account.connection", account=str(account), state="connected" if isinstance(state, Connected) else repr(state)
     )
-    match change.kind:
-        case State.CONNECTED:
-            user = await fenced_accounts.connected(connection, worker, account, change.push_name)
+    match state:
+        case Connected():
+            user = await fenced_accounts.connected(connection, worker, account, state.name)
             if user is not None:  # before anything is claimed: what is too late must not go out
                 await lateness.expire(connection, account, expire_after)
             return user
-        case State.BANNED:
+        case Restricted():
             return await fenced_accounts.restricted(
-                connection, worker, account, change.code, change.until, otherwise=UNTOLD_BAN
+                connection, worker, account, state.code, state.until, otherwise=UNTOLD
             )
-        case State.LOGGED_OUT:
-            status, reason = _UNLINKED.get(change.code, _UNLINKED_ON_THE_PHONE)
-            return await fenced_accounts.unlinked(connection, worker, account, status, reason)
-        case State.CONNECT_FAILURE:
-            return await fenced_accounts.disconnected(connection, worker, account, f"connect_failure_{change.code}")
-        case State.DISCONNECTED | State.REPLACED | State.OUTDATED | State.FENCED:
-            return await fenced_accounts.disconnected(connection, worker, account, _OFFLINE[change.kind])
+        case Unlinked():
+            return await fenced_accounts.unlinked(connection, worker, account, state.status, state.reason)
+        case Offline():
+            return await fenced_accounts.disconnected(connection, worker, account, state.reason)
 
 
 def _inbound(account: UUID, message: MessageReceived) -> Inbound:

@@ -1,12 +1,12 @@
 """What cannot be stored: put aside with its bytes and the reason, and tried again on request."""
 
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from chatwren.channels.engine import convert
-from chatwren.channels.engine.model import Event, MessageReceived, ReceiptReceived, Unreadable
+from chatwren.channels.facts import Event, MessageReceived, ReceiptReceived, Unreadable
 from chatwren.delivery import arrivals
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.service.dead_letters import get, missing
@@ -30,10 +30,15 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})"
 
 
-async def retry(db: Database, letter: int) -> None:
+async def retry(db: Database, letter: int, *, read: Callable[[bytes], Event]) -> None:
     """Store what was put aside, by the way that all events take; then it is no dead letter any more.
 
     Workers may run meanwhile: what a message or a receipt says is true whoever stores it, and it is stored once.
+
+    Args:
+        db: where it lies.
+        letter: its number.
+        read: how its channel reads an event.
 
     Raises:
         NotFound: there is none of that number.
@@ -43,7 +48,7 @@ async def retry(db: Database, letter: int) -> None:
     found, raw = await get(db, letter)
     if found.size > dead_letters.MAX_EVENT_BYTES:
         raise Conflict(f"Of its {found.size:,} bytes only the first {dead_letters.MAX_EVENT_BYTES:,} were kept.")
-    event = convert.event(raw)
+    event = read(raw)
     if isinstance(event.what, Unreadable):
         raise Conflict(f"It cannot be read: {event.what.reason}")
     if not isinstance(event.what, MessageReceived | ReceiptReceived):

@@ -5,16 +5,15 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
-from typing import Protocol
 from uuid import UUID
 
 import structlog
 
-from chatwren.channels.engine.model import NotSent, NotSentReason, SendResult, Unknown
+from chatwren.channels.channel import Channel
+from chatwren.channels.results import NotSent, NotSentReason, Result, Unknown
 from chatwren.delivery.fence import Fence
 from chatwren.delivery.outcomes import decide
 from chatwren.delivery.recorder import Recorder
-from chatwren.domain.failures import Failure
 from chatwren.settings import Settings
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
 from chatwren.store.fenced import messages as fenced_messages
@@ -22,23 +21,11 @@ from chatwren.store.fenced.messages import Claimed, Outcome, Recorded
 
 log = structlog.get_logger(__name__)
 
-CONTACT_AGE = timedelta(days=30)
-"""How long WhatsApp's word of where a recipient's messages go is taken for good."""
-UPLOAD_AGE = timedelta(days=3)
-"""How long an upload is sent again. WhatsApp's servers keep files for longer, but say not how long."""
-
 _POLL_SECONDS = 0.5
 _PAUSE_SECONDS = 0.5
 _BATCH = 200
 _AT_ONCE = 1000
 _GUARD_MARGIN_SECONDS = 10
-
-
-class Sender(Protocol):
-    """What brings a message to WhatsApp."""
-
-    async def send(self, message: Claimed) -> SendResult | Failure:
-        """Try once. A Failure: it can never be sent, for a reason of our own. An exception counts as `Unknown`."""
 
 
 class Dispatcher:
@@ -48,7 +35,7 @@ class Dispatcher:
         db: the queue.
         worker: who claims.
         fence: while it is closed nothing is claimed and nothing sent.
-        sender: how.
+        channel: how.
         settings: time-outs, re-sends.
         accounts: the accounts to look at; those that may not send now are passed over.
     """
@@ -59,14 +46,14 @@ class Dispatcher:
         worker: UUID,
         *,
         fence: Fence,
-        sender: Sender,
+        channel: Channel,
         settings: Settings,
         accounts: Callable[[], Collection[UUID]],
     ) -> None:
         self._db = db
         self._worker = worker
         self._fence = fence
-        self._sender = sender
+        self._channel = channel
         self._accounts = accounts
         self._max_resends = settings.max_resends
         self._guard = timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS)
@@ -161,8 +148,8 @@ class Dispatcher:
                 self._worker,
                 accounts,
                 guard=self._guard,
-                contact_age=CONTACT_AGE,
-                upload_age=UPLOAD_AGE,
+                contact_age=self._channel.address_age,
+                upload_age=self._channel.upload_age,
             )
         for message in claimed:
             self._sending[message.account] = asyncio.create_task(self._send(message))
@@ -189,11 +176,11 @@ class Dispatcher:
             del self._sending[message.account]
             self.look((message.account,))
 
-    async def _try(self, message: Claimed) -> SendResult | Failure:
+    async def _try(self, message: Claimed) -> Result:
         if not self._fence.open:
             return NotSent(NotSentReason.FENCED)
         try:
-            return await self._sender.send(message)
+            return await self._channel.send(message)
         except Exception as error:
             log.exception("dispatch.sender_failed", message=str(message.id))
             return Unknown(repr(error))

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.channels.engine.client import Engine, EngineError, Events
-from chatwren.channels.engine.model import ConnectionChanged, Event, Unreadable
+from chatwren.channels.channel import ChannelError
+from chatwren.channels.facts import Event, Events, Source, State, Unreadable
 from chatwren.delivery import arrivals, dead_letters
 from chatwren.settings import Settings
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, Connection, Database
@@ -28,14 +28,14 @@ MAX_WAITING_BYTES = 8 << 20
 
 
 class Inbox:
-    """Stores what an engine reports.
+    """Stores what a channel reports.
 
     Args:
         db: where to.
-        worker: whose engine it is. States count only of accounts that it owns.
+        worker: whose channel it is. States count only of accounts that it owns.
         settings: when messages expire.
         on_recorded: called with what receipts settled.
-        on_connection: called with each stored change of a connection.
+        on_state: called with each stored state of an account.
     """
 
     def __init__(
@@ -45,21 +45,21 @@ class Inbox:
         *,
         settings: Settings,
         on_recorded: Callable[[Recorded], None],
-        on_connection: Callable[[UUID, ConnectionChanged], None],
+        on_state: Callable[[UUID, State], None],
     ) -> None:
         self._db = db
         self._worker = worker
         self._expire_after = settings.expire_after
         self._on_recorded = on_recorded
-        self._on_connection = on_connection
+        self._on_state = on_state
 
-    async def follow(self, engine: Engine) -> None:
-        """Store all that this engine reports, until cancelled."""
+    async def follow(self, source: Source) -> None:
+        """Store all that happens there, until cancelled."""
         while True:
             try:
-                async with engine.events() as stream:
+                async with source.events() as stream:
                     await self._follow(stream)
-            except EngineError as error:
+            except ChannelError as error:
                 log.info("inbox.stream_ended", error=error.message)
             except Exception:
                 log.exception("inbox.stream_failed")
@@ -129,8 +129,8 @@ class Inbox:
         self._db.hint(CHANGED, recorded.users)
         self._on_recorded(recorded)
         for event in batch:
-            if isinstance(event.what, ConnectionChanged):
-                self._on_connection(event.account, event.what)
+            if isinstance(event.what, State):
+                self._on_state(event.account, event.what)
 
     async def _write(self, batch: Sequence[Event]) -> Recorded:
         async with self._db.transaction() as connection:

@@ -1,14 +1,14 @@
-"""What becomes of a message after an attempt: a table from what the engine reported to what is recorded."""
+"""What becomes of a message after an attempt: a table from what its channel reported to what is recorded."""
 
 from datetime import timedelta
 
-from chatwren.channels.engine.model import (
-    Invalid,
-    NotOnWhatsApp,
+from chatwren.channels.results import (
+    AccountRefused,
+    NewContactsRefused,
     NotSent,
     NotSentReason,
-    Rejected,
-    SendResult,
+    Refused,
+    Result,
     Sent,
     Unknown,
 )
@@ -23,52 +23,33 @@ _TRIES_UNREACHABLE = 24
 """With the pauses above: about an hour and a half."""
 _NOT_READY = timedelta(seconds=1)
 
-# Refusals that concern the account and not the message, with how long nothing more is tried. What was refused so
-# is certainly not out, and waits. Meaning of the numbers: docs/adr/0005-outcomes.md.
-_ACCOUNT_REFUSED = {429: timedelta(minutes=5)}
-# The same, of which only new contacts are concerned.
-_COLD_REFUSED = {463: timedelta(hours=1), 475: timedelta(hours=1)}
-# WhatsApp's own trouble, not a word on the message.
-_SERVER_TROUBLE = frozenset({500, 503})
 
-
-def decide(result: SendResult | Failure, *, attempts: int, unconfirmed: int, max_resends: int) -> Decision:
+def decide(result: Result, *, attempts: int, unconfirmed: int, max_resends: int) -> Decision:
     """What to record of an attempt.
 
     Args:
-        result: what the engine reported, or why the message could not even be handed to it.
-        attempts: how often the message was handed to the engine, this time included.
+        result: what the channel reported.
+        attempts: how often the message was handed to the channel, this time included.
         unconfirmed: attempts before this one whose outcome is unknown.
         max_resends: re-sends of an unknown outcome before the message fails.
     """
     match result:
         case Sent():
             return Decision(Status.SENT, fact=True)
-        case Failure():
-            return _failed(result, unconfirmed)
-        case NotOnWhatsApp():
-            return _failed(failures.NOT_ON_WHATSAPP, unconfirmed)
-        case Invalid():
-            return _failed(failures.UNSENDABLE, unconfirmed)
-        case Rejected():
-            return _refused(result.code, unconfirmed, max_resends)
+        case Refused():
+            return _failed(result.failure, unconfirmed)
+        case AccountRefused(code, pause):
+            return _never_left(unconfirmed, f"refused_{code}", account_pause=pause, restriction=code)
+        case NewContactsRefused(code) if unconfirmed:
+            return _unknown(unconfirmed, max_resends, f"refused_{code}")
+        case NewContactsRefused(code, pause):
+            return _never_left(unconfirmed, f"refused_{code}", recipient_pause=pause, cold_refusal=code)
         case NotSent(reason=NotSentReason.LOCAL):
             return _unreachable(attempts, unconfirmed, max_resends)
         case NotSent():
             return _never_left(unconfirmed, result.reason.value, account_pause=_NOT_READY)
         case Unknown():
-            return _unknown(unconfirmed, max_resends, "no_answer")
-
-
-def _refused(code: int, unconfirmed: int, max_resends: int) -> Decision:
-    cause = f"refused_{code}"
-    if code in _ACCOUNT_REFUSED:
-        return _never_left(unconfirmed, cause, account_pause=_ACCOUNT_REFUSED[code], restriction=code)
-    if code in _SERVER_TROUBLE or (code in _COLD_REFUSED and unconfirmed):
-        return _unknown(unconfirmed, max_resends, cause)
-    if code in _COLD_REFUSED:
-        return _never_left(unconfirmed, cause, recipient_pause=_COLD_REFUSED[code], cold_refusal=code)
-    return _failed(failures.rejected(code), unconfirmed)
+            return _unknown(unconfirmed, max_resends, result.cause)
 
 
 def _unreachable(attempts: int, unconfirmed: int, max_resends: int) -> Decision:

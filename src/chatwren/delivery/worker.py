@@ -11,14 +11,15 @@ from uuid import UUID
 
 import structlog
 
-from chatwren.channels.engine.client import Engine
+from chatwren.channels.channel import Connections
+from chatwren.channels.engine.connections import EngineConnections
 from chatwren.channels.engine.process import EngineProcess
-from chatwren.delivery.accounts import Accounts
+from chatwren.channels.engine.sender import EngineSender
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence
 from chatwren.delivery.heartbeat import Heartbeat, TakenForDead
 from chatwren.delivery.inbox import Inbox
-from chatwren.delivery.sender import WhatsAppSender
+from chatwren.delivery.ownership import Ownership
 from chatwren.domain.ids import uuid7
 from chatwren.machine import descriptors, lifeline
 from chatwren.media.objects import media_store
@@ -26,7 +27,6 @@ from chatwren.service import bulk, deletion, housekeeping
 from chatwren.service.computing import share_python
 from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import CLASHES, UNREACHABLE, WORK, Database
-from chatwren.store.fenced import pairings as fenced_pairings
 from chatwren.store.fenced import workers
 
 log = structlog.get_logger(__name__)
@@ -104,21 +104,25 @@ class _Worker:
         self._worker = worker
         self._db = db
         self._fence = Fence(settings.lease_seconds)
-        self._engines = EngineProcess(settings, worker)
         self._media = media_store(settings.media_url or str(settings.data_dir / "media"))
+        # The one place that knows a channel by its name.
+        engines = EngineProcess(settings, worker)
+        self._connections: Connections = EngineConnections(
+            db, worker, engines=engines, lease_left=lambda: self._fence.remaining, look=self._look
+        )
         self._dispatcher = Dispatcher(
             db,
             worker,
             fence=self._fence,
-            sender=WhatsAppSender(db, self._engines, self._media, settings),
+            channel=EngineSender(db, engines, self._media, settings),
             settings=settings,
             accounts=self._may_send,
         )
-        self._accounts = Accounts(
+        self._ownership = Ownership(
             db,
             worker,
             fence=self._fence,
-            engines=self._engines,
+            connections=self._connections,
             settings=settings,
             is_busy=self._dispatcher.is_busy,
             on_ready=self._dispatcher.look,
@@ -128,13 +132,11 @@ class _Worker:
             worker,
             settings=settings,
             on_recorded=self._dispatcher.recorded,
-            on_connection=self._accounts.connection_changed,
+            on_state=self._ownership.state_stored,
         )
         self._heartbeat = Heartbeat(
-            pulse, worker, fence=self._fence, settings=settings, on_renewed=self._accounts.lease_renewed
+            pulse, worker, fence=self._fence, settings=settings, on_renewed=self._connections.lease_renewed
         )
-        self._following: asyncio.Task[None] | None = None
-        self._orphans_seen = False
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until `stop`, then drain: what is being sent ends, while the lease is still renewed and receipts count.
@@ -142,11 +144,11 @@ class _Worker:
         Raises:
             TakenForDead: another worker has removed this one.
         """
-        beating = _Loops(self._heartbeat.run(), self._accounts.renew_leases())
+        beating = _Loops(self._heartbeat.run(), self._connections.renew_leases())
         try:
-            async with self._engines.running(on_up=self._engine_up, on_down=self._engine_down):
+            async with self._connections.running(self._inbox.follow):
                 working, sending = (
-                    _Loops(self._accounts.run(), self._listen(), self._keep_house(), self._accept_bulks()),
+                    _Loops(self._ownership.run(), self._listen(), self._keep_house(), self._accept_bulks()),
                     _Loops(self._dispatcher.run()),
                 )
                 try:
@@ -163,7 +165,7 @@ class _Worker:
                         return_when=asyncio.FIRST_COMPLETED,
                     )
                 except TakenForDead:
-                    self._engines.kill()  # nothing that it could still say counts
+                    self._connections.kill()  # nothing that it could still say counts
                     raise
                 finally:
                     await working.end()
@@ -171,16 +173,19 @@ class _Worker:
         finally:
             await beating.end()
 
+    def _look(self) -> None:
+        self._ownership.look()
+
     def _may_send(self) -> Collection[UUID]:
-        return self._accounts.may_send()
+        return self._ownership.may_send()
 
     async def _listen(self) -> None:
         def everywhere() -> None:
-            self._accounts.look()
+            self._ownership.look()
             self._dispatcher.look_everywhere()
 
         def look(accounts: set[UUID]) -> None:
-            self._accounts.look()
+            self._ownership.look()
             self._dispatcher.look(accounts)
 
         await self._db.listen(WORK, look, on_gap=everywhere)
@@ -194,7 +199,7 @@ class _Worker:
 
         async def delete_users() -> None:
             if users := await deletion.pending(self._db):
-                await self._log_out_orphans(self._engines.current)  # of a pairing that the deletion ended
+                await self._connections.log_out_orphans()  # of a pairing that the deletion ended
                 await deletion.work_off(self._db, self._media, users)
 
         async def repeat(work: Callable[[], Awaitable[None]], pause: float) -> None:
@@ -226,31 +231,6 @@ class _Worker:
                 busy = False
             # As long as a step took, what is sent has Python for itself: a bulk may be slow, a message not late.
             await asyncio.sleep(min(time.monotonic() - began, _BULK_PAUSE_SECONDS) if busy else _BULK_POLL_SECONDS)
-
-    def _engine_up(self, engine: Engine) -> None:
-        self._following = asyncio.create_task(self._follow(engine))
-        self._accounts.look()
-
-    def _engine_down(self) -> None:
-        if self._following is not None:
-            self._following.cancel()
-        self._accounts.engine_down()
-
-    async def _follow(self, engine: Engine) -> None:
-        if not self._orphans_seen:
-            try:
-                await self._log_out_orphans(engine)
-                self._orphans_seen = True
-            except Exception as error:  # noqa: BLE001 - orphans can wait for the next engine, events cannot
-                log.warning("worker.orphans_stay", error=repr(error))
-        await self._inbox.follow(engine)
-
-    async def _log_out_orphans(self, engine: Engine) -> None:
-        """Log out devices that no account knows: what a crash in the middle of a pairing, or a deleted user, left."""
-        async with self._db.transaction() as connection:
-            known = await fenced_pairings.known_devices(connection)
-            for jid in await engine.logout_orphans(known):
-                log.warning("worker.orphan_logged_out", jid=jid)
 
 
 class _Loops:

@@ -3,29 +3,29 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from chatwren.channels.engine.client import EngineError, NoDevice
-from chatwren.channels.engine.model import Connection as State
-from chatwren.channels.engine.model import ConnectionChanged, Group
-from chatwren.delivery.accounts import Accounts
+from chatwren.channels.engine.connections import EngineConnections
+from chatwren.channels.engine.model import Group
+from chatwren.channels.facts import Connected, Offline, Restricted, State, Unlinked
 from chatwren.delivery.fence import Fence, uptime
+from chatwren.delivery.ownership import Ownership
 from chatwren.domain import clock
 from chatwren.service import linking
 from chatwren.settings import Settings
 from chatwren.store import accounts
 from chatwren.store.database import Database
+from tests.unit.channels.engine.told_engine import OneEngine, ToldEngine
 from tests.unit.delivery.conftest import Rows, until
-from tests.unit.delivery.engine import OneEngine, ToldEngine
 
 pytestmark = pytest.mark.anyio
 
 
 class Scene:
-    """A worker's `Accounts`, running beside an engine of the test's."""
+    """What a worker owns, and its connections, beside an engine of the test's."""
 
     def __init__(self, db: Database, rows: Rows, settings: Settings) -> None:
         self.db, self.rows, self.settings = db, rows, settings
@@ -39,16 +39,23 @@ class Scene:
 
     async def begin(self) -> None:
         self.worker = await self.rows.worker()
-        self.accounts = Accounts(
+        self.connections = EngineConnections(
+            self.db,
+            self.worker,
+            engines=self.engines,
+            lease_left=lambda: self.fence.remaining,
+            look=lambda: self.accounts.look(),  # noqa: PLW0108 - it is made below
+        )
+        self.accounts = Ownership(
             self.db,
             self.worker,
             fence=self.fence,
-            engines=self.engines,
+            connections=self.connections,
             settings=self.settings,
             is_busy=lambda account: account in self.busy,
             on_ready=self.ready.extend,
         )
-        self.running = [asyncio.create_task(one) for one in (self.accounts.run(), self.accounts.renew_leases())]
+        self.running = [asyncio.create_task(one) for one in (self.accounts.run(), self.connections.renew_leases())]
 
     async def end(self) -> None:
         for task in self.running:
@@ -60,9 +67,8 @@ class Scene:
         await until(lambda: self.engine.count("open", account) >= times)
         assert self.engine.count("open", account) == times
 
-    def happened(self, account: UUID, kind: State, **more: Any) -> None:
-        given = {"code": 0, "until": None, "detail": "", "push_name": None, **more}
-        self.accounts.connection_changed(account, ConnectionChanged(kind, **given))
+    def happened(self, account: UUID, state: State) -> None:
+        self.accounts.state_stored(account, state)
 
     async def owned(self) -> int:
         count: int = await self.rows.one("SELECT count(*) FROM lease WHERE worker_id = $1", self.worker)
@@ -81,7 +87,7 @@ async def test_a_linked_account_is_claimed_and_opened(scene: Scene) -> None:
     await scene.begin()
     await scene.opened(account)
     assert list(scene.accounts.may_send()) == [account]
-    scene.happened(account, State.CONNECTED)
+    scene.happened(account, Connected(None))
     assert scene.ready == [account]
 
 
@@ -97,12 +103,15 @@ async def test_behind_the_fence_nothing_is_claimed(scene: Scene) -> None:
     await scene.opened(account)
 
 
-@pytest.mark.parametrize("kind", [State.LOGGED_OUT, State.FENCED])
-async def test_what_ended_at_the_engine_is_opened_again_if_it_is_still_wanted(scene: Scene, kind: State) -> None:
+FENCED = Offline("fenced", timedelta(), 0, "")
+
+
+@pytest.mark.parametrize("state", [Unlinked("logged_out", "unlinked_on_phone", 401, ""), FENCED])
+async def test_what_ended_at_the_engine_is_opened_again_if_it_is_still_wanted(scene: Scene, state: State) -> None:
     account = await scene.rows.account()
     await scene.begin()
     await scene.opened(account)
-    scene.happened(account, kind)
+    scene.happened(account, state)
     await scene.opened(account, 2)
 
 
@@ -112,7 +121,7 @@ async def test_when_the_engine_has_ended_all_are_offline_and_opened_again(scene:
     await scene.opened(account)
     await scene.rows.one("UPDATE account SET connected = true, offline_reason = NULL")
     scene.engines.engine = None
-    scene.accounts.engine_down()
+    scene.connections.engine_down()
     await until(lambda: scene.rows.one("SELECT offline_reason = 'engine_restarts' FROM account"))
     scene.engines.engine = scene.engine
     scene.accounts.look()
@@ -124,9 +133,9 @@ async def test_a_banned_account_is_left_alone_until_the_ban_is_over(scene: Scene
     await scene.begin()
     for account in (for_long, for_a_second, other):
         await scene.opened(account)
-    scene.happened(for_long, State.BANNED)
-    scene.happened(for_a_second, State.BANNED, until=clock.now() + timedelta(seconds=1))
-    scene.happened(other, State.FENCED)
+    scene.happened(for_long, Restricted(101, None, ""))
+    scene.happened(for_a_second, Restricted(101, clock.now() + timedelta(seconds=1), ""))
+    scene.happened(other, FENCED)
     await scene.opened(other, 2)  # in the same look
     assert [scene.engine.count("open", one) for one in (for_long, for_a_second)] == [1, 1]
     await scene.opened(for_a_second, 2)
@@ -145,7 +154,7 @@ async def test_what_is_too_much_here_is_given_up_when_nothing_of_it_is_under_way
     await until(lambda: len(scene.accounts.may_send()) == 1)
     (kept,) = scene.accounts.may_send()
     for times in (2, 3):  # whole looks later
-        scene.happened(kept, State.FENCED)
+        scene.happened(kept, FENCED)
         await scene.opened(kept, times)
     assert await scene.owned() == 2
     assert list(scene.accounts.may_send()) == [kept]
@@ -154,7 +163,7 @@ async def test_what_is_too_much_here_is_given_up_when_nothing_of_it_is_under_way
     scene.accounts.look()
     await until(lambda: scene.engine.count("close"))
     await until(lambda: _is_one(scene))
-    scene.happened(kept, State.FENCED)
+    scene.happened(kept, FENCED)
     await scene.opened(kept, 4)
     assert await scene.owned() == 1
     assert list(scene.accounts.may_send()) == [kept]
@@ -247,11 +256,11 @@ async def test_the_engine_is_told_of_each_renewal_and_says_what_it_has_lost(scen
     await scene.opened(account)
     await until(lambda: _renewal(scene) == {account: 1})
     scene.engine.unknown = {account}
-    scene.accounts.lease_renewed()
+    scene.connections.lease_renewed()
     await scene.opened(account, 2)
 
 
 def _renewal(scene: Scene) -> dict[UUID, int]:
     """What the engine was last told of."""
-    scene.accounts.lease_renewed()
+    scene.connections.lease_renewed()
     return scene.engine.renewed[-1] if scene.engine.renewed else {}

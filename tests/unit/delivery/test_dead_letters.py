@@ -32,7 +32,7 @@ class Letters:
         return int(await self.rows.one("SELECT max(id) FROM dead_letter"))
 
     async def retry(self, letter: int) -> None:
-        await dead_letters.retry(self.db, letter)
+        await dead_letters.retry(self.db, letter, read=convert.event)
 
     async def left(self) -> list[tuple[int, int]]:
         """The dead letters, each with how often it was tried again."""

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import pytest
 
-from chatwren.channels.engine.model import NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
+from chatwren.channels.results import NotSent, NotSentReason, Refused, Result, Sent, Unknown
 from chatwren.delivery import dispatch as delivery
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence, uptime
-from chatwren.domain.failures import Failure
+from chatwren.domain import failures
 from chatwren.domain.pacing import Pacing
 from chatwren.settings import Settings
 from chatwren.store import messages
@@ -27,18 +27,21 @@ pytestmark = pytest.mark.anyio
 
 
 class Recorded:
-    """A sender that notes what it is given, and answers as told."""
+    """A channel that notes what it is given, and answers as told."""
+
+    resend_is_safe = True
+    address_age = upload_age = timedelta(days=1)
 
     def __init__(self) -> None:
         self.sent: list[Claimed] = []
         self.under_way: dict[UUID, int] = defaultdict(int)
         self.most_at_once = 0
-        self.answer: Callable[[Claimed], Awaitable[SendResult | Failure]] = self.acknowledge
+        self.answer: Callable[[Claimed], Awaitable[Result]] = self.acknowledge
 
-    async def acknowledge(self, _message: Claimed) -> SendResult | Failure:
-        return Sent()
+    async def acknowledge(self, message: Claimed) -> Result:
+        return Sent(message.wa_id)
 
-    async def send(self, message: Claimed) -> SendResult | Failure:
+    async def send(self, message: Claimed) -> Result:
         self.under_way[message.account] += 1
         self.most_at_once = max(self.most_at_once, self.under_way[message.account])
         self.sent.append(message)
@@ -76,7 +79,7 @@ async def start(db: Database, rows: Rows, sender: Recorded, settings: Settings, 
         await rows.own(worker)
         async with db.connection() as connection:
             accounts = [row[0] for row in await connection.fetch("SELECT account_id FROM lease")]
-        dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: accounts)
+        dispatcher = Dispatcher(db, worker, fence=fence, channel=sender, settings=settings, accounts=lambda: accounts)
         running.append(asyncio.create_task(dispatcher.run()))
         return dispatcher
 
@@ -96,9 +99,9 @@ async def test_each_account_in_order_one_at_a_time(rows: Rows, sender: Recorded,
         for account in accounts:
             await rows.message(account, f"{number}", due_in=number / 100 - 1)
 
-    async def slowly(_message: Claimed) -> SendResult:
+    async def slowly(message: Claimed) -> Result:
         await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311 - no secret
-        return Sent()
+        return Sent(message.wa_id)
 
     sender.answer = slowly
     await start()
@@ -112,10 +115,10 @@ async def test_a_slow_account_does_not_slow_others(rows: Rows, sender: Recorded,
     alice, bob = await rows.account("alice"), await rows.account("bob")
     never = asyncio.Event()
 
-    async def answer(message: Claimed) -> SendResult:
+    async def answer(message: Claimed) -> Result:
         if message.account == alice:
             await never.wait()
-        return Sent()
+        return Sent(message.wa_id)
 
     sender.answer = answer
     await rows.message(alice)
@@ -154,7 +157,7 @@ async def test_after_each_pause_it_goes_on_by_itself(
     await rows.own(worker)
     waiting = [await rows.message(account) for _ in range(3)]
     await rows.pace(account, Pacing(timedelta(seconds=0.3), timedelta(), NO_CAP))
-    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
+    dispatcher = Dispatcher(db, worker, fence=fence, channel=sender, settings=settings, accounts=lambda: [account])
     running = asyncio.create_task(dispatcher.run())
     await until(lambda: _is(rows, waiting[-1], "sent"))
     claimed = [(await rows.get(one))["claimed_at"] for one in waiting]
@@ -170,7 +173,7 @@ async def test_stopped_it_claims_nothing_that_it_was_just_told_of(
     await rows.own(worker)
     message = await rows.message(account)
     fence.renewed(uptime() - 1000)
-    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
+    dispatcher = Dispatcher(db, worker, fence=fence, channel=sender, settings=settings, accounts=lambda: [account])
     running = asyncio.create_task(dispatcher.run())
     dispatcher.look({account})
     await asyncio.sleep(0.1)
@@ -198,9 +201,9 @@ async def test_busy_is_an_account_of_which_a_message_is_claimed_or_under_way(
     message = await rows.message(account)
     release = asyncio.Event()
 
-    async def answer(_message: Claimed) -> SendResult:
+    async def answer(message: Claimed) -> Result:
         await release.wait()
-        return Sent()
+        return Sent(message.wa_id)
 
     sender.answer = answer
     async with db.transaction() as connection:
@@ -263,8 +266,8 @@ async def test_an_unknown_outcome_goes_again_under_the_same_id_and_first(
     await rows.message(account, "second")
     await rows.message(account, "urgent", lane="urgent", due_in=0.5)
 
-    async def lose_one(message: Claimed) -> SendResult:
-        return Unknown("no ack") if message.attempts == 1 and message.text == "first" else Sent()
+    async def lose_one(message: Claimed) -> Result:
+        return Unknown("no ack") if message.attempts == 1 and message.text == "first" else Sent(message.wa_id)
 
     sender.answer = lose_one
     await start()
@@ -279,10 +282,10 @@ async def test_a_sender_that_raises_stops_nothing_and_is_given_up(rows: Rows, se
     poison, good = await rows.message(account, "poison"), await rows.message(other)
     after = await rows.message(account, "after", due_in=0)
 
-    async def answer(message: Claimed) -> SendResult:
+    async def answer(message: Claimed) -> Result:
         if message.text == "poison":
             raise ValueError("poison")
-        return Sent()
+        return Sent(message.wa_id)
 
     sender.answer = answer
     await start()
@@ -298,7 +301,7 @@ async def test_what_never_left_waits_and_may_be_cancelled(
     account = await rows.account()
     message = await rows.message(account)
 
-    async def answer(_message: Claimed) -> SendResult:
+    async def answer(_message: Claimed) -> Result:
         return NotSent(NotSentReason.NOT_CONNECTED)
 
     sender.answer = answer
@@ -315,8 +318,8 @@ async def test_a_number_that_is_not_on_whatsapp_fails_at_once(rows: Rows, sender
     account = await rows.account()
     message, after = await rows.message(account), await rows.message(account, "after", to="4915200002")
 
-    async def answer(message: Claimed) -> SendResult:
-        return NotOnWhatsApp() if message.recipient == "4915200001" else Sent()
+    async def answer(message: Claimed) -> Result:
+        return Refused(failures.NOT_ON_WHATSAPP) if message.recipient == "4915200001" else Sent(message.wa_id)
 
     sender.answer = answer
     await start()
@@ -362,12 +365,12 @@ async def test_an_outcome_outlives_a_database_that_goes_away(
     message, after = await rows.message(account), await rows.message(account, "after")
     async with cable(database_url) as way, Database.connect(way.url) as far:
 
-        async def answer(_message: Claimed) -> SendResult:
+        async def answer(message: Claimed) -> Result:
             await way.cut()
-            return Sent()
+            return Sent(message.wa_id)
 
         sender.answer = answer
-        dispatcher = Dispatcher(far, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
+        dispatcher = Dispatcher(far, worker, fence=fence, channel=sender, settings=settings, accounts=lambda: [account])
         running = asyncio.create_task(dispatcher.run())
         await until(lambda: sender.sent)
         assert await rows.status(message) == "sending"
@@ -391,12 +394,12 @@ async def test_stopped_it_lets_what_is_under_way_end_and_starts_nothing(
     await rows.own(worker)
     release = asyncio.Event()
 
-    async def answer(_message: Claimed) -> SendResult:
+    async def answer(message: Claimed) -> Result:
         await release.wait()
-        return Sent()
+        return Sent(message.wa_id)
 
     sender.answer = answer
-    dispatcher = Dispatcher(db, worker, fence=fence, sender=sender, settings=settings, accounts=lambda: [account])
+    dispatcher = Dispatcher(db, worker, fence=fence, channel=sender, settings=settings, accounts=lambda: [account])
     running = asyncio.create_task(dispatcher.run())
     await until(lambda: sender.sent)
     dispatcher.stop()

@@ -15,7 +15,7 @@ import pytest
 
 from chatwren.channels.engine import convert
 from chatwren.channels.engine.enginepb import engine_pb2 as pb
-from chatwren.channels.engine.model import Connection, ConnectionChanged
+from chatwren.channels.facts import Offline, State
 from chatwren.delivery import inbox
 from chatwren.delivery.inbox import Inbox
 from chatwren.domain.pacing import Pacing
@@ -43,7 +43,7 @@ class Scene:
         self.rows = rows
         self.engine = engine
         self.recorded: list[Recorded] = []
-        self.connections: list[tuple[UUID, ConnectionChanged]] = []
+        self.states: list[tuple[UUID, State]] = []
         self.worker: UUID
         self.alice: UUID
         self.bob: UUID
@@ -61,7 +61,7 @@ class Scene:
             self.worker,
             settings=settings,
             on_recorded=self.recorded.append,
-            on_connection=lambda account, change: self.connections.append((account, change)),
+            on_state=lambda account, state: self.states.append((account, state)),
         )
         async with self.engine.running() as engine:
             task = asyncio.create_task(at_work.follow(engine))
@@ -550,7 +550,7 @@ async def test_callbacks_are_called_once_and_only_for_what_is_stored(scene: Scen
     async with scene.following():
         await scene.engine.say(message(scene.alice, BAD))
         await scene.say(state(scene.bob, "DISCONNECTED"))
-    assert [(account, change.kind) for account, change in scene.connections] == [(scene.bob, Connection.DISCONNECTED)]
+    assert scene.states == [(scene.bob, Offline("connection_lost", None, 0, ""))]
     assert len(scene.recorded) <= 2
 
 
@@ -580,7 +580,7 @@ async def test_a_connection_that_ends(scene: Scene, event: Any, expected: tuple[
     reasons = {401: "unlinked_on_phone", 403: "locked", 406: "banned"}
     assert row["status_reason"] == (reasons[code] if kind == "LOGGED_OUT" else None)
     assert (await scene.account(scene.bob))["connected"]
-    assert scene.connections[0][0] == scene.alice
+    assert scene.states[0][0] == scene.alice
 
 
 @pytest.mark.parametrize("expires_in", [0, 600])

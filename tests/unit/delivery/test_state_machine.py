@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from chatwren.channels.engine.model import NotOnWhatsApp, NotSent, NotSentReason, Rejected, Sent, Unknown
+from chatwren.channels.engine.refusals import refused
+from chatwren.channels.results import NotSent, NotSentReason, Refused, Sent, Unknown
 from chatwren.delivery.outcomes import decide
 from chatwren.domain import failures
 from chatwren.domain.ids import uuid7, whatsapp_message_id
@@ -39,12 +40,11 @@ MAX_RESENDS = 1
 LANES = ("urgent", "normal", "cold", "bulk")
 FRIENDS = ("4915200001", "4915200002")
 RESULTS = (
-    Sent(),
+    Sent(""),
     *(NotSent(reason) for reason in NotSentReason),
     Unknown(),
-    *(Rejected(code) for code in (429, 463, 479, 500)),
-    NotOnWhatsApp(),
-    failures.MEDIA_MISSING,
+    *(refused(code, "") for code in (429, 463, 479, 500)),
+    Refused(failures.MEDIA_MISSING),
 )
 REPORTED = {
     Status.SENT: (Event.ACKNOWLEDGED,),
@@ -136,7 +136,7 @@ class Lives(RuleBasedStateMachine):
                     self.time_passes(10_000)
                     self.claim(0)
                     while self.attempts:
-                        self.report(0, Sent())
+                        self.report(0, Sent(""))
                 left = [one for one in self.seen.messages.values() if one["status"] in ("waiting", "sending")]
                 assert left == []
         finally:
@@ -259,7 +259,7 @@ class Lives(RuleBasedStateMachine):
             assert now["status"] == decision.status
 
     @precondition(lambda self: self.attempts)
-    @rule(attempt=ANY, result=st.sampled_from([Sent(), Unknown(), NotSent(NotSentReason.LOCAL), Rejected(479)]))
+    @rule(attempt=ANY, result=st.sampled_from([Sent(""), Unknown(), NotSent(NotSentReason.LOCAL), refused(479, "")]))
     def report_the_usual(self, attempt: int, result: Any) -> None:
         """One of each kind, so that reports are as frequent as claims."""
         self.report(attempt, result)
@@ -441,7 +441,7 @@ def may_be_changed(message: asyncpg.Record) -> bool:
 
 def stayed_here(result: Any) -> bool:
     """Whether the message certainly did not get out in this attempt."""
-    return not isinstance(result, Sent | Unknown) and result != Rejected(500)
+    return not isinstance(result, Sent | Unknown)
 
 
 def may_still_be_acknowledged(message: asyncpg.Record) -> bool:

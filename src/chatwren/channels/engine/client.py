@@ -9,11 +9,13 @@ from uuid import UUID
 
 import grpc
 
+from chatwren.channels.channel import ChannelError
 from chatwren.channels.engine import convert
 from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.channels.engine.enginepb.engine_pb2_grpc import EngineStub
-from chatwren.channels.engine.model import Event, Group, Media, PairEvent, SendResult, Unknown
-from chatwren.domain.errors import ChatwrenError
+from chatwren.channels.engine.model import Group, Media, PairEvent
+from chatwren.channels.facts import Event
+from chatwren.channels.results import Result, Unknown
 
 _SOON = 5.0
 _WHATSAPP_SECONDS = 30.0
@@ -28,11 +30,10 @@ _CHANNEL_OPTIONS = (
 )
 
 
-class EngineError(ChatwrenError):
+class EngineError(ChannelError):
     """The engine, WhatsApp or the database did not answer. The same may succeed later."""
 
     default_code: ClassVar[str] = "engine"
-    permanent: ClassVar[bool] = False
 
 
 class EngineRefused(EngineError):
@@ -204,7 +205,7 @@ class Engine:
 
     async def send(
         self, account: UUID, epoch: int, *, to: str, message_id: str, text: str, media: Media | None, wait: float
-    ) -> SendResult:
+    ) -> Result:
         """Send one message under this WhatsApp id; wait so many seconds for WhatsApp's acknowledgement.
 
         That the engine does not answer is an unknown outcome, not an exception.
@@ -220,7 +221,7 @@ class Engine:
         )
         try:
             with _translated():
-                return convert.send_result(await self._stub.Send(request, timeout=wait + _GRACE_SECONDS))
+                return convert.send_result(await self._stub.Send(request, timeout=wait + _GRACE_SECONDS), message_id)
         except EngineError as error:
             return Unknown(error.message)
 

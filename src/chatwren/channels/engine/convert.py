@@ -4,15 +4,19 @@ Strangers choose most of it, and the engine is not trusted to have made it harml
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import islice
 from uuid import UUID
 
 from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
+from chatwren.channels import facts, results
 from chatwren.channels.engine import model
 from chatwren.channels.engine.enginepb import engine_pb2 as pb
-from chatwren.domain.storable import MAX_ITEMS, moment, name, span, storable
+from chatwren.channels.engine.refusals import refused
+from chatwren.domain import failures
+from chatwren.domain.storable import MAX_ITEMS, moment, name, span, storable, text
 
 _MEDIA_KINDS = {
     "image": pb.MediaKind.IMAGE,
@@ -21,10 +25,10 @@ _MEDIA_KINDS = {
     "document": pb.MediaKind.DOCUMENT,
 }
 _NOT_SENT = {
-    pb.SendResponse.NotSent.NOT_CONNECTED: model.NotSentReason.NOT_CONNECTED,
-    pb.SendResponse.NotSent.NOT_OPEN: model.NotSentReason.NOT_OPEN,
-    pb.SendResponse.NotSent.FENCED: model.NotSentReason.FENCED,
-    pb.SendResponse.NotSent.LOCAL: model.NotSentReason.LOCAL,
+    pb.SendResponse.NotSent.NOT_CONNECTED: results.NotSentReason.NOT_CONNECTED,
+    pb.SendResponse.NotSent.NOT_OPEN: results.NotSentReason.NOT_OPEN,
+    pb.SendResponse.NotSent.FENCED: results.NotSentReason.FENCED,
+    pb.SendResponse.NotSent.LOCAL: results.NotSentReason.LOCAL,
 }
 _PAIRING_FAILURES = {
     pb.PairEvent.Failure.TIMEOUT: "timeout",
@@ -33,16 +37,17 @@ _PAIRING_FAILURES = {
     pb.PairEvent.Failure.PROTOCOL: "protocol",
     pb.PairEvent.Failure.DISCONNECTED: "disconnected",
 }
-_CONNECTIONS = {
-    pb.Event.State.CONNECTED: model.Connection.CONNECTED,
-    pb.Event.State.DISCONNECTED: model.Connection.DISCONNECTED,
-    pb.Event.State.REPLACED: model.Connection.REPLACED,
-    pb.Event.State.OUTDATED: model.Connection.OUTDATED,
-    pb.Event.State.BANNED: model.Connection.BANNED,
-    pb.Event.State.LOGGED_OUT: model.Connection.LOGGED_OUT,
-    pb.Event.State.CONNECT_FAILURE: model.Connection.CONNECT_FAILURE,
-    pb.Event.State.FENCED: model.Connection.FENCED,
+# Why an account is offline, and when to open it again; None: the engine reconnects.
+_OFFLINE: dict[int, tuple[str, timedelta | None]] = {
+    pb.Event.State.DISCONNECTED: ("connection_lost", None),
+    pb.Event.State.REPLACED: ("replaced", timedelta(seconds=5)),  # a lease that was lost is noticed before that
+    pb.Event.State.OUTDATED: ("outdated", timedelta(minutes=15)),
+    pb.Event.State.FENCED: ("fenced", timedelta()),
 }
+_AFTER_CONNECT_FAILURE = timedelta(minutes=1)
+# WhatsApp's reasons at login, as whatsmeow names them: 401 logged out, 403 account locked, 406 banned.
+_UNLINKED = {403: ("logged_out", "locked"), 406: ("banned", "banned")}
+_UNLINKED_ON_THE_PHONE = ("logged_out", "unlinked_on_phone")
 _READ = {pb.Event.Receipt.DELIVERED: False, pb.Event.Receipt.READ: True, pb.Event.Receipt.PLAYED: True}
 
 
@@ -68,25 +73,21 @@ def media_to_pb(media: model.Media) -> pb.Media:
     )
 
 
-def send_result(response: pb.SendResponse) -> model.SendResult:
-    """What became of a send. An outcome that this version does not know may mean that it is out."""
-    return storable(_send_result(response))
-
-
-def _send_result(response: pb.SendResponse) -> model.SendResult:
+def send_result(response: pb.SendResponse, message_id: str) -> results.Result:
+    """What became of a send under this id. An outcome that this version does not know may mean that it is out."""
     match response.WhichOneof("outcome"):
         case "sent":
-            return model.Sent()
+            return results.Sent(message_id)
         case "not_sent":
-            reason = _NOT_SENT.get(response.not_sent.reason, model.NotSentReason.LOCAL)
-            return model.NotSent(reason, response.not_sent.detail)
+            reason = _NOT_SENT.get(response.not_sent.reason, results.NotSentReason.LOCAL)
+            return results.NotSent(reason, text(response.not_sent.detail))
         case "rejected":
-            return model.Rejected(response.rejected.code, response.rejected.detail)
+            return refused(response.rejected.code, text(response.rejected.detail))
         case "not_on_whatsapp":
-            return model.NotOnWhatsApp()
+            return results.Refused(failures.NOT_ON_WHATSAPP)
         case "invalid":
-            return model.Invalid(response.invalid.detail)
-    return model.Unknown(response.unknown.detail)
+            return results.Refused(failures.UNSENDABLE, text(response.invalid.detail))
+    return results.Unknown(text(response.unknown.detail))
 
 
 def pair_event(event: pb.PairEvent) -> model.PairEvent:
@@ -124,7 +125,7 @@ def address(jid: str) -> str:
     return name(jid)
 
 
-def event(raw: bytes) -> model.Event:
+def event(raw: bytes) -> facts.Event:
     """Something that happened, as the engine sent it. What cannot be read costs that event alone: `what` says so.
 
     Raises:
@@ -134,7 +135,7 @@ def event(raw: bytes) -> model.Event:
         one = pb.Event.FromString(raw)
     except DecodeError as error:
         head = pb.EventHead.FromString(raw)
-        return model.Event(head.seq, _account(head.account), "event", head.needs_ack, _unreadable(error), raw)
+        return facts.Event(head.seq, _account(head.account), "event", head.needs_ack, _unreadable(error), raw)
     kind: str = one.WhichOneof("event") or "event"
     try:
         what = storable(_EVENTS[kind](one))
@@ -142,7 +143,7 @@ def event(raw: bytes) -> model.Event:
         what = _unreadable(error)
     if kind == "unreadable":
         kind = name(one.unreadable.kind)
-    return model.Event(one.seq, _account(one.account), kind, one.needs_ack, what, raw)
+    return facts.Event(one.seq, _account(one.account), kind, one.needs_ack, what, raw)
 
 
 def event_as_text(raw: bytes) -> str:
@@ -160,13 +161,13 @@ def _account(given: str) -> UUID:
         return _NOBODY
 
 
-def _unreadable(error: Exception) -> model.Unreadable:
-    return storable(model.Unreadable(f"{type(error).__name__}: {error}"))
+def _unreadable(error: Exception) -> facts.Unreadable:
+    return storable(facts.Unreadable(f"{type(error).__name__}: {error}"))
 
 
-def _message(one: pb.Event) -> model.Happened:
+def _message(one: pb.Event) -> facts.Happened:
     message = one.message
-    return model.MessageReceived(
+    return facts.MessageReceived(
         id=message.id,
         chat=message.chat,
         chat_phone=message.chat_phone or None,
@@ -182,29 +183,39 @@ def _message(one: pb.Event) -> model.Happened:
     )
 
 
-def _receipt(one: pb.Event) -> model.Happened:
+def _receipt(one: pb.Event) -> facts.Happened:
     receipt = one.receipt
     read = _READ.get(receipt.type)
     if read is None:
-        return model.Other(f"receipt {receipt.type} {' '.join(receipt.ids)}")
-    return model.ReceiptReceived(tuple(receipt.ids), read, moment(receipt.at))
+        return facts.Other(f"receipt {receipt.type} {' '.join(receipt.ids)}")
+    return facts.ReceiptReceived(tuple(receipt.ids), read, moment(receipt.at))
 
 
-def _state(one: pb.Event) -> model.Happened:
+def _state(one: pb.Event) -> facts.Happened:
     state = one.state
-    kind = _CONNECTIONS.get(state.kind)
-    if kind is None:
-        return model.Other(f"state {state.kind}")
-    until = moment(state.expires_at) if state.expires_at else None
-    return model.ConnectionChanged(kind, state.code, until, state.detail, state.push_name or None)
+    match state.kind:
+        case pb.Event.State.CONNECTED:
+            return facts.Connected(state.push_name or None)
+        case pb.Event.State.BANNED:
+            until = moment(state.expires_at) if state.expires_at else None
+            return facts.Restricted(state.code, until, state.detail)
+        case pb.Event.State.LOGGED_OUT:
+            status, reason = _UNLINKED.get(state.code, _UNLINKED_ON_THE_PHONE)
+            return facts.Unlinked(status, reason, state.code, state.detail)
+        case pb.Event.State.CONNECT_FAILURE:
+            reason = f"connect_failure_{state.code}"
+            return facts.Offline(reason, _AFTER_CONNECT_FAILURE, state.code, state.detail)
+        case kind if kind in _OFFLINE:
+            return facts.Offline(*_OFFLINE[kind], state.code, state.detail)
+    return facts.Other(f"state {state.kind}")
 
 
-_EVENTS: dict[str, Callable[[pb.Event], model.Happened]] = {
+_EVENTS: dict[str, Callable[[pb.Event], facts.Happened]] = {
     "message": _message,
     "receipt": _receipt,
     "state": _state,
-    "group_change": lambda _: model.GroupsChanged(),
-    "push_name": lambda one: model.NameChanged(one.push_name.name),
-    "undecryptable": lambda one: model.Other(f"undecryptable {one.undecryptable.id}"),
-    "unreadable": lambda one: model.Unreadable(one.unreadable.detail),
+    "group_change": lambda _: facts.GroupsChanged(),
+    "push_name": lambda one: facts.NameChanged(one.push_name.name),
+    "undecryptable": lambda one: facts.Other(f"undecryptable {one.undecryptable.id}"),
+    "unreadable": lambda one: facts.Unreadable(one.unreadable.detail),
 }

@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 from google.protobuf.message import DecodeError, Message
 
-from chatwren.channels.engine import convert, model
+from chatwren.channels import facts, results
+from chatwren.channels.engine import convert
 from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.domain import storable
 from tests.unit import hostile
@@ -19,7 +20,7 @@ SERVICE = pb.DESCRIPTOR.services_by_name["Engine"]
 ACCOUNT = "01a2228b-9a7f-7792-8864-d9def4c5153d"
 
 
-def _event(message: Any) -> model.Event:
+def _event(message: Any) -> facts.Event:
     return convert.event(message.SerializeToString())
 
 
@@ -27,7 +28,7 @@ def _event(message: Any) -> model.Event:
 READ: dict[str, Callable[[Any], Any]] = {
     "Event": _event,
     "PairEvent": convert.pair_event,
-    "SendResponse": convert.send_result,
+    "SendResponse": lambda answer: convert.send_result(answer, "id"),
     "GroupsResponse": lambda answer: [convert.group(one) for one in answer.groups],
     "CheckNumbersResponse": lambda answer: [convert.address(one.jid) for one in answer.results],
 }
@@ -63,7 +64,7 @@ def test_the_times_and_the_numbers_that_strangers_choose_stop_no_event() -> None
     for _, path, message in hostile_events():
         event = _event(message)
         if not path.startswith("unreadable") and path not in {"receipt.type", "state.kind"}:
-            assert not isinstance(event.what, model.Unreadable), (path, event.what)
+            assert not isinstance(event.what, facts.Unreadable), (path, event.what)
 
 
 def hostile_events() -> Iterator[tuple[str, str, Message]]:
@@ -77,7 +78,7 @@ def test_what_is_no_utf8_keeps_its_number_and_its_account() -> None:
     for path, raw in cases.items():
         event = convert.event(raw)
         assert (event.seq, event.account, event.needs_ack) == (7, UUID(ACCOUNT), True), path
-        assert isinstance(event.what, model.Unreadable), path
+        assert isinstance(event.what, facts.Unreadable), path
         assert event.what.reason.startswith("DecodeError"), path
         assert event.raw == raw
 
@@ -91,7 +92,7 @@ def test_too_long_a_list_costs_that_event_alone() -> None:
     read = pb.Event.Receipt(ids=["x"] * (storable.MAX_ITEMS + 1), type=pb.Event.Receipt.READ)
     event = _event(pb.Event(seq=3, account=ACCOUNT, receipt=read))
     assert (event.seq, event.kind) == (3, "receipt")
-    assert isinstance(event.what, model.Unreadable)
+    assert isinstance(event.what, facts.Unreadable)
     assert "100,001" in event.what.reason
 
 
@@ -105,7 +106,7 @@ def _unstorable(value: Any) -> Iterator[str]:
     """What PostgreSQL could not hold, or Python not read back."""
     if is_dataclass(value):
         for one in fields(value):
-            if not (isinstance(value, model.Event) and one.name == "seq"):
+            if not (isinstance(value, facts.Event) and one.name == "seq"):
                 yield from _unstorable(getattr(value, one.name))
     elif isinstance(value, tuple | list):
         for item in value:
@@ -130,18 +131,18 @@ def _is_storable(value: Any) -> bool:
 
 
 def test_an_outcome_that_only_a_newer_engine_knows_may_mean_that_it_is_out() -> None:
-    assert convert.send_result(pb.SendResponse()) == model.Unknown("")
+    assert convert.send_result(pb.SendResponse(), "id") == results.Unknown("")
     not_sent = pb.SendResponse.NotSent(reason=pb.SendResponse.NotSent.Reason.ValueType(99))
-    result = convert.send_result(pb.SendResponse(not_sent=not_sent))
-    assert isinstance(result, model.NotSent)
-    assert result.reason is model.NotSentReason.LOCAL
+    result = convert.send_result(pb.SendResponse(not_sent=not_sent), "id")
+    assert isinstance(result, results.NotSent)
+    assert result.reason is results.NotSentReason.LOCAL
 
 
 @pytest.mark.parametrize(("kind", "read"), [("DELIVERED", False), ("READ", True), ("PLAYED", True)])
 def test_what_was_played_was_read(kind: str, *, read: bool) -> None:
     receipt = pb.Event.Receipt(ids=["A"], type=pb.Event.Receipt.Type.Value(kind), at=0)
     what = _event(pb.Event(seq=1, account=ACCOUNT, receipt=receipt)).what
-    assert isinstance(what, model.ReceiptReceived)
+    assert isinstance(what, facts.ReceiptReceived)
     assert (what.ids, what.read) == (("A",), read)
 
 
@@ -149,5 +150,31 @@ def test_a_ban_of_which_no_end_is_told_has_none() -> None:
     for expires_at, until in ((0, None), (1000, storable.EARLIEST + timedelta(seconds=1))):
         state = pb.Event.State(kind=pb.Event.State.BANNED, code=101, expires_at=expires_at)
         what = _event(pb.Event(seq=1, account=ACCOUNT, state=state)).what
-        assert isinstance(what, model.ConnectionChanged)
+        assert isinstance(what, facts.Restricted)
         assert (what.code, what.until) == (101, until)
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "what"),
+    [
+        ("CONNECTED", 0, facts.Connected(None)),
+        ("DISCONNECTED", 0, facts.Offline("connection_lost", None, 0, "")),
+        ("REPLACED", 0, facts.Offline("replaced", timedelta(seconds=5), 0, "")),
+        ("OUTDATED", 405, facts.Offline("outdated", timedelta(minutes=15), 405, "")),
+        ("FENCED", 0, facts.Offline("fenced", timedelta(), 0, "")),
+        ("CONNECT_FAILURE", 400, facts.Offline("connect_failure_400", timedelta(minutes=1), 400, "")),
+        ("LOGGED_OUT", 401, facts.Unlinked("logged_out", "unlinked_on_phone", 401, "")),
+        ("LOGGED_OUT", 403, facts.Unlinked("logged_out", "locked", 403, "")),
+        ("LOGGED_OUT", 406, facts.Unlinked("banned", "banned", 406, "")),
+    ],
+)
+def test_what_becomes_of_a_connection(kind: str, code: int, what: facts.State) -> None:
+    state = pb.Event.State(kind=pb.Event.State.Kind.Value(kind), code=code)
+    assert _event(pb.Event(seq=1, account=ACCOUNT, state=state)).what == what
+
+
+def test_every_change_of_a_connection_is_known() -> None:
+    for kind in pb.Event.State.Kind.values():
+        state = pb.Event.State(kind=kind)
+        what = _event(pb.Event(seq=1, account=ACCOUNT, state=state)).what
+        assert isinstance(what, facts.State) is (kind != 0), kind

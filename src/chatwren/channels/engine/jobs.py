@@ -8,6 +8,7 @@ import structlog
 from chatwren.channels.engine.client import Engine, NoDevice
 from chatwren.store.database import CHANGED, Database
 from chatwren.store.fenced import accounts as fenced_accounts
+from chatwren.store.fenced import pairings as fenced_pairings
 from chatwren.store.fenced.leases import Owned
 
 log = structlog.get_logger(__name__)
@@ -51,3 +52,11 @@ async def fetch_groups(db: Database, engine: Engine, worker: UUID, account: Owne
     async with db.connection() as connection:
         await fenced_accounts.store_groups(connection, worker, account.account, listed, asked_for)
     db.hint(CHANGED, {account.user})
+
+
+async def log_out_orphans(db: Database, engine: Engine) -> None:
+    """Log out devices that no account knows: what a crash in the middle of a pairing, or a deleted user, left."""
+    async with db.transaction() as connection:
+        known = await fenced_pairings.known_devices(connection)
+        for jid in await engine.logout_orphans(known):
+            log.warning("worker.orphan_logged_out", jid=jid)

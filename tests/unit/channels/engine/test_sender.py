@@ -9,16 +9,16 @@ import asyncpg
 import pytest
 
 from chatwren.channels.engine.client import EngineError, EngineRefused
-from chatwren.channels.engine.model import NotOnWhatsApp, NotSent, NotSentReason, Rejected, Sent, Unknown
-from chatwren.delivery.sender import WhatsAppSender, audio_id
+from chatwren.channels.engine.sender import EngineSender, audio_id
+from chatwren.channels.results import NotSent, NotSentReason, Refused, Sent, Unknown
 from chatwren.domain import failures
 from chatwren.media.objects import MediaStore, media_store
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.fenced.messages import Claimed
 from chatwren.store.files import media_key
+from tests.unit.channels.engine.told_engine import OneEngine, ToldEngine
 from tests.unit.delivery.conftest import Rows
-from tests.unit.delivery.engine import OneEngine, ToldEngine
 from tests.unit.delivery.test_claim import claim, may_go_on
 
 pytestmark = pytest.mark.anyio
@@ -37,8 +37,8 @@ def store(tmp_path: Path) -> MediaStore:
 
 
 @pytest.fixture
-def sender(db: Database, engine: ToldEngine, store: MediaStore, settings: Settings) -> WhatsAppSender:
-    return WhatsAppSender(db, OneEngine(engine), store, settings)
+def sender(db: Database, engine: ToldEngine, store: MediaStore, settings: Settings) -> EngineSender:
+    return EngineSender(db, OneEngine(engine), store, settings)
 
 
 @pytest.fixture
@@ -68,51 +68,52 @@ async def claimed(rows: Rows, store: MediaStore, tmp_path: Path) -> Claim:
 
 
 async def test_an_address_is_asked_for_once(
-    rows: Rows, engine: ToldEngine, sender: WhatsAppSender, claimed: Claim
+    rows: Rows, engine: ToldEngine, sender: EngineSender, claimed: Claim
 ) -> None:
     for _ in range(2):
-        assert await sender.send(await claimed()) == Sent()
+        message = await claimed()
+        assert await sender.send(message) == Sent(message.wa_id)
     assert engine.count("address") == 1
     assert [to for name, _, to in engine.asked if name == "send"] == ["1@lid", "1@lid"]
-    engine.results = [NotOnWhatsApp()]  # the number has changed hands
-    assert await sender.send(await claimed()) == NotOnWhatsApp()
+    engine.results = [Refused(failures.NOT_ON_WHATSAPP)]  # the number has changed hands
+    assert await sender.send(await claimed()) == Refused(failures.NOT_ON_WHATSAPP)
     assert await rows.one("SELECT jid IS NULL FROM contact")
-    assert await sender.send(await claimed()) == Sent()
+    await sender.send(await claimed())
     assert engine.count("address") == 2
 
 
 async def test_a_number_that_is_not_on_whatsapp_is_never_sent_to(
-    engine: ToldEngine, sender: WhatsAppSender, claimed: Claim
+    engine: ToldEngine, sender: EngineSender, claimed: Claim
 ) -> None:
     engine.jid = None
-    assert await sender.send(await claimed()) == NotOnWhatsApp()
+    assert await sender.send(await claimed()) == Refused(failures.NOT_ON_WHATSAPP)
     assert not engine.sent
 
 
-async def test_a_group_needs_no_address(rows: Rows, engine: ToldEngine, sender: WhatsAppSender, claimed: Claim) -> None:
+async def test_a_group_needs_no_address(rows: Rows, engine: ToldEngine, sender: EngineSender, claimed: Claim) -> None:
     message = await claimed()
     await rows.one("UPDATE message SET recipient_kind = 'group', recipient = '1203@g.us', status = 'waiting',"
                    " sent_at = NULL")  # fmt: skip
     (group,) = await claim(rows.db, await rows.one("SELECT worker_id FROM lease"), message.account)
-    assert await sender.send(group) == Sent()
+    assert await sender.send(group) == Sent(group.wa_id)
     assert engine.count("address") == 0
 
 
 async def test_a_file_is_uploaded_once_and_goes_with_each_message(
-    rows: Rows, engine: ToldEngine, sender: WhatsAppSender, claimed: Claim
+    rows: Rows, engine: ToldEngine, sender: EngineSender, claimed: Claim
 ) -> None:
-    assert await sender.send(await claimed(kind="document")) == Sent()
+    await sender.send(await claimed(kind="document"))
     media = await rows.one("SELECT id FROM media")
-    assert await sender.send(await claimed(media=media)) == Sent()
+    await sender.send(await claimed(media=media))
     assert [more for name, _, more in engine.asked if name == "upload"] == [("document", b"content")]
     assert [one and (one.handle, one.file_name) for _, _, one in engine.sent] == [(b"handle", "a.bin")] * 2
 
 
 async def test_a_recording_with_a_text_is_two_messages_of_which_the_text_is_the_last(
-    engine: ToldEngine, sender: WhatsAppSender, claimed: Claim
+    engine: ToldEngine, sender: EngineSender, claimed: Claim
 ) -> None:
     message = await claimed(kind="audio")
-    assert await sender.send(message) == Sent()
+    assert await sender.send(message) == Sent(message.wa_id)
     assert [(wa_id, text) for wa_id, text, _ in engine.sent] == [
         (audio_id(message.wa_id), ""),
         (message.wa_id, "hello"),
@@ -121,32 +122,34 @@ async def test_a_recording_with_a_text_is_two_messages_of_which_the_text_is_the_
     assert [media is not None for _, _, media in engine.sent] == [True, False]
 
 
-@pytest.mark.parametrize("result", [NotSent(NotSentReason.FENCED), Unknown(), Rejected(479)], ids=repr)
+@pytest.mark.parametrize(
+    "result", [NotSent(NotSentReason.FENCED), Unknown(), Refused(failures.rejected(479))], ids=repr
+)
 async def test_a_recording_that_did_not_go_is_followed_by_no_text(
-    engine: ToldEngine, sender: WhatsAppSender, claimed: Claim, result: Any
+    engine: ToldEngine, sender: EngineSender, claimed: Claim, result: Any
 ) -> None:
     engine.results = [result]
     assert await sender.send(await claimed(kind="audio")) == result
     assert len(engine.sent) == 1
 
 
-async def test_when_half_of_it_is_out_it_may_be_out(engine: ToldEngine, sender: WhatsAppSender, claimed: Claim) -> None:
-    engine.results = [Sent(), NotSent(NotSentReason.NOT_CONNECTED)]
+async def test_when_half_of_it_is_out_it_may_be_out(engine: ToldEngine, sender: EngineSender, claimed: Claim) -> None:
+    engine.results = [Sent("audio"), NotSent(NotSentReason.NOT_CONNECTED)]
     assert isinstance(await sender.send(await claimed(kind="audio")), Unknown)
 
 
 async def test_a_recording_without_a_text_is_one_message(
-    engine: ToldEngine, sender: WhatsAppSender, claimed: Claim
+    engine: ToldEngine, sender: EngineSender, claimed: Claim
 ) -> None:
     message = await claimed(text="", kind="audio")
-    assert await sender.send(message) == Sent()
+    assert await sender.send(message) == Sent(message.wa_id)
     assert [wa_id for wa_id, _, _ in engine.sent] == [message.wa_id]
 
 
 async def test_without_an_engine_it_never_left(
     db: Database, store: MediaStore, settings: Settings, claimed: Claim
 ) -> None:
-    sender = WhatsAppSender(db, OneEngine(None), store, settings)
+    sender = EngineSender(db, OneEngine(None), store, settings)
     result = await sender.send(await claimed())
     assert isinstance(result, NotSent)
     assert result.reason is NotSentReason.NOT_OPEN
@@ -162,7 +165,7 @@ async def test_without_an_engine_it_never_left(
     ],
 )
 async def test_what_fails_before_the_message_itself_has_never_left(
-    engine: ToldEngine, sender: WhatsAppSender, claimed: Claim, step: str, error: Exception, *, reason: NotSentReason
+    engine: ToldEngine, sender: EngineSender, claimed: Claim, step: str, error: Exception, *, reason: NotSentReason
 ) -> None:
     engine.errors = {step: [error]}
     result = await sender.send(await claimed(kind="image" if step == "upload" else None))
@@ -172,12 +175,12 @@ async def test_what_fails_before_the_message_itself_has_never_left(
 
 
 async def test_what_is_refused_for_good_says_whether_the_file_is_at_fault(
-    rows: Rows, engine: ToldEngine, sender: WhatsAppSender, store: MediaStore, claimed: Claim
+    rows: Rows, engine: ToldEngine, sender: EngineSender, store: MediaStore, claimed: Claim
 ) -> None:
     engine.errors = {"address": [EngineRefused("no")], "upload": [EngineRefused("no")]}
-    assert await sender.send(await claimed()) == failures.UNSENDABLE
-    assert await sender.send(await claimed(kind="image")) == failures.MEDIA_REFUSED
+    assert await sender.send(await claimed()) == Refused(failures.UNSENDABLE, "no")
+    assert await sender.send(await claimed(kind="image")) == Refused(failures.MEDIA_REFUSED, "no")
     message = await claimed(kind="image")
     assert message.file is not None
     await store.delete(media_key(rows.users["alice"], message.file.id))
-    assert await sender.send(message) == failures.MEDIA_MISSING
+    assert await sender.send(message) == Refused(failures.MEDIA_MISSING)

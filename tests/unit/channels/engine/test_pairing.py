@@ -6,13 +6,13 @@ from uuid import uuid4
 
 import pytest
 
+from chatwren.channels.engine import pairing
 from chatwren.channels.engine.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
-from chatwren.delivery import pairing
-from chatwren.delivery.pairing import phone_of
+from chatwren.channels.engine.pairing import phone_of
 from chatwren.service import linking
 from chatwren.store.database import Database
+from tests.unit.channels.engine.told_engine import Steps, ToldEngine
 from tests.unit.delivery.conftest import Rows
-from tests.unit.delivery.engine import Steps, ToldEngine
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from uuid import UUID
 
 from chatwren.channels.engine.client import Engine, EngineError, Pairing
-from chatwren.channels.engine.model import Group, Media, PairEvent, SendResult, Sent
+from chatwren.channels.engine.model import Group, Media, PairEvent
 from chatwren.channels.engine.process import EngineProcess
+from chatwren.channels.results import Result, Sent
 
 
 class Steps(Pairing):
@@ -41,7 +42,7 @@ class ToldEngine(Engine):
         self.asked: list[tuple[str, UUID, object]] = []
         self.at: list[float] = []
         self.errors: dict[str, list[Exception]] = {}
-        self.results: list[SendResult] = []
+        self.results: list[Result] = []
         self.sent: list[tuple[str, str, Media | None]] = []
         self.jid: str | None = "1@lid"
         self.known_groups: list[Group] = []
@@ -90,12 +91,12 @@ class ToldEngine(Engine):
 
     async def send(
         self, account: UUID, epoch: int, *, to: str, message_id: str, text: str, media: Media | None, wait: float
-    ) -> SendResult:
+    ) -> Result:
         assert epoch
         assert wait
         self._note("send", account, to)
         self.sent.append((message_id, text, media))
-        return self.results.pop(0) if self.results else Sent()
+        return self.results.pop(0) if self.results else Sent(message_id)
 
     async def upload(self, account: UUID, epoch: int, kind: str, chunks: AsyncIterator[bytes]) -> bytes:
         assert epoch

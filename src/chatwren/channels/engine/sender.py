@@ -1,15 +1,16 @@
 """How a claimed message reaches WhatsApp: its recipient's address, its file, its parts."""
 
 import hashlib
+from datetime import timedelta
 from typing import Protocol
 
 import structlog
 
 from chatwren.channels.engine.client import Engine, EngineError, EngineRefused
-from chatwren.channels.engine.model import Media, NotOnWhatsApp, NotSent, NotSentReason, SendResult, Sent, Unknown
+from chatwren.channels.engine.model import Media
+from chatwren.channels.results import NotSent, NotSentReason, Refused, Result, Sent, Unknown
 from chatwren.domain import failures
 from chatwren.domain.errors import NotFound, Unavailable
-from chatwren.domain.failures import Failure
 from chatwren.media.objects import MediaStore
 from chatwren.settings import Settings
 from chatwren.store import contacts
@@ -28,8 +29,12 @@ class Engines(Protocol):
         """The running engine; raises EngineError while there is none."""
 
 
-class WhatsAppSender:
+class EngineSender:
     """Sends through the engine."""
+
+    resend_is_safe = True
+    address_age = timedelta(days=30)
+    upload_age = timedelta(days=3)  # WhatsApp's servers keep files for longer, but say not how long
 
     def __init__(self, db: Database, engines: Engines, media_store: MediaStore, settings: Settings) -> None:
         self._db = db
@@ -37,7 +42,7 @@ class WhatsAppSender:
         self._media_store = media_store
         self._wait = settings.send_timeout_seconds
 
-    async def send(self, message: Claimed) -> SendResult | Failure:
+    async def send(self, message: Claimed) -> Result:
         """Try once. What fails before the message itself is sent has certainly not left."""
         try:
             engine = self._engines.current
@@ -46,25 +51,25 @@ class WhatsAppSender:
         try:
             to = await self._address(engine, message)
             if to is None:
-                return NotOnWhatsApp()
+                return Refused(failures.NOT_ON_WHATSAPP)
             media = await self._media(engine, message, message.file) if message.file else None
         except NotFound:
-            return failures.MEDIA_MISSING
+            return Refused(failures.MEDIA_MISSING)
         except EngineRefused as error:
             log.warning("sender.refused", message=str(message.id), error=error.message)
-            return failures.MEDIA_REFUSED if message.file else failures.UNSENDABLE
+            return Refused(failures.MEDIA_REFUSED if message.file else failures.UNSENDABLE, error.message)
         except (EngineError, Unavailable) as error:
             return NotSent(NotSentReason.LOCAL, error.message)
         except UNREACHABLE as error:
             return NotSent(NotSentReason.NOT_CONNECTED, f"database: {error!r}")
         result = await self._send(engine, message, to, media)
-        if isinstance(result, NotOnWhatsApp) and message.jid is not None:
+        if result == Refused(failures.NOT_ON_WHATSAPP) and message.jid is not None:
             async with self._db.connection() as connection:
                 await contacts.forget_address(connection, message.account, message.recipient)
         return result
 
-    async def _send(self, engine: Engine, message: Claimed, to: str, media: Media | None) -> SendResult:
-        async def part(message_id: str, text: str, media: Media | None) -> SendResult:
+    async def _send(self, engine: Engine, message: Claimed, to: str, media: Media | None) -> Result:
+        async def part(message_id: str, text: str, media: Media | None) -> Result:
             return await engine.send(
                 message.account, message.epoch, to=to, message_id=message_id, text=text, media=media, wait=self._wait
             )
