@@ -55,7 +55,7 @@ class Dispatcher:
         self._fence = fence
         self._channel = channel
         self._accounts = accounts
-        self._max_resends = settings.max_resends
+        self._max_resends = settings.max_resends if channel.resend_is_safe else 0
         self._guard = timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS)
         self._recorder = Recorder(db, worker, self.recorded)
         self._sending: dict[UUID, asyncio.Task[None]] = {}  # by account
@@ -179,6 +179,8 @@ class Dispatcher:
     async def _try(self, message: Claimed) -> Result:
         if not self._fence.open:
             return NotSent(NotSentReason.FENCED)
+        if message.resend and not self._channel.resend_is_safe:
+            return Unknown("an attempt before has no outcome")
         try:
             return await self._channel.send(message)
         except Exception as error:

@@ -31,7 +31,7 @@ def decide(result: Result, *, attempts: int, unconfirmed: int, max_resends: int)
         result: what the channel reported.
         attempts: how often the message was handed to the channel, this time included.
         unconfirmed: attempts before this one whose outcome is unknown.
-        max_resends: re-sends of an unknown outcome before the message fails.
+        max_resends: re-sends of an unknown outcome before the message fails; 0: each would be a second message.
     """
     match result:
         case Sent():
@@ -90,7 +90,8 @@ def _never_left(
 
 def _unknown(unconfirmed: int, max_resends: int, cause: str) -> Decision:
     if unconfirmed >= max_resends:
-        return Decision(Status.FAILED, failure=failures.UNCONFIRMED, unconfirmed=True)
+        failure = failures.UNCONFIRMED if max_resends else failures.UNANSWERED
+        return Decision(Status.FAILED, failure=failure, unconfirmed=True)
     return Decision(
         Status.SENDING,
         unconfirmed=True,

@@ -19,6 +19,11 @@ UNCONFIRMED = Failure(
     "WhatsApp never confirmed this message, although it was sent again under the same id. "
     "It may have arrived; a late confirmation still counts.",
 )
+UNANSWERED = Failure(
+    OUTCOME_UNKNOWN,
+    "WhatsApp did not say whether it took this message, and sending it again could make two of it. "
+    "It may have arrived; a late confirmation still counts.",
+)
 UNREACHABLE = Failure(
     "recipient_unreachable", "WhatsApp did not say how to reach this recipient, although it was asked many times."
 )

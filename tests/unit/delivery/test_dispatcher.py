@@ -22,6 +22,7 @@ from chatwren.store.database import Database
 from chatwren.store.fenced.messages import Claimed
 from tests.cable import cable
 from tests.unit.delivery.conftest import NO_CAP, Rows, until
+from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
 
@@ -29,10 +30,10 @@ pytestmark = pytest.mark.anyio
 class Recorded:
     """A channel that notes what it is given, and answers as told."""
 
-    resend_is_safe = True
     address_age = upload_age = timedelta(days=1)
 
     def __init__(self) -> None:
+        self.resend_is_safe = True
         self.sent: list[Claimed] = []
         self.under_way: dict[UUID, int] = defaultdict(int)
         self.most_at_once = 0
@@ -275,6 +276,43 @@ async def test_an_unknown_outcome_goes_again_under_the_same_id_and_first(
     assert sender.texts() == ["first", "first", "urgent", "second"]
     assert len({one.wa_id for one in sender.sent if one.text == "first"}) == 1
     assert (await rows.get(first))["attempts"] == 2
+
+
+async def test_where_a_re_send_would_be_a_second_message_only_its_user_has_it_go_again(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    sender.resend_is_safe = False
+    account = await rows.account()
+    message, after = await rows.message(account, "first", due_in=-2), await rows.message(account, "second")
+
+    async def lose_one(message: Claimed) -> Result:
+        return Unknown("no answer") if message.attempts == 1 and message.text == "first" else Sent(message.wa_id)
+
+    sender.answer = lose_one
+    await start()
+    await until(lambda: _is(rows, after, "sent"))
+    row = await rows.get(message)
+    assert (row["status"], row["error_code"]) == ("failed", "outcome_unknown")
+    assert row["error_message"] == failures.UNANSWERED.message
+    async with db.connection() as connection:
+        assert await messages.retry(connection, rows.users["alice"], message)
+    await until(lambda: _is(rows, message, "sent"))
+    assert sender.texts() == ["first", "second", "first"]
+
+
+async def test_where_a_re_send_would_be_a_second_message_what_a_dead_worker_sent_does_not_go_again(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    sender.resend_is_safe = False
+    account, dead = await rows.account(), await rows.worker()
+    await rows.own(dead)
+    message, after = await rows.message(account, "first", due_in=-2), await rows.message(account, "second")
+    await claim(db, dead, account)
+    await rows.one("DELETE FROM worker WHERE id = $1", dead)
+    await start()
+    await until(lambda: _is(rows, after, "sent"))
+    assert (await rows.get(message))["error_code"] == "outcome_unknown"
+    assert sender.texts() == ["second"]
 
 
 async def test_a_sender_that_raises_stops_nothing_and_is_given_up(rows: Rows, sender: Recorded, start: Start) -> None:

@@ -62,6 +62,11 @@ def test_an_unknown_outcome_is_tried_again_ever_more_slowly_and_then_given_up() 
     assert not last.fact
 
 
+def test_where_nothing_is_sent_again_an_unknown_outcome_is_the_last_word_but_one() -> None:
+    decision = decide(Unknown(), attempts=1, unconfirmed=0, max_resends=0)
+    assert (decision.failure, decision.unconfirmed, decision.fact) == (failures.UNANSWERED, True, False)
+
+
 def test_a_refusal_of_the_account_holds_it_and_keeps_the_message() -> None:
     decision = decide(AccountRefused(429, HOUR), attempts=1, unconfirmed=0, max_resends=5)
     assert (decision.status, decision.restriction, decision.cause) == (Status.WAITING, 429, "refused_429")

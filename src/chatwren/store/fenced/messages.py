@@ -42,6 +42,7 @@ class Claimed:
         unconfirmed: earlier ones whose outcome is unknown. Not 0: it may be out.
         jid: where WhatsApp says that messages to the recipient go; None where it was not asked lately.
         first: the contact has never been written to.
+        resend: it was being sent already, by an attempt whose outcome is not known.
     """
 
     id: UUID
@@ -56,6 +57,7 @@ class Claimed:
     unconfirmed: int
     jid: str | None
     first: bool
+    resend: bool
     file: ClaimedFile | None
 
 
@@ -127,7 +129,7 @@ WITH ready AS MATERIALIZED (
   ORDER BY a.id
   FOR NO KEY UPDATE OF a SKIP LOCKED
 ), head AS MATERIALIZED (
-  SELECT r.id AS account_id, r.epoch, coalesce(
+  SELECT r.id AS account_id, r.epoch, r.in_flight, coalesce(
     (SELECT m.id FROM message m WHERE m.id = r.in_flight AND m.status = 'sending'),
     {_HEAD.format(lane="urgent")},
     {_HEAD.format(lane="normal")},
@@ -144,7 +146,7 @@ WITH ready AS MATERIALIZED (
   FROM head h
   -- Once more, of the row as it is now: it may have been cancelled or put off since the head was found.
   WHERE m.id = h.message_id AND (m.status = 'sending' OR (m.status = 'waiting' AND m.due <= now()))
-  RETURNING m.*
+  RETURNING m.*, m.id IS NOT DISTINCT FROM h.in_flight AS resend
 ), taken AS (
   UPDATE account a SET in_flight = c.id, next_at = now() + :guard::interval
   FROM claimed c WHERE a.id = c.account_id
