@@ -63,11 +63,15 @@ class FakeEngine:
         """The events that have no ack."""
         return self._events.keys() - {seq for seq, _ in self.acks}
 
+    def calls(self) -> dict[str, Any]:
+        """What it answers, by the name of the call."""
+        return {"Events": self._serve}
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Engine]:
         """The client of this engine."""
         with socket_folder() as folder:
-            async with _served(folder / "1.sock", "Events", self._serve) as engine:
+            async with _served(folder / "1.sock", self.calls()) as engine:
                 yield engine
 
     def _has(self, number: int) -> bool:
@@ -99,11 +103,11 @@ class FakeEngine:
 
 
 @contextlib.asynccontextmanager
-async def _served(socket: Path, method: str, serve: Any) -> AsyncIterator[Engine]:
+async def _served(socket: Path, calls: dict[str, Any]) -> AsyncIterator[Engine]:
     rpc: Any = grpc  # has no types
-    handler = rpc.stream_stream_rpc_method_handler(serve, request_deserializer=pb.EventAck.FromString)
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers([rpc.method_handlers_generic_handler(SERVICE.full_name, {method: handler})])
+    handlers = {name: _handler(SERVICE.methods_by_name[name], call) for name, call in calls.items()}
+    server.add_generic_rpc_handlers([rpc.method_handlers_generic_handler(SERVICE.full_name, handlers)])
     server.add_insecure_port(f"unix:{socket}")
     await server.start()
     try:
@@ -111,6 +115,17 @@ async def _served(socket: Path, method: str, serve: Any) -> AsyncIterator[Engine
             yield engine
     finally:
         await server.stop(None)
+
+
+def _handler(method: Any, call: Any) -> Any:
+    kind = "_".join("stream" if many else "unary" for many in (method.client_streaming, method.server_streaming))
+    question, answer = getattr(pb, method.input_type.name), getattr(pb, method.output_type.name)
+    return getattr(grpc, f"{kind}_rpc_method_handler")(
+        call,
+        request_deserializer=question.FromString,
+        # Events go as the bytes that they are, which need not be events.
+        response_serializer=None if method.name == "Events" else answer.SerializeToString,
+    )
 
 
 def message(account: UUID, wa_id: str | None = None, **more: Any) -> pb.Event:
