@@ -74,6 +74,33 @@ def test_a_limit_is_kept_and_can_be_moved(shop: httpx.Client) -> None:
     assert message(shop, sent)["status"] == "scheduled"
 
 
+def test_a_limit_can_be_removed_and_is_otherwise_left(shop: httpx.Client) -> None:
+    until = ahead(hours=2)
+    sent = send(shop, scheduledTime=ahead(hours=1), expiresAt=until)
+    for left in ({"message": "Other words"}, {"message": "More words", "expiresAt": ""}):
+        assert shop.patch(f"/api/messages/{sent}", json=left).json()["expiresAt"] == until
+    assert shop.patch(f"/api/messages/{sent}", json={"expiresAt": None}).json()["expiresAt"] is None
+    assert message(shop, sent)["timeline"][-1]["step"] == "rescheduled"
+    assert shop.patch(f"/api/messages/{sent}", json={"expiresAt": until}).json()["expiresAt"] == until
+    assert shop.patch(f"/api/messages/{sent}", data={"expiresAt": "null"}).json()["expiresAt"] is None
+    assert shop.patch(f"/api/messages/{sent}", json={"expiresAt": ""}).json()["code"] == "nothing_to_change"
+
+
+def test_a_limit_can_be_removed_in_the_change_that_would_go_beyond_it(shop: httpx.Client) -> None:
+    sent = send(shop, scheduledTime=ahead(hours=1), expiresAt=ahead(hours=2))
+    changed = shop.patch(f"/api/messages/{sent}", json={"scheduledTime": ahead(hours=3), "expiresAt": None})
+    assert (changed.status_code, changed.json()["expiresAt"]) == (200, None)
+
+
+def test_what_has_passed_its_limit_is_never_shown_as_going_out(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop, expiresAt=ahead(hours=1))
+    alice.server.sql("UPDATE message SET due = due - interval '2 hours', expires_at = expires_at - interval '2 hours'")
+    shown = message(shop, sent)
+    assert (shown["status"], shown["reason"]["code"], shown["nextAttemptAt"]) == ("queued", "deadline_passed", None)
+    later = ahead(hours=1)  # as long as nobody was told that it has expired
+    assert shop.patch(f"/api/messages/{sent}", json={"expiresAt": later}).json()["reason"]["code"] == "pacing"
+
+
 @pytest.mark.parametrize(
     "more", [{"expiresAt": ahead(minutes=-1)}, {"scheduledTime": ahead(hours=2), "expiresAt": ahead(hours=1)}]
 )

@@ -24,6 +24,11 @@ UNANSWERED = Failure(
     "WhatsApp did not say whether it took this message, and sending it again could make two of it. "
     "It may have arrived; a late confirmation still counts.",
 )
+UNCONFIRMED_IN_TIME = Failure(
+    OUTCOME_UNKNOWN,
+    "WhatsApp had not confirmed this message when its expiresAt passed, so it was not sent again. "
+    "It may have arrived; a late confirmation still counts.",
+)
 UNREACHABLE = Failure(
     "recipient_unreachable", "WhatsApp did not say how to reach this recipient, although it was asked many times."
 )
@@ -33,6 +38,7 @@ UNSENDABLE = Failure("unsendable", "WhatsApp cannot take this message in this fo
 TOO_LATE = Failure(
     "too_late", "The account could not send for too long after this message was due, so it was not sent any more."
 )
+DEADLINE_PASSED = Failure("deadline_passed", "Its expiresAt passed before it could go out, so it was not sent.")
 
 
 def doubtful(failure: Failure) -> Failure:

@@ -36,9 +36,9 @@ class Event(StrEnum):
     NEVER_LEFT = "never_left"  # typed: it certainly is not out
     ACKNOWLEDGED = "acknowledged"  # by WhatsApp's server, or by a receipt of the recipient
     REJECTED = "rejected"  # typed, by WhatsApp
-    GIVEN_UP = "given_up"  # the outcome is unknown after every re-send
+    GIVEN_UP = "given_up"  # the outcome is unknown after every re-send, or at its deadline
     CANCEL = "cancel"
-    EXPIRE = "expire"
+    EXPIRE = "expire"  # its deadline passes, or its account could not send for too long
     RETRY = "retry"  # its user lets a failed one go out again
 
 
@@ -55,6 +55,8 @@ NEXT: dict[tuple[Status, Event], Status] = {
     (Status.SENDING, Event.ACKNOWLEDGED): Status.SENT,
     (Status.SENDING, Event.REJECTED): Status.FAILED,
     (Status.SENDING, Event.GIVEN_UP): Status.FAILED,
+    # Only of one that is retried after an unknown outcome: it may be out, and does not expire.
+    (Status.WAITING, Event.GIVEN_UP): Status.FAILED,
     # Only from a failure with the code OUTCOME_UNKNOWN.
     (Status.FAILED, Event.ACKNOWLEDGED): Status.SENT,
     (Status.FAILED, Event.RETRY): Status.WAITING,

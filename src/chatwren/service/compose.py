@@ -34,7 +34,7 @@ class NewMessage:
         seed: picks a previewed wording.
         fields: what fills `{{placeholders}}`.
         lane: urgent, normal or bulk; whether it is cold is found when it is stored.
-        expires: until when it is worth sending, counting only time in which the account cannot send.
+        expires: after which no attempt to send it begins.
     """
 
     prefix: Literal["msg", "sched"]

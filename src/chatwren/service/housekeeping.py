@@ -11,7 +11,7 @@ from chatwren.media.objects import MediaStore
 from chatwren.service import users
 from chatwren.settings import Settings
 from chatwren.store import files, lateness, retention, totals
-from chatwren.store.database import CHANGED, Database
+from chatwren.store.database import CHANGED, WORK, Database
 
 log = structlog.get_logger(__name__)
 
@@ -19,8 +19,15 @@ _OUTAGES_KEPT = timedelta(days=400)  # a message may be due 366 days ahead
 
 
 async def often(db: Database, settings: Settings) -> None:
-    """What cannot wait long: messages of accounts that cannot send expire, and totals stay quick to read."""
+    """What cannot wait long: messages that are too late expire or are given up, and totals stay quick to read."""
     async with db.connection() as connection:
+        for end in (lateness.expire_passed, lateness.give_up_passed):
+            ended = lateness.AT_ONCE
+            while ended == lateness.AT_ONCE:
+                whose = await end(connection)
+                ended = len(whose)
+                db.hint(WORK, {account for account, _ in whose})
+                db.hint(CHANGED, {user for _, user in whose})
         for account, user in await lateness.cut_off(connection):
             if await lateness.expire(connection, account, settings.expire_after):
                 db.hint(CHANGED, {user})

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from chatwren.domain.clock import to_wire
+from chatwren.domain.failures import DEADLINE_PASSED
 from chatwren.domain.health import Reason
 from chatwren.domain.ids import message_public_id
 from chatwren.domain.messages import Shown, Status
@@ -106,11 +107,24 @@ def _waits(row: MessageRow, times: QueueTimes) -> tuple[Reason | None, When | No
 def _confirming(row: MessageRow) -> Reason | None:
     late = row.claimed_at is not None and row.now - row.claimed_at > _CONFIRMING_AFTER
     if row.attempts > 1 or row.unconfirmed or late:
-        return Reason("confirming", "WhatsApp has not confirmed it yet; it goes again under the same id if needed.")
+        then = "its expiresAt has passed" if _passed(row) else "it goes again under the same id if needed"
+        return Reason("confirming", f"WhatsApp has not confirmed it yet; {then}.")
     return None
 
 
 def _waiting(row: MessageRow, times: QueueTimes) -> tuple[Reason, When | None]:
+    if _passed(row):  # until the next sweep
+        return Reason(DEADLINE_PASSED.code, "Its expiresAt has passed, so it is not sent any more."), None
+    reason, when = _waits_for(row, times)
+    return reason, when if when is None or row.expires_at is None or when.at < row.expires_at else None
+
+
+def _passed(row: MessageRow) -> bool:
+    """Whether no attempt may begin any more."""
+    return row.expires_at is not None and row.expires_at <= row.now
+
+
+def _waits_for(row: MessageRow, times: QueueTimes) -> tuple[Reason, When | None]:
     if row.due > row.now:
         return Reason("scheduled", f"It is due at {to_wire(row.due)}."), When(row.due, estimated=False)
     if times.blocked is not None:

@@ -128,9 +128,12 @@ async def change(
     computing: Computing,
     due: datetime | None = None,
     expires_at: datetime | None = None,
+    forget_expiry: bool = False,
     text: str | None = None,
 ) -> QueuedMessage:
     """Change when a waiting message goes out or expires, and its words. New words vary as the old ones did.
+
+    With `forget_expiry` it has no `expires_at` any more.
 
     Raises:
         NotFound: the user has no such message.
@@ -165,6 +168,7 @@ async def change(
                 message_id,
                 due=due,
                 expires_at=expires_at,
+                forget_expiry=forget_expiry,
                 text=variation.text if variation else None,
                 original=text,
                 changes=wording.changes_of(variation) if variation and row.modifications else None,

@@ -11,6 +11,6 @@ def may_go(account: str) -> str:
     Args:
         account: the SQL expression of the account's id.
     """
-    return f"""{WAITS} AND m.due <= now() AND NOT EXISTS (
+    return f"""{WAITS} AND m.due <= now() AND (m.expires_at IS NULL OR m.expires_at > now()) AND NOT EXISTS (
        SELECT FROM contact c WHERE c.account_id = {account} AND c.address = m.recipient AND c.retry_at > now()
      )"""

@@ -228,7 +228,7 @@ _CHANGE = f"""
     WITH changed AS (
       UPDATE message SET
         due = coalesce(:due, due),
-        expires_at = coalesce(:expires_at, expires_at),
+        expires_at = CASE WHEN NOT :forget_expiry THEN coalesce(:expires_at, expires_at) END,
         text = coalesce(:text, text),
         original = CASE WHEN :text::text IS NULL THEN original ELSE :original END,
         changes = CASE WHEN :text::text IS NULL THEN changes ELSE :changes END
@@ -237,7 +237,7 @@ _CHANGE = f"""
       INSERT INTO message_step (message_id, step)
       SELECT id, step FROM changed
       CROSS JOIN LATERAL (VALUES
-        ('rescheduled', :due::timestamptz IS NOT NULL OR :expires_at::timestamptz IS NOT NULL),
+        ('rescheduled', :due::timestamptz IS NOT NULL OR :expires_at::timestamptz IS NOT NULL OR :forget_expiry),
         ('rewritten', :text::text IS NOT NULL)
       ) AS given (step, so)
       WHERE so
@@ -253,11 +253,12 @@ async def change(
     *,
     due: datetime | None = None,
     expires_at: datetime | None = None,
+    forget_expiry: bool = False,
     text: str | None = None,
     original: str | None = None,
     changes: list[dict[str, Any]] | None = None,
 ) -> bool:
-    """Change when a waiting message goes out, until when it is worth sending, or (with `text`) its words.
+    """Change when a waiting message goes out, until when (with `forget_expiry`: no more), or (with `text`) its words.
 
     False: as for `cancel`.
 
@@ -272,6 +273,7 @@ async def change(
                 message_id=message_id,
                 due=due,
                 expires_at=expires_at,
+                forget_expiry=forget_expiry,
                 text=text,
                 original=original,
                 changes=changes,

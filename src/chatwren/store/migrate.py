@@ -1,5 +1,6 @@
 """Bring the database's schema to this version of Chatwren."""
 
+import asyncio
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "migrations"
 _LOCK = 0x43_48_41_54  # "CHAT": the advisory lock that lets one process migrate at a time
+_PAUSE_SECONDS = 0.1
 
 
 async def migrate(dsn: str) -> None:
@@ -33,7 +35,9 @@ async def migrate(dsn: str) -> None:
         poolclass=pool.NullPool,
     )
     try:
-        await guard.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        # Asked again and again: who builds an index beside its writers would wait for the statement that waits here.
+        while not await guard.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110 - another process has it
+            await asyncio.sleep(_PAUSE_SECONDS)
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade)
             await connection.commit()

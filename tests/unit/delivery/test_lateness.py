@@ -1,4 +1,4 @@
-"""Messages expire by the time in which their account could not send, and by no other."""
+"""Messages without a deadline expire by the time in which their account could not send, and by no other."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -60,43 +60,18 @@ async def test_only_time_in_which_it_could_not_send_counts(rows: Rows) -> None:
 async def test_what_chatwren_makes_it_wait_never_counts(rows: Rows) -> None:
     mine = await account(rows)
     message = await rows.message(mine, due_in=-300 * 24 * 3600)
-    await rows.one("UPDATE message SET expires_at = due + interval '1 second'")
     await rows.one("UPDATE account SET next_at = now() + interval '1 day', held_reason = 'user'")
     await expire(rows, mine)
     assert await rows.status(message) == "waiting"
 
 
-async def test_a_limit_of_its_own(rows: Rows) -> None:
-    mine = await account(rows)
-    await outage(rows, mine, 2)
-    strict, lax = [await rows.message(mine, due_in=-3 * 3600) for _ in range(2)]
-    for message, limit in ((strict, 1), (lax, 48)):
-        await rows.one("UPDATE message SET expires_at = due + $2 * interval '1 hour' WHERE id = $1", message, limit)
-    await rows.one("UPDATE outage SET began_at = began_at - interval '3 days'")
-    await expire(rows, mine)
-    assert [await rows.status(one) for one in (strict, lax)] == ["expired", "waiting"]
-
-
-async def test_a_limit_of_its_own_may_be_wider_than_the_common_one(rows: Rows) -> None:
+async def test_what_has_a_deadline_expires_by_that_alone(rows: Rows) -> None:
     mine = await account(rows)
     await outage(rows, mine, 62)
-    common, wide = [await rows.message(mine, due_in=-60 * 3600) for _ in range(2)]
-    await rows.one("UPDATE message SET expires_at = due + interval '100 hours' WHERE id = $1", wide)
+    common, limited = [await rows.message(mine, due_in=-60 * 3600) for _ in range(2)]
+    await rows.one("UPDATE message SET expires_at = now() + interval '1 hour' WHERE id = $1", limited)
     await expire(rows, mine)
-    assert [await rows.status(one) for one in (common, wide)] == ["expired", "waiting"]
-
-
-async def test_its_own_limit_counts_the_same_time(rows: Rows) -> None:
-    """It could send all the time but for an hour, and Chatwren was busy with others."""
-    mine = await account(rows)
-    await outage(rows, mine, 20, 19)
-    message = await rows.message(mine, due_in=-30 * 3600)
-    await rows.one("UPDATE message SET expires_at = due + interval '2 hours'")
-    await expire(rows, mine)
-    assert await rows.status(message) == "waiting"
-    await outage(rows, mine, 1.01)
-    await expire(rows, mine)
-    assert await rows.status(message) == "expired"
+    assert [await rows.status(one) for one in (common, limited)] == ["expired", "waiting"]
 
 
 @pytest.mark.parametrize(("hours", "status"), [(23.9, "waiting"), (24.1, "expired")])

@@ -65,6 +65,10 @@ class World:
     leases: dict[UUID, asyncpg.Record]
     resting: dict[tuple[UUID, str], datetime]
 
+    def is_past_its_deadline(self, message: asyncpg.Record) -> bool:
+        """Whether no attempt may begin any more."""
+        return message["expires_at"] is not None and bool(message["expires_at"] <= self.now)
+
     def may_go(self, account: UUID) -> list[asyncpg.Record]:
         """The messages of an account that are due, in the order in which they have to go."""
         cold_until = self.accounts[account]["cold_until"]
@@ -75,6 +79,7 @@ class World:
             if one["account_id"] == account
             and one["status"] == Status.WAITING
             and one["due"] <= self.now
+            and not self.is_past_its_deadline(one)
             and not (no_strangers and one["lane"] == "cold")
             and self.resting.get((account, one["recipient"]), self.now) <= self.now
         ]
@@ -151,8 +156,9 @@ class Lives(RuleBasedStateMachine):
         to=st.sampled_from(FRIENDS),
         lane=st.sampled_from(["urgent", "normal", "bulk"]),
         due_in=st.sampled_from([-9, -1, 5, 60]),
+        lasts=st.sampled_from([None, 18, 300, 5001]),
     )
-    def accept(self, account: int, to: str, lane: str, due_in: int) -> None:
+    def accept(self, account: int, to: str, lane: str, due_in: int, lasts: int | None) -> None:
         whose = pick(list(self.seen.accounts.values()), account)
         row = messages.NewRow(
             id=uuid7(),
@@ -169,7 +175,7 @@ class Lives(RuleBasedStateMachine):
             lane=lane,
             accepted_at=self.seen.now,
             due=self.seen.now + timedelta(seconds=due_in),
-            expires_at=None,
+            expires_at=None if lasts is None else self.seen.now + timedelta(seconds=due_in + lasts),
             wa_id=whatsapp_message_id(),
         )
 
@@ -185,11 +191,14 @@ class Lives(RuleBasedStateMachine):
         what=st.sampled_from(["cancel", "change", "retry"]),
         due_in=st.sampled_from([None, -5, 5]),
         text=st.sampled_from([None, "other words"]),
+        lasts=st.sampled_from([None, 0, 300]),
     )
-    def ask(self, message: int, what: str, due_in: int | None, text: str | None) -> None:
+    def ask(self, message: int, what: str, due_in: int | None, text: str | None, lasts: int | None) -> None:
         """A user wants something done to a message."""
         row = pick(list(self.seen.messages.values()), message)
         due = None if due_in is None else self.seen.now + timedelta(seconds=due_in)
+        expires_at = (due or row["due"]) + timedelta(seconds=lasts) if lasts else None
+        unlimited = lasts == 0 or (expires_at is None and due is not None)  # what it had may lie before the new time
 
         async def ask() -> bool:
             async with self.db.connection() as connection:
@@ -198,7 +207,16 @@ class Lives(RuleBasedStateMachine):
                         return await messages.cancel(connection, row["user_id"], row["id"])
                     case "retry":
                         return await messages.retry(connection, row["user_id"], row["id"])
-                return await messages.change(connection, row["user_id"], row["id"], due=due, text=text, original=text)
+                return await messages.change(
+                    connection,
+                    row["user_id"],
+                    row["id"],
+                    due=due,
+                    expires_at=expires_at,
+                    forget_expiry=unlimited,
+                    text=text,
+                    original=text,
+                )
 
         done = self.do(ask(), *{"cancel": (Event.CANCEL,), "retry": (Event.RETRY,)}.get(what, ()))
         assert done == (row["status"] == Status.FAILED if what == "retry" else may_be_changed(row))
@@ -228,6 +246,8 @@ class Lives(RuleBasedStateMachine):
             ]
             ahead = in_flight or [other["id"] for other in before.may_go(one.account)]
             assert one.id == (ahead or [one.id])[0], "its order was not kept"
+            now = self.seen.messages[one.id]
+            assert now["expires_at"] is None or now["claimed_at"] < now["expires_at"], "it began after its deadline"
             soon = before.now + timedelta(seconds=5)  # before which this look at the world was
             assert in_flight or max(row["due"], before.resting.get((one.account, one.recipient), soon)) <= soon
             self.attempts.append(Attempt(who, one))
@@ -340,6 +360,7 @@ class Lives(RuleBasedStateMachine):
             async with self.db.transaction() as connection:
                 for table, column in (
                     ("message", "due"),
+                    ("message", "expires_at"),
                     ("account", "next_at"),
                     ("account", "restricted_until"),
                     ("account", "cold_until"),
@@ -354,10 +375,16 @@ class Lives(RuleBasedStateMachine):
         self.seen = self.look()
         for account in self.seen.accounts:
             self.do(self.expire(account), Event.EXPIRE)
+        self.do(self.pass_deadlines(), Event.EXPIRE, Event.GIVEN_UP)
 
     async def expire(self, account: UUID) -> None:
         async with self.db.connection() as connection:
             await lateness.expire(connection, account, timedelta(seconds=1000))
+
+    async def pass_deadlines(self) -> None:
+        async with self.db.connection() as connection:
+            await lateness.expire_passed(connection)
+            await lateness.give_up_passed(connection)
 
     # --- what holds ---------------------------------------------------------------------------------------------------
 

@@ -93,6 +93,34 @@ def test_what_the_account_waits_for_comes_first_and_its_end_is_an_estimate() -> 
     assert (later.reason.code, later.next_attempt) == ("scheduled", When(NOW + SECOND, estimated=False))
 
 
+PASSED = replace(ROW, expires_at=NOW)
+
+
+def test_what_has_passed_its_deadline_says_so_before_it_is_swept_up() -> None:
+    row = replace(PASSED, recipient_retry_at=NOW + SECOND)
+    blocked = replace(NOTHING, blocked=Reason("offline", "It is offline.", until=NOW + SECOND))
+    for times in (NOTHING, blocked):
+        view = shown(row, times)
+        assert view.reason is not None
+        assert (view.reason.code, view.next_attempt) == ("deadline_passed", None)
+
+
+def test_what_is_not_confirmed_at_its_deadline_does_not_go_again() -> None:
+    late = replace(SENDING, unconfirmed=1)
+    for row, again in ((replace(late, expires_at=NOW + SECOND), True), (replace(late, expires_at=NOW), False)):
+        reason = shown(row, NOTHING).reason
+        assert reason is not None
+        assert ("goes again" in reason.message, "expiresAt has passed" in reason.message) == (again, not again)
+
+
+@pytest.mark.parametrize(("expires_in", "told"), [(10 * SECOND, False), (11 * SECOND, True)])
+def test_no_attempt_is_announced_for_a_time_after_the_deadline(expires_in: timedelta, *, told: bool) -> None:
+    behind_one = replace(NOTHING, places={ROW.id: 1})
+    view = shown(replace(ROW, expires_at=NOW + expires_in), behind_one)
+    assert view.reason is not None
+    assert (view.reason.code, view.next_attempt is not None) == ("pacing", told)
+
+
 def steps_of(row: MessageRow, *noted: tuple[datetime, str, str | None]) -> list[tuple[str, str | None]]:
     found = timeline(row, noted)
     assert [one.at for one in found] == sorted(one.at for one in found)

@@ -100,7 +100,8 @@ class Recorded:
 
 _PACED = pacing.next_at("a", "s.claimed_at")
 
-# A lane's head in one probe: rows that cannot go are not waded through, except those of a recipient that backs off.
+# A lane's head in one probe: rows that cannot go are not waded through, except those of a recipient that backs off, and
+# for some seconds those whose deadline has passed (lateness.py).
 _HEAD = f"""
   (SELECT m.id FROM message m
    WHERE m.account_id = r.id AND m.lane = '{{lane}}' AND {may_go("r.id")}
@@ -144,8 +145,10 @@ WITH ready AS MATERIALIZED (
     -- Its last attempt has no outcome at all, not even that it is unknown: that could not be recorded.
     unconfirmed = m.unconfirmed + (m.status = 'sending' AND m.epoch IS NOT NULL)::integer
   FROM head h
-  -- Once more, of the row as it is now: it may have been cancelled or put off since the head was found.
+  -- Once more, of the row as it is now: it may have been cancelled or put off since the head was found. What is in
+  -- flight past its deadline keeps all else waiting until it is given up, so that never two are in flight.
   WHERE m.id = h.message_id AND (m.status = 'sending' OR (m.status = 'waiting' AND m.due <= now()))
+    AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp())
   RETURNING m.*, m.id IS NOT DISTINCT FROM h.in_flight AS resend
 ), taken AS (
   UPDATE account a SET in_flight = c.id, next_at = now() + :guard::interval

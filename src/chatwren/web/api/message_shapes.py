@@ -59,8 +59,8 @@ Lane = Annotated[
 ExpiresAt = Annotated[
     str | None,
     Meta(
-        description="ISO 8601. The message expires when the account could not send (offline, logged out, restricted) "
-        "for as long as from its due time to this. Pauses that Chatwren makes do not count. Left out: 24 hours.",
+        description="ISO 8601. No attempt begins after it, whatever the message waits for: it expires. Left out: it "
+        "expires when the account could not send (offline, logged out) for 24 hours since it was due.",
         examples=[None],
     ),
 ]
@@ -157,7 +157,7 @@ class Message(Struct, rename="camel"):
     original: Annotated[str, Meta(description="What was asked for.", examples=["Hello!"])]
     accepted_at: Time
     lane: Annotated[Literal["urgent", "normal", "cold", "bulk"], Meta(examples=["normal"])]
-    expires_at: Annotated[Time | None, Meta(description="As it was given.", examples=[None])]
+    expires_at: Annotated[Time | None, Meta(description="No attempt begins after it.", examples=[None])]
     receipt: Annotated[Literal["delivered", "read"] | None, Meta(examples=["read"])]
     delivered_at: Time | None
     read_at: Time | None
@@ -228,7 +228,9 @@ class ChangeBody(Struct, rename="camel"):
 
     message: Annotated[str | None, Meta(examples=["Hello again!"])] = None
     scheduled_time: Annotated[str | None, Meta(examples=[TOMORROW])] = None
-    expires_at: ExpiresAt = None
+    expires_at: Annotated[
+        str | None, Meta(description="When it expires; null: not at a time any more.", examples=[TOMORROW])
+    ] = None
 
 
 class CancelBody(Struct, rename={"since": "from", "bulk_id": "bulkId"}):

@@ -144,7 +144,7 @@ async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMes
         "Change a message that waits",
         Message,
         access=Scope.SEND,
-        description="`expiresAt` alone moves its end. 409 once it may be out.",
+        description="`expiresAt` alone moves its end, and null removes it. 409 once it may be out.",
         body=ChangeBody,
         path=_BY_ID,
         errors=(404, 409),
@@ -158,8 +158,9 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         text = form.read("message", parse_message) if form.given("message") else None
         when = form.read("scheduledTime", moment)
         expires = form.read("expiresAt", moment)
+        for_good = form.given("expiresAt") and form.peek("expiresAt") in (None, "null")
         form.check()
-    if when is None and expires is None and text is None:
+    if when is None and expires is None and text is None and not for_good:
         raise Invalid("Give message, scheduledTime or expiresAt.", code="nothing_to_change")
     changed = await messages.change(
         context(request).db,
@@ -169,6 +170,7 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         computing=context(request).computing,
         due=due_time(when.at, now()) if when else None,
         expires_at=expires.at if expires else None,
+        forget_expiry=for_good,
         text=text,
     )
     return message_shape(changed)
