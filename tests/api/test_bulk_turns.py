@@ -5,15 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
+from chatwren.domain import clock
 from chatwren.service import bulk, bulk_rows
 from chatwren.store import bulk_steps
 from chatwren.store.database import Database
-from tests.api.conftest import Person
+from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
 from tests.api.test_bulk import JSONL, accept, follow, lines, submit, texts
 
@@ -82,11 +84,22 @@ def test_a_row_that_kills_its_worker_is_put_aside_and_costs_its_neighbours_nothi
     done = follow(shop, bulk_id)
     assert (done["status"], done["accepted"], done["refused"]) == ("accepted", 4, 2)
     refused = follow(shop, bulk_id, refused="true")["rows"]
-    assert [(one["line"], one["errors"][0]["message"]) for one in refused] == [
-        (3, "The row could not be worded."),
-        (5, "The row could not be worded."),
-    ]
+    given_up = "The row was given up: two workers, one after the other, ended while they were at it."
+    assert [(one["line"], one["errors"][0]["message"]) for one in refused] == [(3, given_up), (5, given_up)]
     assert texts(shop) == ["one", "two", "three", "four"]
+
+
+def test_a_row_whose_time_is_over_before_its_turn_is_refused(
+    shop: httpx.Client, server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited, without = row("one", expiresAt=ahead(hours=1)), row("two")
+    bulk_id = submit(shop, lines(limited, without), JSONL)
+    monkeypatch.setattr(bulk, "now", lambda: clock.now() + timedelta(hours=2))
+    accept(server)
+    (refused,) = follow(shop, bulk_id, refused="true")["rows"]
+    assert (refused["line"], refused["errors"][0]["field"]) == (1, "expiresAt")
+    assert "row's turn" in refused["errors"][0]["message"]
+    assert texts(shop) == ["two"]
 
 
 def test_while_one_has_died_at_a_bulk_others_are_accepted(shop: httpx.Client, server: WebServer, bob: Person) -> None:

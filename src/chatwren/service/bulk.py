@@ -22,7 +22,7 @@ import structlog
 
 from chatwren.domain.accounts import Account
 from chatwren.domain.caller import Caller
-from chatwren.domain.clock import to_wire
+from chatwren.domain.clock import now, to_wire
 from chatwren.domain.errors import FieldError, Invalid, NotFound, TooLarge
 from chatwren.domain.health import new_contacts_reason
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
@@ -53,6 +53,9 @@ _READ_SECONDS = 0.02
 _STEP_SECONDS = 0.05
 """Computing of one step, after which other users' bulks have their turn."""
 _NOT_WORDED = bulk_rows.errors_text([FieldError("", "The row could not be worded.")])
+_GIVEN_UP = bulk_rows.errors_text(
+    [FieldError("", "The row was given up: two workers, one after the other, ended while they were at it.")]
+)
 _NOTICEABLE = 10
 """Messages behind which waiting is worth a warning."""
 
@@ -189,7 +192,7 @@ async def _draft_taken(taken: Taken, here: Whereabouts) -> _Drafted:
     if taken.hopeless:
         ((line, _),) = taken.rows
         log.error("bulk.row_given_up", bulk=str(taken.bulk.id), line=line)
-        return [(line, None, _NOT_WORDED)]
+        return [(line, None, _GIVEN_UP)]
     return await asyncio.to_thread(_draft_some, taken.bulk, taken.rows, here)
 
 
@@ -215,6 +218,8 @@ def _draft(bulk: Bulk, given: str, here: Whereabouts) -> NewRow:
     new = bulk_rows.message_of(given, now=bulk.created_at, here=here)
     message_id = uuid7()
     due = due_at(new, bulk.created_at)
+    if new.expires is not None and new.expires.at <= now():
+        raise Invalid("expiresAt had passed when it was the row's turn.", field="expiresAt")
     variation = wording.word_now(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
     return row_of(
         new,

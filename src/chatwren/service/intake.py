@@ -1,10 +1,13 @@
 """Accepting messages. 200 means that a message is on disk, not that it is sent."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +25,7 @@ from chatwren.service.compose import NewMessage, due_at, row_of
 from chatwren.service.computing import Computing
 from chatwren.service.idempotency import Key, KeyTakenError, answer_earlier, hash_of_message, take_key, winners_answer
 from chatwren.service.limits import Limits
+from chatwren.service.new_contacts import Connect, NewContacts
 from chatwren.store import files, messages
 from chatwren.store.batches import Batches
 from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Database
@@ -58,6 +62,7 @@ class Intake:
         self._media_store = media_store
         self._limits = limits
         self._computing = computing
+        self._new_contacts = NewContacts()
         self._batches = Batches(self._insert)
 
     async def accept(
@@ -126,35 +131,48 @@ class Intake:
             due=due,
             sid_hash=caller.session,
         )
+        told = partial(self._told, accepted, account, row)
         if key is None and file is None:
-            if not await self._batches.do(row):
-                raise _ended()
+            lane = await self._batches.do(row)
+            with contextlib.suppress(*UNREACHABLE):  # it is stored, whatever else can be said of it
+                accepted = await told(lane, self._db.connection)
         else:
-            accepted_before = await self._store(row, file, accepted, key)
-            if accepted_before is not None:
-                return accepted_before
+            accepted = await self._store(row, file, told, key)
         self._db.hint(WORK, {account.id})
         self._db.hint(CHANGED, {user.id})
         return accepted
 
+    async def _told(
+        self, accepted: Accepted, account: Account, row: messages.NewRow, lane: str | None, connect: Connect
+    ) -> Accepted:
+        """The answer to whose message is stored in that lane; None: it is not, since the session has ended."""
+        if lane is None:
+            raise NotAuthenticated("The session has ended. POST /api/auth/login again; nothing was accepted.")
+        warning = await self._new_contacts.warning(account, row, connect) if lane == "cold" else None
+        return replace(accepted, warnings=(*accepted.warnings, warning)) if warning else accepted
+
     async def _store(
-        self, row: messages.NewRow, file: files.File | None, accepted: Accepted, key: Key | None
-    ) -> Accepted | None:
-        """Store a row with its file and its key in one transaction. What another request with the key was answered."""
+        self,
+        row: messages.NewRow,
+        file: files.File | None,
+        told: Callable[[str | None, Connect], Awaitable[Accepted]],
+        key: Key | None,
+    ) -> Accepted:
+        """Store a row with its file and its key in one transaction. Returns the answer, if need be the one before."""
         try:
             async with self._db.transaction() as connection:
-                if key is not None:
-                    await take_key(connection, key, _stored_form(accepted))
                 if file is not None:
                     await files.insert(connection, file)
-                if not await messages.insert(connection, [row]):
-                    raise _ended()
+                stored = await messages.insert(connection, [row])
+                accepted = await told(stored.get(row.id), lambda: nullcontext(connection))
+                if key is not None:
+                    await take_key(connection, key, _stored_form(accepted))
         except KeyTakenError as taken:
             return _restored(await winners_answer(self._db, taken.key))
-        return None
+        return accepted
 
-    async def _insert(self, rows: Sequence[messages.NewRow]) -> list[bool]:
-        """Whether each is stored."""
+    async def _insert(self, rows: Sequence[messages.NewRow]) -> list[str | None]:
+        """The lane in which each is stored; None: it is not."""
         asked_at = None
         while True:
             try:
@@ -167,11 +185,7 @@ class Intake:
                     raise
                 await asyncio.sleep(_UNSURE_PAUSE_SECONDS)
             else:
-                return [row.id in stored for row in rows]
-
-
-def _ended() -> NotAuthenticated:
-    return NotAuthenticated("The session has ended. POST /api/auth/login again; nothing was accepted.")
+                return [stored.get(row.id) for row in rows]
 
 
 async def _store_file(media_store: MediaStore, user_id: UUID, prepared: PreparedFile) -> files.File:

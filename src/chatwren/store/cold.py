@@ -4,8 +4,10 @@ from uuid import UUID
 
 from chatwren.domain.pacing import DAY, ColdState
 from chatwren.store import pacing
+from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
 
+COUNTED = 10_000
 _WINDOW = f"interval '{DAY.total_seconds():.0f} seconds'"
 
 
@@ -27,6 +29,20 @@ def has_room(account: str) -> str:
     """
     most = pacing.of(account)["cold_most"]
     return f"({most} = 0 OR (SELECT count(*) {_written_to(account)}) < {_cap(account)})"
+
+
+async def waiting(connection: Connection, account: UUID) -> int:
+    """How many of the account's messages to new contacts wait and are due; COUNTED: at least so many."""
+    found: int = await connection.fetchval(
+        f"""
+        SELECT count(*) FROM (
+          SELECT FROM message m WHERE m.account_id = $1 AND m.lane = 'cold' AND {WAITS} AND m.due <= now()
+          LIMIT {COUNTED}
+        ) AS found
+        """,
+        account,
+    )
+    return found
 
 
 async def state(connection: Connection, account: UUID) -> ColdState:

@@ -104,6 +104,8 @@ def _json(value: object) -> str | None:
     return None if value is None else json.dumps(value)
 
 
+_PLACED = "given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient"
+_LANE = "CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END"
 _GIVEN = Given[NewRow](
     "g",
     id="uuid",
@@ -143,27 +145,25 @@ _INSERT = f"""
       INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original,
                            modifications, changes, media_id, lane, accepted_at, due, expires_at, wa_id)
       SELECT g.id, g.user_id, g.account_id, g.prefix, g.recipient_kind, g.recipient, g.text, g.original,
-             g.modifications::jsonb, g.changes::jsonb, g.media_id,
-             CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END,
-             g.accepted_at, g.due, g.expires_at, g.wa_id
-      FROM given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient
+             g.modifications::jsonb, g.changes::jsonb, g.media_id, {_LANE}, g.accepted_at, g.due, g.expires_at, g.wa_id
+      FROM {_PLACED}
       ORDER BY g.id ON CONFLICT (id) DO NOTHING
     )
-    SELECT id FROM given UNION SELECT id FROM message WHERE id = ANY(:id)
+    SELECT g.id, ({_LANE})::text FROM {_PLACED} UNION SELECT id, lane::text FROM message WHERE id = ANY(:id)
 """
 
 
-async def insert(connection: Connection, rows: Sequence[NewRow]) -> set[UUID]:
+async def insert(connection: Connection, rows: Sequence[NewRow]) -> dict[UUID, str]:
     """Store accepted messages, and leave those that are stored already.
 
     One to a contact that has neither written nor been written to goes into the cold lane. Such a contact is locked
     until the commit: were it reached meanwhile, the message would stay behind in that lane.
 
     Returns:
-        The ids of those that are stored: all but those whose session has ended.
+        The lane of each that is stored, by id: of all but those whose session has ended.
     """
     stored = await connection.fetch(*named(_INSERT, **_GIVEN.values(rows)))
-    return {row[0] for row in stored}
+    return {row[0]: row[1] for row in stored}
 
 
 async def get(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow | None:

@@ -257,7 +257,7 @@ async def test_one_who_was_not_reached_stays_a_stranger(rows: Rows, account: UUI
 async def test_what_is_urgent_stays_so_beside_another_to_the_same_stranger(rows: Rows, account: UUID) -> None:
     both = [row(rows, account, "4915200002", lane=name) for name in ("urgent", "normal")]
     async with rows.db.connection() as connection:
-        assert await messages.insert(connection, both) == {one.id for one in both}
+        assert await messages.insert(connection, both) == {both[0].id: "urgent", both[1].id: "cold"}
     assert [await lane(rows, one.id) for one in both] == ["urgent", "cold"]
 
 
