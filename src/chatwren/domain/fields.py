@@ -77,7 +77,7 @@ class Reader:
 
     def _one(self, name: str) -> object:
         values = self._values.get(name, ())
-        if any(value != values[0] for value in values):
+        if len(values) > 1 and any(value != values[0] for value in values):
             raise Invalid(f"{name} is given more than once, with different values.", field=name)
         return values[0] if values else None
 
