@@ -1,8 +1,8 @@
 """What several statements ask of a message, in the same words."""
 
 WAITS = "m.status <= 'sending' AND m.status = 'waiting'"
-"""SQL: the message m waits. The first half is for the index: PostgreSQL takes `message_queue`, which holds what is up
-to `sending`, only where a statement says so in the index's own words."""
+"""SQL: the message m waits. The first half is, word for word, the condition of the indexes that hold what is up to
+`sending`. PostgreSQL concludes it from the second, as long as that has a literal; said, it does not hang on that."""
 
 
 def may_go(account: str) -> str:

@@ -42,24 +42,20 @@ async def of_user(connection: Connection, user_id: UUID) -> Totals:
     """The user's totals, all of one moment."""
     row = await connection.fetchrow(
         f"""
-        SELECT coalesce(sum(pending), 0)::bigint, coalesce(sum(sent), 0)::bigint, coalesce(sum(failed), 0)::bigint,
-               coalesce(sum(cancelled), 0)::bigint, coalesce(sum(expired), 0)::bigint,
-               (SELECT count(*) FROM {pending_of("$1")} AS p WHERE p.due <= now()),
-               (SELECT count(*) FROM message WHERE user_id = $1 AND status = 'sending')
+        SELECT coalesce(sum(pending), 0)::bigint AS pending, coalesce(sum(sent), 0)::bigint AS sent,
+               coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(cancelled), 0)::bigint AS cancelled,
+               coalesce(sum(expired), 0)::bigint AS expired,
+               (SELECT count(*) FROM {pending_of("$1")} AS p WHERE p.due <= now()) AS due,
+               (SELECT count(*) FROM message WHERE user_id = $1 AND status = 'sending') AS sending
         FROM message_total WHERE user_id = $1
         """,
         user_id,
     )
-    pending, sent, failed, cancelled, expired, due, sending = row
     return Totals(
         {
-            Shown.SCHEDULED: pending - due,
-            Shown.QUEUED: due - sending,
-            Shown.SENDING: sending,
-            Shown.SENT: sent,
-            Shown.FAILED: failed,
-            Shown.CANCELLED: cancelled,
-            Shown.EXPIRED: expired,
+            Shown.SCHEDULED: row["pending"] - row["due"],
+            Shown.QUEUED: row["due"] - row["sending"],
+            **{one: row[one.value] for one in Shown if one not in (Shown.SCHEDULED, Shown.QUEUED)},
         }
     )
 
