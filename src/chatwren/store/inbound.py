@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from chatwren.domain.ids import uuid7
 from chatwren.store import contacts
 from chatwren.store.database import Connection
 from chatwren.store.rows import Given, named
@@ -31,6 +32,7 @@ class Inbound:
 
 _GIVEN = Given[Inbound](
     "g",
+    id=("uuid", lambda _: uuid7()),  # in the order of arrival
     account_id=("uuid", lambda one: one.account),
     chat="text",
     sender="text",
@@ -49,9 +51,9 @@ _STORE = f"""
     WITH given AS (
       SELECT g.* FROM {_GIVEN} JOIN account a ON a.id = g.account_id
     ), stored AS (
-      INSERT INTO inbound (account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group,
+      INSERT INTO inbound (id, account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group,
                            at, text, media, raw)
-      SELECT account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group, at, text,
+      SELECT id, account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group, at, text,
              media, raw
       FROM given
       ON CONFLICT DO NOTHING
