@@ -97,7 +97,8 @@ def test_the_export_is_all_of_the_user_and_no_secret(alice: Person, charlie: Per
     lines = server.run(lambda db: _exported(db, "alice"))
     rows = [json.loads(line) for line in lines]
     assert [row["type"] for row in rows] == [
-        *("user", "limit", "session", "account", "pairing", "outage", "contact", "file", "message", "answer")
+        *("user", "limit", "session", "account", "pairing", "outage", "contact", "contact_alias", "file", "message"),
+        "answer",
     ]
     assert rows[0]["username"] == "alice"
     assert next(row for row in rows if row["type"] == "message")["text"] == "mine: ü"

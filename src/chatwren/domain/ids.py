@@ -10,6 +10,7 @@ from chatwren.domain.errors import NotFound
 
 _PUBLIC = re.compile(r"(?:(?:msg|sched)_)?([0-9a-f]{32})")
 _PUBLIC_BULK = re.compile(r"bulk_([0-9a-f]{32})")
+_PUBLIC_CONTACT = re.compile(r"cnt_([0-9a-f]{32})")
 _lock = threading.Lock()
 _last = 0
 
@@ -56,6 +57,23 @@ def parse_bulk_id(text: str) -> UUID:
     match = _PUBLIC_BULK.fullmatch(text)
     if match is None:
         raise NotFound("There is no such bulk.")
+    return UUID(hex=match[1])
+
+
+def contact_public_id(row_id: UUID) -> str:
+    """`cnt_…`: a contact as the API names it."""
+    return f"cnt_{row_id.hex}"
+
+
+def parse_contact_id(text: str) -> UUID:
+    """The row id behind a contact's public id.
+
+    Raises:
+        NotFound: the text is no such id.
+    """
+    match = _PUBLIC_CONTACT.fullmatch(text)
+    if match is None:
+        raise NotFound("There is no such contact.")
     return UUID(hex=match[1])
 
 

@@ -25,6 +25,8 @@ _MUCH = {
     "bulk_row": "bulk_id IN (SELECT id FROM bulk WHERE user_id = $1)",
     "inbound": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
     "contact": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
+    "contact_alias": "user_id = $1",
+    "merged_contact": "user_id = $1",
     "dead_letter": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
     "outage": "account_id IN (SELECT id FROM account WHERE user_id = $1)",
     "idempotency": "user_id = $1",
@@ -108,6 +110,8 @@ async def end(connection: Connection, user_id: UUID) -> None:
     await connection.execute("DELETE FROM app_user WHERE id = $1", user_id)
     for _ in range(2):  # a job that folds them may have replaced the rows that the first statement waited for
         await connection.execute("DELETE FROM message_total WHERE user_id = $1", user_id)
+    for table in ("contact_alias", "merged_contact"):  # of what was under way when the user's row went
+        await connection.execute(f"DELETE FROM {table} WHERE user_id = $1", user_id)
     await connection.execute(
         "SELECT pg_notify($1, $2)",
         _ENDED,

@@ -29,6 +29,11 @@ _ROWS: Final = {
     ),
     "outage": ("outage", f"to_jsonb(one) FROM outage one {_OF_ACCOUNT} ORDER BY one.account_id, one.began_at"),
     "contact": ("contact", f"to_jsonb(one) FROM contact one {_OF_ACCOUNT} ORDER BY one.account_id, one.address"),
+    "contact_alias": (
+        "contact_alias",
+        "to_jsonb(one) FROM contact_alias one WHERE user_id = $1 ORDER BY contact_id, kind, value",
+    ),
+    "merged_contact": ("merged_contact", "to_jsonb(one) FROM merged_contact one WHERE user_id = $1 ORDER BY id"),
     "media": (
         "file",
         (

@@ -134,7 +134,7 @@ _INSERT = f"""
     ), stranger AS (
       INSERT INTO contact (account_id, address)
       SELECT DISTINCT g.account_id, g.recipient FROM given g
-      WHERE g.lane <> 'urgent' AND g.recipient_kind <> 'group' AND NOT EXISTS (
+      WHERE g.recipient_kind <> 'group' AND NOT EXISTS (
         SELECT FROM contact c WHERE c.account_id = g.account_id AND c.address = g.recipient
           AND {KNOWN}
       )

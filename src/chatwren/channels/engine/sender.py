@@ -14,7 +14,7 @@ from chatwren.domain.errors import NotFound, Unavailable
 from chatwren.media.objects import MediaStore
 from chatwren.settings import Settings
 from chatwren.store import contacts
-from chatwren.store.database import UNREACHABLE, Database
+from chatwren.store.database import CLASHES, UNREACHABLE, Database
 from chatwren.store.fenced.messages import Claimed, ClaimedFile
 from chatwren.store.files import media_key
 
@@ -60,7 +60,7 @@ class EngineSender:
             return Refused(failures.MEDIA_REFUSED if message.file else failures.UNSENDABLE, error.message)
         except (EngineError, Unavailable) as error:
             return NotSent(NotSentReason.LOCAL, error.message)
-        except UNREACHABLE as error:
+        except (*UNREACHABLE, *CLASHES) as error:
             return NotSent(NotSentReason.NOT_CONNECTED, f"database: {error!r}")
         result = await self._send(engine, message, to, media)
         if result == Refused(failures.NOT_ON_WHATSAPP) and message.jid is not None:
