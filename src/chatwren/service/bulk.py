@@ -35,7 +35,7 @@ from chatwren.service.accounts import never_linked
 from chatwren.service.bulk_rows import FileKind
 from chatwren.service.compose import due_at, row_of
 from chatwren.service.computing import Computing
-from chatwren.service.idempotency import Key, KeyTakenError, answer_earlier, hash_of_file, take_key, winners_answer
+from chatwren.service.idempotency import KeyTakenError, answer_earlier, key_of_bulk, take_key, winners_answer
 from chatwren.service.limits import Limits
 from chatwren.service.queue_times import by_cap, by_pace
 from chatwren.store import accounts, bulk_steps, bulks, cold, messages, users
@@ -81,7 +81,7 @@ async def submit(
         kind: what it is.
         limits: what users may have.
         computing: where the file is read.
-        idempotency_key: the same key with the same file within 24 hours gives the same answer.
+        idempotency_key: the same key with the same file, of the same kind, within 24 hours gives the same answer.
 
     Raises:
         Invalid: the file as a whole cannot be read, has no rows, or too many.
@@ -92,8 +92,7 @@ async def submit(
     user = caller.user
     key = None
     if idempotency_key is not None:
-        asked = await computing.run(user.id, partial(hash_of_file, path), much=True)
-        key = Key(user.id, idempotency_key, asked)
+        key = await computing.run(user.id, partial(key_of_bulk, user.id, idempotency_key, kind, path), much=True)
     async with db.connection() as connection:
         earlier = await answer_earlier(connection, key) if key else None
         open_bulks = await bulks.open_ones(connection, user.id)

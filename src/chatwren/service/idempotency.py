@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -29,12 +29,16 @@ class Key:
 
     Attributes:
         value: as the client made it up.
-        asked: hash of what it was given with.
+        kind: what it was given with. An answer is read only by what wrote it.
+        asked: hash of that.
+        asked_before: the hash that the release before stored, which named no kind; None: the same.
     """
 
     user_id: UUID
     value: str
+    kind: Literal["message", "bulk"]
     asked: bytes
+    asked_before: bytes | None = None
 
 
 class KeyTakenError(Exception):
@@ -82,10 +86,15 @@ def _asked(value: object) -> object:
             return value
 
 
-def hash_of_file(path: Path) -> bytes:
-    """What two files share that are the same."""
+def key_of_bulk(user_id: UUID, value: str, form: str, path: Path) -> Key:
+    """The key of a bulk, which is the same as another if its file is, read in the same form.
+
+    The file is hashed once more with that, as a file may be what a message is hashed as, byte for byte.
+    """
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+        digest = hashlib.file_digest(file, "sha256")
+    asked = hashlib.sha256(msgspec.json.encode(["bulk", form, digest.hexdigest()])).digest()
+    return Key(user_id, value, "bulk", asked, asked_before=digest.digest())
 
 
 async def take_key(connection: Connection, key: Key, answer: dict[str, Any]) -> None:
@@ -94,7 +103,8 @@ async def take_key(connection: Connection, key: Key, answer: dict[str, Any]) -> 
     Raises:
         KeyTakenError: another request with that key was quicker.
     """
-    if not await idempotency.remember_answer(connection, key.user_id, key.value, key.asked, answer):
+    stored = {"kind": key.kind, **answer}
+    if not await idempotency.remember_answer(connection, key.user_id, key.value, key.asked, stored):
         raise KeyTakenError(key)
 
 
@@ -108,12 +118,20 @@ async def answer_earlier(connection: Connection, key: Key) -> dict[str, Any] | N
     if found is None:
         return None
     asked, answer = found
-    if asked != key.asked:
+    if not _is_of(key, asked, answer):
         raise Conflict(
             "This Idempotency-Key was used for another request in the last 24 hours. Use a new key.",
             code="idempotency_mismatch",
         )
     return answer
+
+
+def _is_of(key: Key, asked: bytes, answer: dict[str, Any]) -> bool:
+    """Whether this was stored by the same request."""
+    if "kind" in answer:
+        return (answer["kind"], asked) == (key.kind, key.asked)
+    kind = "bulk" if "rows" in answer else "message"  # of the release before
+    return (kind, asked) == (key.kind, key.asked_before or key.asked)
 
 
 async def winners_answer(db: Database, key: Key) -> dict[str, Any]:

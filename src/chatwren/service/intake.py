@@ -91,7 +91,7 @@ class Intake:
                 (`limit_reached`).
         """
         user = caller.user
-        key = Key(user.id, idempotency_key, hash_of_message(new)) if idempotency_key is not None else None
+        key = Key(user.id, idempotency_key, "message", hash_of_message(new)) if idempotency_key is not None else None
         if key is not None:
             async with self._db.connection() as connection:
                 earlier = await answer_earlier(connection, key)
