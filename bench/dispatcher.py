@@ -109,7 +109,7 @@ async def table(server: str, accounts: int) -> AsyncIterator[Table]:
     """A new one."""
     async with fresh_database(server) as url:
         await migrate(url)
-        async with Database.connect(url) as db:
+        async with Database.connect(url, pacing=SETTINGS.pacing) as db:
             people = await system.sign_up(db, accounts)
             worker = uuid4()
             async with db.transaction() as connection:
