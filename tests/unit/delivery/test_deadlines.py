@@ -216,6 +216,7 @@ async def test_a_pause_outlasts_what_is_given_up(db: Database, rows: Rows, worke
         await record(rows, worker, claimed, Status.SENDING, pause=pause)
         await pass_deadline(rows, claimed.id)
         await sweep(rows)
+        assert await rows.status(claimed.id) == "failed"
         left = await rows.one("SELECT next_at - now() FROM account")
         assert timedelta(seconds=least) < left <= timedelta(seconds=least + 5)
 
