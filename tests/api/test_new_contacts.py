@@ -52,8 +52,12 @@ def test_what_is_due_when_there_is_room_again_waits_for_nothing(full: httpx.Clie
 def test_only_new_contacts_wait_for_the_cap(alice: Person, full: httpx.Client) -> None:
     assert warnings(full, lane="urgent") == []
     assert warnings(full, phoneId="120363041234567890@g.us") == []
-    alice.server.sql("UPDATE contact SET wrote_at = now() WHERE address = 'x1'")
-    alice.server.sql("UPDATE contact SET address = $1 WHERE address = 'x1'", TEXT["phoneId"].lstrip("+"))
+    alice.server.sql(
+        "INSERT INTO contact (account_id, address, wrote_at) SELECT id, $2, now() FROM account WHERE user_id = $1"
+        " ON CONFLICT (account_id, address) DO UPDATE SET wrote_at = excluded.wrote_at",
+        alice.id,
+        TEXT["phoneId"].lstrip("+"),
+    )
     assert warnings(full) == []
 
 
