@@ -87,8 +87,9 @@ func (s boundedStream) SendMsg(message any) error {
 	fit, err := passable(event)
 	if err != nil {
 		aside := unreadable(event, err.Error())
+		// Without its detail, which names a person: a deletion finds that in the dead letter, and not in a log.
 		s.log.Warn("an event cannot be passed on", "account", event.Account, "kind", aside.GetUnreadable().Kind,
-			"why", aside.GetUnreadable().Detail)
+			"why", err.Error())
 		if fit, err = passable(aside); err != nil {
 			s.log.Error("nor that it cannot", "account", event.Account, "why", err.Error())
 			return nil // the stream is everybody's

@@ -44,7 +44,7 @@ func (careless) LogoutOrphans(context.Context, *enginepb.LogoutOrphansRequest) (
 
 func (careless) Events(stream grpc.BidiStreamingServer[enginepb.EventAck, enginepb.Event]) error {
 	for _, event := range []*enginepb.Event{
-		messageEvent(func(m *enginepb.Event_Message) { m.Id = "\xff" }),
+		messageEvent(func(m *enginepb.Event_Message) { m.Id, m.Chat, m.Sender = "\xff", "4915200009@lid", "4915200009:1@lid" }),
 		{Account: strings.Repeat("a", 300)},
 		messageEvent(func(m *enginepb.Event_Message) { m.Text = "\xff" }),
 	} {
@@ -136,5 +136,8 @@ func TestNoMethodGoesAroundTheBoundary(t *testing.T) {
 	server.Stop()
 	if lines := strings.Count(said.String(), "\n"); lines != 5 {
 		t.Errorf("the log has %d lines:\n%s", lines, said.String())
+	}
+	if strings.Contains(said.String(), "4915200009") {
+		t.Errorf("the log names a person:\n%s", said.String())
 	}
 }

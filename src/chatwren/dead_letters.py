@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 letters = typer.Typer(help="What WhatsApp sent and could not be stored.", no_args_is_help=True)
 
-Number = Annotated[int, typer.Argument(help="The dead letter's number.")]
-NumberOrAll = Annotated[int | None, typer.Argument(help="The dead letter's number.", show_default=False)]
+_LARGEST = 2**63 - 1  # of the numbers that PostgreSQL gives
+Number = Annotated[int, typer.Argument(help="The dead letter's number.", max=_LARGEST)]
+NumberOrAll = Annotated[int | None, typer.Argument(help="The dead letter's number.", max=_LARGEST, show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="All there are.")]
 
 
@@ -54,7 +55,7 @@ def retry(number: NumberOrAll = None, every: All = False, data_dir: DataDir = No
     """Store it after all, with a newer version perhaps. Workers may run meanwhile. Ends with 1 where some are left."""
     from chatwren.channels.engine import convert
     from chatwren.delivery import dead_letters
-    from chatwren.domain.errors import Conflict
+    from chatwren.domain.errors import Conflict, NotFound
     from chatwren.logs import printable
 
     left = 0
@@ -68,6 +69,9 @@ def retry(number: NumberOrAll = None, every: All = False, data_dir: DataDir = No
             except Conflict as error:
                 print(f"{one:8}  {printable(error.message)}")
                 left += 1
+            except NotFound:
+                if not every:  # of all, somebody else has taken this one
+                    raise
 
     on_database(data_dir, run)
     raise typer.Exit(left > 0)
@@ -76,11 +80,16 @@ def retry(number: NumberOrAll = None, every: All = False, data_dir: DataDir = No
 @letters.command()
 def discard(number: NumberOrAll = None, every: All = False, data_dir: DataDir = None) -> None:
     """Forget it for good."""
+    from chatwren.domain.errors import NotFound
     from chatwren.service import dead_letters
 
     async def run(db: "Database") -> None:
         for one in await _chosen(db, number, every=every):
-            await dead_letters.discard(db, one)
+            try:
+                await dead_letters.discard(db, one)
+            except NotFound:
+                if not every:  # of all, somebody else has taken this one
+                    raise
 
     on_database(data_dir, run)
 

@@ -16,7 +16,7 @@ from chatwren.service.throttling import Throttling
 from chatwren.service.users import Registration, register
 from chatwren.settings import Settings, variable
 from chatwren.store.database import Database
-from tests.unit.delivery.conftest import Rows
+from tests.unit.delivery.conftest import Rows, until
 from tests.unit.fake_engine import message, state
 
 
@@ -169,7 +169,35 @@ async def test_dead_letters(tmp_path: Path, db: Database, database_url: str) -> 
     assert (missing.returncode, missing.stderr) == (1, "chatwren: There is no dead letter 1.\n")
     for unclear in ([], ["3", "--all"]):
         assert (await letters("discard", *unclear)).stderr.startswith("chatwren: Name one dead letter")
+    for act in ("show", "retry", "discard"):
+        beyond = await letters(act, "9223372036854775808")
+        assert (beyond.returncode, "Traceback" in beyond.stderr) == (2, False)
+        assert "less than or equal to 9223372036854775807" in beyond.stderr
     assert (await letters("discard", "--all")).returncode == 0
     assert (await letters("list")).stdout == ""
     async with db.connection() as connection:
         assert await connection.fetchval("SELECT array_agg(wa_id) FROM inbound") == ["ONE"]
+
+
+@pytest.mark.parametrize("act", ["retry", "discard"])
+@pytest.mark.anyio
+async def test_of_all_dead_letters_one_that_somebody_else_takes_costs_no_other(
+    tmp_path: Path, db: Database, database_url: str, act: str
+) -> None:
+    alice = await Rows(db).account("alice")
+    async with db.transaction() as connection:
+        for wa_id in ("ONE", "TWO"):
+            await put_aside(connection, convert.event(message(alice, wa_id).SerializeToString()), "planted")
+
+    async def waits_for_it() -> bool:
+        waiting = "datname = current_database() AND wait_event_type = 'Lock'"
+        return bool(await Rows(db).one(f"SELECT count(*) FROM pg_stat_activity WHERE {waiting}"))
+
+    async with asyncio.TaskGroup() as group, db.transaction() as taking:
+        await taking.execute("DELETE FROM dead_letter WHERE id = 1")
+        command = ["dead-letters", act, "--all"]
+        acting = group.create_task(asyncio.to_thread(chatwren, *command, cwd=tmp_path, DATABASE_URL=database_url))
+        await until(waits_for_it, seconds=60)
+    assert acting.result().returncode == 0, acting.result().stderr
+    assert await Rows(db).one("SELECT count(*) FROM dead_letter") == 0
+    assert await Rows(db).one("SELECT count(*) FROM inbound") == (act == "retry")
