@@ -51,8 +51,16 @@ class MediaStore:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="media-store")
 
     async def put(self, key: str, path: Path) -> None:
-        """Store a copy of a file. When this returns, it survives a power failure."""
-        await self._run(self._put, _checked(key), path)
+        """Store a copy of a file. When this returns, it survives a power failure.
+
+        One that is cancelled ends no sooner than its thread: who removes what it has stored comes after that.
+        """
+        storing = asyncio.ensure_future(self._run(self._put, _checked(key), path))
+        try:
+            await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            await asyncio.gather(storing, return_exceptions=True)
+            raise
 
     async def open(self, key: str) -> AsyncIterator[bytes]:
         """The bytes of a file, in chunks.
@@ -155,7 +163,7 @@ def media_store(url: str) -> MediaStore:
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True)
         _sync(folder.parent)
-    return MediaStore(LocalStore(folder), folder=folder)
+    return MediaStore(LocalStore(folder, automatic_cleanup=True), folder=folder)
 
 
 def _checked(key: str) -> str:

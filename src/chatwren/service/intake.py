@@ -3,30 +3,29 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
 from chatwren.domain.accounts import Account
 from chatwren.domain.caller import Caller
 from chatwren.domain.clock import now
-from chatwren.domain.errors import NotAuthenticated
 from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
+from chatwren.domain.limits import Limit
 from chatwren.media.objects import MediaStore
 from chatwren.media.prepare import PreparedFile
-from chatwren.service import wording
+from chatwren.service import files, sessions, wording
 from chatwren.service.accounts import never_linked
 from chatwren.service.compose import NewMessage, due_at, row_of
 from chatwren.service.computing import Computing
 from chatwren.service.idempotency import Key, KeyTakenError, answer_earlier, hash_of_message, take_key, winners_answer
 from chatwren.service.limits import Limits
 from chatwren.service.new_contacts import Connect, NewContacts
-from chatwren.store import files, messages
+from chatwren.store import messages
 from chatwren.store.batches import Batches
 from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Database
 from chatwren.variation import Modifications, Variation, explain
@@ -52,7 +51,7 @@ class Intake:
 
     Args:
         db: where to.
-        media_store: where files go, before their rows.
+        media_store: where files go.
         limits: what users may have.
         computing: where texts are worded.
     """
@@ -110,9 +109,6 @@ class Intake:
         if account is None or account.status == "new":
             raise never_linked()
         await self._limits.take_messages(user.id)
-        if new.media:
-            await self._limits.check_media(user.id, new.media.size)
-        file = await _store_file(self._media_store, user.id, new.media) if new.media else None
         accepted = Accepted(
             id=message_public_id(new.prefix, message_id),
             scheduled_for=due,
@@ -126,18 +122,20 @@ class Intake:
             message_id=message_id,
             user_id=user.id,
             account_id=account.id,
-            media_id=file.id if file else None,
             accepted_at=accepted_at,
             due=due,
             sid_hash=caller.session,
         )
-        told = partial(self._told, accepted, account, row)
-        if key is None and file is None:
+        if key is None and new.media is None:
             lane = await self._batches.do(row)
             with contextlib.suppress(*UNREACHABLE):  # it is stored, whatever else can be said of it
-                accepted = await told(lane, self._db.connection)
+                accepted = await self._told(accepted, account, row, lane, self._db.connection)
         else:
-            accepted = await self._store(row, file, told, key)
+            try:
+                async with self._file(caller, new.media) as media_id:
+                    accepted = await self._store(accepted, account, replace(row, media_id=media_id), key)
+            except KeyTakenError as taken:
+                return _restored(await winners_answer(self._db, taken.key))
         self._db.hint(WORK, {account.id})
         self._db.hint(CHANGED, {user.id})
         return accepted
@@ -147,28 +145,31 @@ class Intake:
     ) -> Accepted:
         """The answer to whose message is stored in that lane; None: it is not, since the session has ended."""
         if lane is None:
-            raise NotAuthenticated("The session has ended. POST /api/auth/login again; nothing was accepted.")
+            raise sessions.ended()
         warning = await self._new_contacts.warning(account, row, connect) if lane == "cold" else None
         return replace(accepted, warnings=(*accepted.warnings, warning)) if warning else accepted
 
-    async def _store(
-        self,
-        row: messages.NewRow,
-        file: files.File | None,
-        told: Callable[[str | None, Connect], Awaitable[Accepted]],
-        key: Key | None,
-    ) -> Accepted:
-        """Store a row with its file and its key in one transaction. Returns the answer, if need be the one before."""
-        try:
-            async with self._db.transaction() as connection:
-                if file is not None:
-                    await files.insert(connection, file)
-                stored = await messages.insert(connection, [row])
-                accepted = await told(stored.get(row.id), lambda: nullcontext(connection))
-                if key is not None:
-                    await take_key(connection, key, _stored_form(accepted))
-        except KeyTakenError as taken:
-            return _restored(await winners_answer(self._db, taken.key))
+    @contextlib.asynccontextmanager
+    async def _file(self, caller: Caller, prepared: PreparedFile | None) -> AsyncIterator[UUID | None]:
+        """The id of the message's file, which is stored if the message is; None: it has none."""
+        if prepared is None:
+            yield None
+            return
+        at_most = await self._limits.of(caller.user.id, Limit.MEDIA_BYTES)
+        async with files.kept(self._db, self._media_store, caller, prepared, at_most=at_most) as media_id:
+            yield media_id
+
+    async def _store(self, accepted: Accepted, account: Account, row: messages.NewRow, key: Key | None) -> Accepted:
+        """Store a row with its key in one transaction. Returns the answer.
+
+        Raises:
+            KeyTakenError: another request took the key.
+        """
+        async with self._db.transaction() as connection:
+            stored = await messages.insert(connection, [row])
+            accepted = await self._told(accepted, account, row, stored.get(row.id), lambda: nullcontext(connection))
+            if key is not None:
+                await take_key(connection, key, _stored_form(accepted))
         return accepted
 
     async def _insert(self, rows: Sequence[messages.NewRow]) -> list[str | None]:
@@ -186,24 +187,6 @@ class Intake:
                 await asyncio.sleep(_UNSURE_PAUSE_SECONDS)
             else:
                 return [stored.get(row.id) for row in rows]
-
-
-async def _store_file(media_store: MediaStore, user_id: UUID, prepared: PreparedFile) -> files.File:
-    file = files.File(
-        id=uuid7(),
-        user_id=user_id,
-        kind=str(prepared.kind),
-        mimetype=prepared.mimetype,
-        file_name=prepared.file_name,
-        size=prepared.size,
-        sha256=prepared.sha256,
-        width=prepared.width,
-        height=prepared.height,
-        seconds=prepared.seconds,
-        thumbnail=prepared.thumbnail,
-    )
-    await media_store.put(file.key, prepared.path)
-    return file
 
 
 def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[str, ...]:

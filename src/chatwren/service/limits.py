@@ -78,21 +78,6 @@ class Limits:
                 raise reached(limit, allowed)
         known.added += count
 
-    async def check_media(self, user_id: UUID, size: int) -> None:
-        """Refuse a file for which there is no room.
-
-        Args:
-            user_id: whose.
-            size: bytes.
-
-        Raises:
-            TooLarge: with it the user's files would be larger than they may be.
-        """
-        allowed = await self.of(user_id, Limit.MEDIA_BYTES)
-        async with self._db.connection() as connection:
-            if await limits.media_bytes(connection, user_id) + size > allowed:
-                raise reached(Limit.MEDIA_BYTES, allowed)
-
     async def _of(self, user_id: UUID) -> _Known:
         known = self._known.get(user_id)
         if known is not None and time.monotonic() < known.until:

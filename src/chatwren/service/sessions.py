@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chatwren.domain.caller import Caller, Way
-from chatwren.domain.errors import NotFound
-from chatwren.store import pairings, sessions
+from chatwren.domain.errors import NotAuthenticated, NotFound
+from chatwren.store import pairings, sessions, users
 from chatwren.store import secrets as secret_store
 from chatwren.store.batches import Batches
 from chatwren.store.database import Connection, Database
@@ -58,6 +58,24 @@ class Sessions:
             if stale:
                 await sessions.touch(connection, sorted(stale))  # in one order for all processes
         return [found.get(sid_hash) for sid_hash in sid_hashes]
+
+
+async def confirm(connection: Connection, caller: Caller) -> None:
+    """See to it that the caller may still act as the user, in the transaction in which they do.
+
+    Until it ends, nobody else takes what the user may have so much of, nor disables or deletes the user.
+
+    Raises:
+        NotAuthenticated: the session has ended, or the user is disabled or being deleted.
+    """
+    there = await users.lock(connection, caller.user.id)
+    if not (there and await sessions.is_of_user(connection, caller.session, caller.user.id)):
+        raise ended()
+
+
+def ended() -> NotAuthenticated:
+    """The error of whoever asked for something while they were logged in, and is not any more."""
+    return NotAuthenticated("The session has ended. POST /api/auth/login again; nothing was accepted.")
 
 
 async def end(db: Database, sid: str) -> None:

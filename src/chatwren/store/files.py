@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID
 
+import asyncpg
+
 from chatwren.store.database import Connection
 from chatwren.store.rows import Columns, named
 
@@ -43,8 +45,22 @@ _INSERT = """
 
 
 async def insert(connection: Connection, file: File) -> None:
-    """Record a file whose bytes are in the media store."""
+    """Record a file. It counts from now on, before its bytes are in the media store."""
     await connection.execute(*named(_INSERT, **asdict(file)))
+
+
+async def remove_unnamed(connection: Connection, media_id: UUID) -> bool:
+    """Remove a file's row that no message names. False: one does.
+
+    A message that is being stored is waited for.
+    """
+    try:
+        await connection.execute(
+            "DELETE FROM media WHERE id = $1 AND NOT EXISTS (SELECT FROM message WHERE media_id = $1)", media_id
+        )
+    except asyncpg.ForeignKeyViolationError:  # it was, when it was not to be seen yet
+        return False
+    return not await known(connection, [media_id])
 
 
 async def get(connection: Connection, user_id: UUID, media_id: UUID) -> File | None:
@@ -54,10 +70,10 @@ async def get(connection: Connection, user_id: UUID, media_id: UUID) -> File | N
 
 
 async def known(connection: Connection, media_ids: list[UUID]) -> set[UUID]:
-    """Which of these files have a row: the others are orphans of a crash between the object and the row."""
+    """Which of these files have a row: the others are orphans of a crash, or of a user who was deleted."""
     rows = await connection.fetch("SELECT id FROM media WHERE id = ANY($1)", media_ids)
     return {row[0] for row in rows}
 
 
 ORPHAN_AGE = timedelta(hours=1)
-"""How old an object without a row must be before it is swept: longer than any request takes."""
+"""How old a row without a message, or an object without a row, must be to be swept: longer than any request takes."""

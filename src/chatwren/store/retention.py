@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chatwren.domain.limits import Limit
 from chatwren.store.database import Connection
+from chatwren.store.files import ORPHAN_AGE
 
 STEP = 1000
 """Most rows that one statement removes."""
@@ -24,10 +25,13 @@ _OLD = {
 _OLD_MESSAGES = {
     "message": "id < uuid_at(now() - $1::interval) AND status > 'sending'"
     " AND coalesce(sent_at, ended_at) < now() - $1::interval",
-    "media": "id < uuid_at(now() - $1::interval) AND NOT EXISTS (SELECT FROM message m WHERE m.media_id = media.id)",
     "bulk": "id < uuid_at(now() - $1::interval) AND ended_at < now() - $1::interval",
     "inbound": "received_at < now() - $1::interval",
 }
+_UNNAMED_MEDIA = (
+    f"id < uuid_at(now() - interval '{ORPHAN_AGE}') AND NOT EXISTS (SELECT FROM message m WHERE m.media_id = media.id)"
+)
+"""Files of messages that have gone, or of requests that were killed before they had stored theirs."""
 
 
 def steps(keep_messages: timedelta) -> list[Callable[[Connection], Awaitable[int]]]:
@@ -41,7 +45,7 @@ def steps(keep_messages: timedelta) -> list[Callable[[Connection], Awaitable[int
     ]
     if keep_messages:
         found += [partial(_remove_kept, table, keep_messages) for table in _OLD_MESSAGES]
-    return found
+    return [*found, partial(_remove, "media", _UNNAMED_MEDIA)]
 
 
 async def surplus_inbound(connection: Connection, *, default: int) -> list[tuple[UUID, datetime]]:

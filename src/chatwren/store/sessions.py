@@ -140,7 +140,7 @@ async def keep_latest(connection: Connection, user_id: UUID, *, at_most: int, ne
 
     Until the transaction ends, no other session of the user can begin.
     """
-    await connection.execute("SELECT FROM app_user WHERE id = $1 FOR NO KEY UPDATE", user_id)
+    await users.lock(connection, user_id)
     await connection.execute(
         """
         DELETE FROM session WHERE sid_hash IN (

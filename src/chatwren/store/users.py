@@ -81,9 +81,27 @@ async def get(connection: Connection, user_id: UUID) -> User:
     return COLUMNS.of(row)
 
 
-async def set_time_zone(connection: Connection, user_id: UUID, time_zone: str | None) -> None:
-    """Set the time zone of times that the user gives without one."""
-    await connection.execute("UPDATE app_user SET time_zone = $2 WHERE id = $1", user_id, time_zone)
+async def lock(connection: Connection, user_id: UUID) -> bool:
+    """Let nobody else take what users may have so much of until the transaction ends, nor disable or delete the user.
+
+    False: the user is gone, or is being deleted.
+    """
+    return bool(
+        await connection.fetchval(
+            "SELECT true FROM app_user WHERE id = $1 AND deleted_at IS NULL FOR NO KEY UPDATE", user_id
+        )
+    )
+
+
+async def set_time_zone(connection: Connection, user_id: UUID, time_zone: str | None) -> bool:
+    """Set the time zone of times that the user gives without one. False: the user is gone, or may do nothing more."""
+    return bool(
+        await connection.fetchval(
+            "UPDATE app_user SET time_zone = $2 WHERE id = $1 AND disabled_at IS NULL RETURNING true",
+            user_id,
+            time_zone,
+        )
+    )
 
 
 async def set_password(connection: Connection, user_id: UUID, password_hash: str) -> None:

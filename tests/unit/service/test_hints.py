@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_claim import claim
-from tests.unit.service.test_intake import hello, intake_of
+from tests.unit.service.conftest import hello, intake_of
 
 from chatwren.delivery.recorder import Recorder
 from chatwren.domain.messages import Status

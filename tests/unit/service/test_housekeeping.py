@@ -1,6 +1,7 @@
 """What is old goes, what is young stays."""
 
-from datetime import timedelta
+import os
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -26,10 +27,19 @@ def rows(db: Database) -> Rows:
     return Rows(db)
 
 
+def _id(moment: datetime) -> UUID:
+    """As if it had been made at that moment."""
+    return UUID(int=(int(moment.timestamp() * 1000) << 80) | (uuid7().int & ((1 << 80) - 1)))
+
+
+def _file(media_id: UUID, user: UUID) -> files.File:
+    return files.File(media_id, user, "document", "text/plain", "a.txt", 5, "", None, None, None, None)
+
+
 async def _message(db: Database, user: UUID, *, days_ago: int, status: str, ended_days_ago: int = 0) -> UUID:
     """A message with a file, accepted and ended so many days ago."""
     moment = clock.now() - timedelta(days=days_ago)
-    ids = [UUID(int=(int(moment.timestamp() * 1000) << 80) | (uuid7().int & ((1 << 80) - 1))) for _ in range(2)]
+    ids = [_id(moment) for _ in range(2)]
     async with db.connection() as connection:
         await connection.execute(
             "INSERT INTO account (id, user_id) SELECT $1, $1 WHERE NOT EXISTS (SELECT FROM account)", user
@@ -103,7 +113,7 @@ async def test_a_file_whose_row_was_never_written_goes(
     db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, store = await _alice(db), media_store(str(tmp_path / "media"))
-    kept = files.File(uuid4(), alice, "document", "text/plain", "a.txt", 5, "", None, None, None, None)
+    kept = _file(uuid7(), alice)
     orphan = files.media_key(alice, uuid4())
     upload = tmp_path / "upload"
     upload.write_bytes(b"hello")
@@ -118,6 +128,26 @@ async def test_a_file_whose_row_was_never_written_goes(
         await housekeeping.sweep(db, store, SETTINGS)
         assert await store.head(orphan) == left
     assert await store.head(kept.key) == 5
+
+
+async def test_a_file_whose_message_was_never_stored_goes(db: Database, tmp_path: Path) -> None:
+    alice, store = await _alice(db), media_store(str(tmp_path / "media"))
+    await _message(db, alice, days_ago=1, status="waiting")
+    old, young = (_file(_id(clock.now() - timedelta(minutes=ago)), alice) for ago in (61, 59))
+    upload = tmp_path / "upload"
+    upload.write_bytes(b"hello")
+    for one in (old, young):
+        async with db.connection() as connection:
+            await files.insert(connection, one)
+        await store.put(one.key, upload)
+        stored = tmp_path / "media" / one.key
+        os.utime(stored, (stored.stat().st_mtime - 3700,) * 2)
+    for _ in range(2):
+        await housekeeping.sweep(db, store, SETTINGS.model_copy(update={"keep_messages_days": 0}))
+        assert [await store.head(one.key) for one in (old, young)] == [None, 5]
+        async with db.connection() as connection:
+            assert await files.known(connection, [old.id, young.id]) == {young.id}
+            assert await connection.fetchval("SELECT count(*) FROM media") == 2
 
 
 async def test_messages_go_so_long_after_their_end_with_their_files(db: Database, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Accepting what many requests bring at once: one statement for all, and each is answered for itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,58 +9,20 @@ import asyncpg
 import pytest
 from tests.cable import cable
 from tests.unit.delivery.conftest import Rows, until
+from tests.unit.service.conftest import SignIn, hello, intake_of
 
 from chatwren.domain import clock
-from chatwren.domain.caller import Caller
 from chatwren.domain.errors import Conflict, Invalid, NotAuthenticated
-from chatwren.domain.recipients import Recipient
 from chatwren.domain.times import ParsedTime
-from chatwren.media.objects import media_store
-from chatwren.service import sessions
-from chatwren.service.compose import NewMessage
-from chatwren.service.computing import Computing
 from chatwren.service.intake import Intake
-from chatwren.service.limits import Limits
-from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
 
 pytestmark = pytest.mark.anyio
-
-SignIn = Callable[[str], Awaitable[Caller]]
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 @pytest.fixture
 def intake(db: Database, tmp_path: Path) -> Intake:
     return intake_of(db, tmp_path)
-
-
-@pytest.fixture
-def sign_in(db: Database, rows: Rows) -> SignIn:
-    """Gives somebody a linked account and a session."""
-
-    async def signed_in(name: str) -> Caller:
-        await rows.account(name)
-        async with db.transaction() as connection:
-            sid = await sessions.start(connection, rows.users[name], instead_of=None, at_most=50)
-        caller = await Sessions(db).caller(sid)
-        assert caller is not None
-        return caller
-
-    return signed_in
-
-
-def intake_of(db: Database, folder: Path) -> Intake:
-    limits = Limits(db)
-    return Intake(db, media_store(str(folder)), limits, Computing(limits))
-
-
-def hello(text: str = "hello") -> NewMessage:
-    return NewMessage("msg", Recipient("phone", "4915200001"), text)
 
 
 async def texts(rows: Rows, name: str) -> list[str]:
