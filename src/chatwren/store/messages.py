@@ -17,8 +17,8 @@ from chatwren.store.sessions import LIVING
 
 
 @dataclass(frozen=True, slots=True)
-class NewRow:
-    """What is stored of a message at acceptance. `sid_hash`: of the session that must not have ended, if any must."""
+class _Message:
+    """What is known of a message from its acceptance on."""
 
     id: UUID
     user_id: UUID
@@ -30,6 +30,12 @@ class NewRow:
     original: str
     modifications: dict[str, Any] | None
     changes: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewRow(_Message):
+    """What is stored of a message at acceptance. `sid_hash`: of the session that must not have ended, if any must."""
+
     media_id: UUID | None
     lane: str  # urgent, normal or bulk; whether it is cold is found when it is stored
     accepted_at: datetime
@@ -40,19 +46,9 @@ class NewRow:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageRow:
+class MessageRow(_Message):
     """A message with what is needed to say why it waits."""
 
-    id: UUID
-    user_id: UUID
-    account_id: UUID
-    prefix: str
-    recipient_kind: str
-    recipient: str
-    text: str
-    original: str
-    modifications: dict[str, Any] | None
-    changes: list[dict[str, Any]] | None
     lane: str
     accepted_at: datetime
     due: datetime
