@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -102,6 +103,37 @@ def test_files_are_bounded_in_bytes(alice: Person, bob: Person, allow: Set) -> N
     _refused(_send(alice, at, **file), 413, "media_bytes", 800)
     assert _send(alice, at).status_code == 200
     assert _send(bob, at, **file).status_code == 200
+
+
+def _at_once(times: int, ask: Callable[[], Response]) -> list[Response]:
+    with ThreadPoolExecutor(times) as pool:
+        asking = [pool.submit(ask) for _ in range(times)]
+    return sorted((one.result() for one in asking), key=lambda one: one.status_code)
+
+
+def test_bulks_that_are_not_finished_are_bounded_also_at_once(alice: Person, bob: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    bob.link("919876543211")
+    row = json.dumps({"phoneId": "+1234567890", "message": "hello"})
+    rows: dict[str, Any] = {"content": f"{row}\n" * 200, "headers": {"content-type": "application/x-ndjson"}}
+    at = allow("alice", open_bulks=2)
+    with at.client(headers={"cookie": alice.cookie}) as client:
+        answers = _at_once(6, lambda: client.post("/api/messages/bulk", **rows))
+    assert [one.status_code for one in answers] == [200, 200, 429, 429, 429, 429]
+    for refused in answers[2:]:
+        _refused(refused, 429, "open_bulks", 2)
+    assert alice.server.sql("SELECT count(*), sum(total)::int FROM bulk") == [(2, 400)]
+    assert bob.http.post("/api/messages/bulk", **rows).status_code == 200
+
+
+def test_one_message_is_changed_so_often_also_at_once(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    made = _send(alice, alice.server, data={"phoneId": "+1234567890", "message": "x", "scheduledTime": ahead(hours=1)})
+    path = f"/api/messages/{made.json()['messageId']}"
+    with allow("alice", message_changes=2).client(headers={"cookie": alice.cookie}) as client:
+        answers = _at_once(8, lambda: client.patch(path, json={"message": "two"}))
+    assert [one.status_code for one in answers] == [200, 200] + [429] * 6
+    assert alice.server.sql("SELECT count(*) FROM message_step WHERE step = 'rewritten'") == [(2,)]
 
 
 def test_one_message_is_changed_so_often(alice: Person, allow: Set) -> None:

@@ -52,10 +52,12 @@ class Bound:
 
 
 BOUNDS: Final[dict[Limit, Bound]] = {
-    Limit.WAITING_MESSAGES: Bound(200_000, "messages that wait to be sent, rows of bulks included"),
-    Limit.STORED_MESSAGES: Bound(5_000_000, "messages in the queue, whatever became of them"),
+    Limit.WAITING_MESSAGES: Bound(
+        200_000, "messages that wait to be sent, rows of bulks included; of other web processes known 5 s later"
+    ),
+    Limit.STORED_MESSAGES: Bound(5_000_000, "messages in the queue, whatever became of them; known likewise"),
     Limit.MESSAGE_CHANGES: Bound(100, "changes and retries of one message"),
-    Limit.INBOUND_MESSAGES: Bound(1_000_000, "received messages of an account; the oldest are removed for newer ones"),
+    Limit.INBOUND_MESSAGES: Bound(1_000_000, "received messages of an account; every 10 minutes the oldest go"),
     Limit.MEDIA_BYTES: Bound(10 * _GIB, "bytes of media files"),
     Limit.OPEN_BULKS: Bound(20, "bulks that are not finished"),
     Limit.SESSIONS: Bound(50, "sessions; the one unused for longest ends for a new one"),
@@ -66,7 +68,9 @@ BOUNDS: Final[dict[Limit, Bound]] = {
     Limit.COMPUTING: Bound(2, "requests at once that take much computing", passes=True),
     Limit.SEARCHES: Bound(4, "searches of the queue at once", passes=True),
 }
-"""Of what happens at once, the bound is of each web process."""
+"""Of what happens at once, the bound is of each web process. The others hold exactly, for all processes together: a
+place is taken in the transaction that stores what fills it. Messages alone would need a statement more for that: a
+process counts what it accepts itself, and knows after 5 s at the latest what others do."""
 
 
 def reached(limit: Limit, allowed: int) -> ChatwrenError:

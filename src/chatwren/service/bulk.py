@@ -30,7 +30,7 @@ from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import Shown
 from chatwren.domain.pacing import ColdState
 from chatwren.domain.whereabouts import Whereabouts
-from chatwren.service import bulk_rows, wording
+from chatwren.service import bulk_rows, sessions, wording
 from chatwren.service.accounts import never_linked
 from chatwren.service.bulk_rows import FileKind
 from chatwren.service.compose import due_at, row_of
@@ -88,6 +88,7 @@ async def submit(
         TooLarge: its rows are larger together than those of a bulk may be.
         Conflict: nothing was ever linked (`never_linked`), or the key was used for another request.
         TooMany: the user has as many bulks, or messages, as they may have (`limit_reached`).
+        NotAuthenticated: the session has ended meanwhile.
     """
     user = caller.user
     key = None
@@ -115,6 +116,10 @@ async def submit(
                 await bulks.insert(connection, bulk, user.id, account.id, total=total, to_do=to_do, rows=rows)
                 if key is not None:
                     await take_key(connection, key, answer)
+                # Last, so that nobody waits for the user's row while another's rows are on their way.
+                await sessions.confirm(connection, caller)
+                if await bulks.open_ones(connection, user.id) > allowed:
+                    raise reached(Limit.OPEN_BULKS, allowed)
         except KeyTakenError as taken:
             answer = await winners_answer(db, taken.key)
     return answer["id"], answer["rows"]

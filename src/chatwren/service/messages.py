@@ -160,7 +160,9 @@ async def change(
             seed=seed,
             fields=fields,
         )
-    async with db.connection() as connection:
+    async with db.transaction() as connection:
+        await messages.lock(connection, user_id, message_id)
+        await _check_changes(connection, row, allowed)
         try:
             done = await messages.change(
                 connection,

@@ -171,7 +171,7 @@ async def change_password(
         sid: id of the session.
 
     Raises:
-        NotAuthenticated: the current password is wrong.
+        NotAuthenticated: the current password is wrong, or the session has ended meanwhile.
         Invalid: the new one is one of those that are tried first.
         TooMany: too many failures.
         Unavailable: too many sign up or log in at the moment.
@@ -188,6 +188,7 @@ async def change_password(
         raise NotAuthenticated("The current password is wrong.", code="wrong_credentials")
     async with db.transaction() as connection:
         await one.was_right(connection)
+        await sessions.confirm(connection, caller)
         await users.set_password(connection, user.id, password_hash)
         return await sessions.end_others_in(connection, caller)
 
@@ -202,9 +203,14 @@ async def note_looks(db: Database) -> None:
 
 
 async def set_time_zone(db: Database, user: User, time_zone: str | None) -> User:
-    """Set the IANA time zone by which times without one are read; None to have none. Returns the user as changed."""
+    """Set the IANA time zone by which times without one are read; None to have none. Returns the user as changed.
+
+    Raises:
+        NotAuthenticated: the user is disabled or deleted meanwhile.
+    """
     async with db.connection() as connection:
-        await users.set_time_zone(connection, user.id, time_zone)
+        if not await users.set_time_zone(connection, user.id, time_zone):
+            raise sessions.ended()
     return replace(user, time_zone=time_zone)
 
 

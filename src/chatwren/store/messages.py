@@ -176,6 +176,13 @@ async def steps(connection: Connection, message_id: UUID) -> Sequence[tuple[date
     return [(row[0], row[1], row[2]) for row in rows]
 
 
+async def lock(connection: Connection, user_id: UUID, message_id: UUID) -> None:
+    """Let nobody else change a message of the user's until the transaction ends."""
+    await connection.execute(
+        "SELECT FROM message WHERE user_id = $1 AND id = $2 FOR NO KEY UPDATE", user_id, message_id
+    )
+
+
 async def changes_made(connection: Connection, message_id: UUID) -> int:
     """How often a message was changed or retried."""
     found: int = await connection.fetchval(

@@ -2,7 +2,14 @@
 
 A handler names the scope that it needs in its `Operation`, or as `access=` where it is not documented; None is whoever
 comes. One that names nothing does not start.
+
+What a caller asks for counts only while the proof of who they are lasts. Whoever was long in sending a body is asked
+for it once more when that is complete: here, whatever the route. Services ask in the transaction that writes, where
+much work lies before it or what it does cannot be undone (`service.sessions.confirm`, `store.messages.insert`).
 """
+
+import time
+from collections.abc import AsyncIterator
 
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
@@ -10,9 +17,13 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from chatwren.domain.caller import Caller, Scope
 from chatwren.domain.errors import Forbidden, NotAuthenticated
 from chatwren.web.context import AnyConnection, HttpRequest, context
+from chatwren.web.http import limits
 from chatwren.web.openapi import Operation
 
 _CALLER = "chatwren.caller"
+_ASKED_AT = "chatwren.caller_asked_at"
+_LASTS_SECONDS = 1.0
+"""How long a proof is believed: what is quicker has not outlived its session by more, and costs no query."""
 
 
 def access_of(handler: BaseRouteHandler) -> Scope | None:
@@ -46,6 +57,21 @@ async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     if not found.may(scope):
         raise Forbidden(f"This needs the scope {scope}.", code="scope_missing")
     connection.scope[_CALLER] = found  # type: ignore[literal-required]
+    connection.scope[_ASKED_AT] = time.monotonic()  # type: ignore[literal-required]
+
+
+async def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[bytes]:
+    """The pieces of a request's body, whose caller may still ask for something when it is complete.
+
+    Raises:
+        NotAuthenticated: the session has ended meanwhile.
+        TooLarge, TooSlow, Invalid: see limits.
+    """
+    async for chunk in limits.body_chunks(request, at_most=at_most):
+        yield chunk
+    asked_at: float | None = request.scope.get(_ASKED_AT)  # type: ignore[assignment]
+    if asked_at is not None and time.monotonic() > asked_at + _LASTS_SECONDS:
+        await who_asks(request)
 
 
 async def who_asks(connection: AnyConnection) -> Caller:

@@ -26,8 +26,9 @@ from multipart import (  # type: ignore[import-untyped]
 from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
 from chatwren.domain.fields import Reader
 from chatwren.domain.text import absent
+from chatwren.web.access import body_chunks
 from chatwren.web.context import HttpRequest
-from chatwren.web.http.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES, body_chunks
+from chatwren.web.http.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES
 from chatwren.web.uploads import Uploads, temporary_file
 
 _MAX_PARTS = 100
@@ -126,7 +127,7 @@ async def read_form(request: HttpRequest, *, uploads: Uploads | None = None) -> 
     Raises:
         Invalid: the body cannot be read as what its Content-Type says.
         UnsupportedType: it is none of the three.
-        TooLarge, TooSlow: see limits.
+        NotAuthenticated, TooLarge, TooSlow: see access.
         TooMany, Unavailable: see uploads.
     """
     content_type, options = parse_options_header(request.headers.get("content-type", ""))

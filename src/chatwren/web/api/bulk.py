@@ -17,12 +17,11 @@ from chatwren.domain.text import parse_boolean
 from chatwren.service import bulk
 from chatwren.service.bulk_rows import FileKind
 from chatwren.service.idempotency import parse_key
-from chatwren.web.access import caller
+from chatwren.web.access import body_chunks, caller
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form, read_query, refuse_encoded
-from chatwren.web.http.limits import body_chunks
 from chatwren.web.openapi import MULTIPART, Operation, Time
 from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads, temporary_file

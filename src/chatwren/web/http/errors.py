@@ -84,6 +84,8 @@ _DATABASE_AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
 )
 _DATABASE_RETRY_SECONDS = 2
+_OF_WHO_IS_GONE = ("_user_id_fkey", "_account_id_fkey")
+"""How the foreign keys end that fail for a user who was deleted while the request was under way."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -146,6 +148,10 @@ def _understood(error: Exception, scope: HTTPScope) -> tuple[ChatwrenError, str,
         return error, path, []
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _of_framework(error, scope), path, _allow(error)
+    if isinstance(error, asyncpg.ForeignKeyViolationError) and error.as_dict()["constraint_name"].endswith(
+        _OF_WHO_IS_GONE
+    ):
+        return NotAuthenticated("This user is not there any more; nothing was accepted."), path, []
     if isinstance(error, _DATABASE_AWAY):
         log.warning("web.database_unreachable", error=repr(error))
         message = "The database does not answer at the moment. Try again in a few seconds."
