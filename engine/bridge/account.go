@@ -32,6 +32,7 @@ type account struct {
 	client *whatsmeow.Client
 	guard  *guard
 	memory *memory
+	keeper *keeper
 	log    *slog.Logger
 	ctx    context.Context // ends with the account
 	cancel context.CancelFunc
@@ -72,8 +73,8 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 		jid:    device.GetJID(),
 		lease:  held,
 	}
-	keeper := &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, log: a.log}
-	keeper.adopt(device)
+	a.keeper = &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, log: a.log}
+	a.keeper.adopt(device)
 	a.client = e.newClient(wire, device, a.log)
 	a.client.GetClientPayload = func() *waWa6.ClientPayload {
 		a.memory.discard() // whoever else wrote for the account was connected for it, between two logins of this client

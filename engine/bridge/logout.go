@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	logoutTime = 15 * time.Second // to connect and to tell WhatsApp
+	reachTime  = 30 * time.Second // to connect a device only to log it out
+	logoutTime = 15 * time.Second // to tell WhatsApp
 	forgetTime = time.Minute      // for the database to come back
 )
 
@@ -29,6 +30,12 @@ func (s *door) Logout(ctx context.Context, request *enginepb.LogoutRequest) (*en
 	}
 	e := s.engine
 	o := e.ownership(request.Account)
+	if !e.claim(o, request.Epoch) {
+		return nil, errFenced
+	}
+	if err := e.endPairing(ctx, o); err != nil {
+		return nil, unavailable(err)
+	}
 	o.changing.Lock()
 	defer o.changing.Unlock()
 	if !e.claim(o, request.Epoch) {
@@ -41,7 +48,14 @@ func (s *door) Logout(ctx context.Context, request *enginepb.LogoutRequest) (*en
 			return &enginepb.LogoutResponse{ToldWhatsapp: true}, nil
 		}
 	}
-	told, err := e.logout(ctx, request.Account, jid, request.Epoch)
+	device, err := e.database.container.GetDevice(ctx, jid)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if device == nil {
+		return &enginepb.LogoutResponse{NoDevice: true}, nil
+	}
+	told, err := e.unlink(ctx, request.Account, device, request.Epoch, reachTime)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -60,7 +74,7 @@ func (s *door) LogoutOrphans(ctx context.Context, request *enginepb.LogoutOrphan
 		if slices.Contains(request.KnownJids, jid.String()) {
 			continue
 		}
-		if _, err := s.engine.unlink(ctx, "", device, 0); err != nil {
+		if _, err := s.engine.unlink(ctx, "", device, 0, logoutTime); err != nil {
 			return nil, unavailable(err)
 		}
 		response.LoggedOut = append(response.LoggedOut, jid.String())
@@ -68,40 +82,34 @@ func (s *door) LogoutOrphans(ctx context.Context, request *enginepb.LogoutOrphan
 	return response, nil
 }
 
-// logout unlinks a device that is not open.
-func (e *Engine) logout(ctx context.Context, id string, jid types.JID, epoch int64) (told bool, err error) {
-	device, err := e.database.container.GetDevice(ctx, jid)
-	if err != nil || device == nil {
-		return false, err
-	}
-	return e.unlink(ctx, id, device, epoch)
-}
-
-// unlink connects a device once more, only to log it out.
-func (e *Engine) unlink(ctx context.Context, id string, device *store.Device, epoch int64) (told bool, err error) {
+// unlink connects a device once more, only to log it out. Its keys are kept until WhatsApp was told or could not be reached
+// for so long.
+func (e *Engine) unlink(ctx context.Context, id string, device *store.Device, epoch int64, within time.Duration) (told bool, err error) {
 	jid := device.GetJID()
-	a := e.newAccount(id, device, newLease(epoch, 2*logoutTime))
+	a := e.newAccount(id, device, newLease(epoch, within+logoutTime))
 	defer a.end()
-	reached := make(chan bool, 1)
+	reached := make(chan any, 1)
 	a.observe = func(event any) {
-		var connected bool
 		switch event.(type) {
-		case *events.Connected:
-			connected = true
-		case events.PermanentDisconnect:
+		case *events.Connected, events.PermanentDisconnect:
 		default:
 			return
 		}
 		select {
-		case reached <- connected:
+		case reached <- event:
 		default:
 		}
 	}
 	a.connect()
 	select {
-	case connected := <-reached:
-		told = connected && a.unlink(ctx)
-	case <-time.After(logoutTime):
+	case event := <-reached:
+		switch event.(type) {
+		case *events.Connected:
+			told = a.unlink(ctx)
+		case *events.LoggedOut:
+			told = true // WhatsApp says that it is
+		}
+	case <-time.After(within):
 	case <-ctx.Done():
 		return false, ctx.Err()
 	}
@@ -119,8 +127,10 @@ func (a *account) unlink(ctx context.Context) bool {
 	return true
 }
 
-// forgetDevice: privacy tokens have no foreign key.
-const forgetDevice = `WITH tokens AS (DELETE FROM whatsmeow_privacy_tokens WHERE our_jid = $1)
+// forgetDevice: privacy tokens have no foreign key, nor has the LID of the number, which no other device of it needs.
+const forgetDevice = `WITH tokens AS (DELETE FROM whatsmeow_privacy_tokens WHERE our_jid = $1),
+	own AS (DELETE FROM whatsmeow_lid_map WHERE pn = $2 AND NOT EXISTS (
+		SELECT FROM whatsmeow_device WHERE jid <> $1 AND substring(jid FROM '^[0-9]+') = $2))
 	DELETE FROM whatsmeow_device WHERE jid = $1`
 
 // forget deletes the keys of a device, and all else that is kept for it.
@@ -128,7 +138,7 @@ func (d *database) forget(jid types.JID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
 	for {
-		_, err := d.sql.ExecContext(ctx, forgetDevice, jid.String())
+		_, err := d.sql.ExecContext(ctx, forgetDevice, jid.String(), jid.User)
 		if err == nil {
 			return nil
 		}

@@ -16,8 +16,9 @@ type ownership struct {
 	changing sync.Mutex // held while the account is opened, closed, paired or logged out
 
 	// under Engine.mu
-	epoch int64 // the highest that it was opened with: nothing older is obeyed
-	open  *account
+	epoch   int64 // the highest that it was opened with: nothing older is obeyed
+	open    *account
+	pairing *pairing
 }
 
 func (e *Engine) ownership(id string) *ownership {
@@ -73,6 +74,35 @@ func (e *Engine) admit(o *ownership, a *account) {
 	a.active.Store(true)
 	if before != nil {
 		before.end()
+	}
+}
+
+// begin makes a pairing the one of its account. False: another runs.
+func (e *Engine) begin(o *ownership, p *pairing) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if o.pairing != nil {
+		return false
+	}
+	o.pairing = p
+	return true
+}
+
+// endPairing ends the pairing of an account that runs, and returns when a device that it has saved is in the database, and
+// none will come.
+func (e *Engine) endPairing(ctx context.Context, o *ownership) error {
+	e.mu.Lock()
+	p := o.pairing
+	e.mu.Unlock()
+	if p == nil {
+		return nil
+	}
+	p.stop()
+	select {
+	case <-p.gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

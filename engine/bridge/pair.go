@@ -42,7 +42,9 @@ type pairing struct {
 	requests  chan *enginepb.PairRequest
 	questions chan confirmation // from PrePairCallback
 	answers   chan bool         // to PrePairCallback
-	done      chan struct{}
+	stop      context.CancelFunc
+	done      chan struct{} // the last event is known
+	gone      chan struct{} // nothing more comes of it
 
 	qr      qrCodes
 	asked   bool // a question waits for its answer
@@ -74,6 +76,8 @@ func (s *door) Pair(stream grpc.BidiStreamingServer[enginepb.PairRequest, engine
 	if !e.claim(owner, start.Epoch) {
 		return errFenced
 	}
+	ctx, stop := context.WithCancel(stream.Context())
+	defer stop()
 	p := &pairing{
 		account:   e.newAccount(start.Account, e.database.container.NewDevice(), newLease(start.Epoch, pairingAtMost)),
 		owner:     owner,
@@ -84,17 +88,24 @@ func (s *door) Pair(stream grpc.BidiStreamingServer[enginepb.PairRequest, engine
 		requests:  make(chan *enginepb.PairRequest),
 		questions: make(chan confirmation),
 		answers:   make(chan bool, 1),
+		stop:      stop,
 		done:      make(chan struct{}),
+		gone:      make(chan struct{}),
 	}
+	for !e.begin(owner, p) {
+		if err := e.endPairing(ctx, owner); err != nil {
+			p.account.end()
+			return err
+		}
+	}
+	success := false
+	defer func() { p.finish(success) }()
 	p.account.observe = p.observe
 	p.account.client.PrePairCallback = p.mayPair
 	go p.receive()
 	p.account.connect()
-	outcome, err := p.run(stream.Context())
-	close(p.done)
-	if outcome.GetSuccess() == nil {
-		p.abandon()
-	}
+	outcome, err := p.run(ctx)
+	success = outcome.GetSuccess() != nil
 	if err != nil {
 		return err
 	}
@@ -110,7 +121,10 @@ func (p *pairing) run(ctx context.Context) (*enginepb.PairEvent, error) {
 		var err error
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			if err := p.stream.Context().Err(); err != nil {
+				return nil, err
+			}
+			return pairFailure(enginepb.PairEvent_Failure_DISCONNECTED, "another call has ended it"), nil
 		case <-p.account.ctx.Done():
 			return pairFailure(enginepb.PairEvent_Failure_DISCONNECTED, "the account ended here"), nil
 		case request := <-p.requests:
@@ -144,13 +158,13 @@ func (p *pairing) observe(event any) {
 
 // admit makes the account an open one before its first login, so that nothing which comes with it is lost.
 func (p *pairing) admit(jid types.JID) {
+	p.owner.changing.Lock()
+	defer p.owner.changing.Unlock()
 	select {
 	case <-p.done:
 		return
 	default:
 	}
-	p.owner.changing.Lock()
-	defer p.owner.changing.Unlock()
 	if !p.account.engine.claim(p.owner, p.epoch) {
 		p.account.end()
 		return
@@ -325,16 +339,23 @@ func (p *pairing) receive() {
 	}
 }
 
-// abandon undoes a pairing that did not succeed. A device that was saved but never logged in is worth nothing.
-func (p *pairing) abandon() {
-	if !p.account.engine.dismiss(p.account) {
+// finish ends a pairing. A device that was saved without success stays in the database: the phone may list it, and with its
+// keys alone can WhatsApp be told.
+func (p *pairing) finish(success bool) {
+	e := p.account.engine
+	p.owner.changing.Lock()
+	close(p.done)
+	if !success && !e.dismiss(p.account) {
 		p.account.end()
 	}
-	if p.paired != nil {
-		if err := p.account.engine.database.forget(p.paired.ID); err != nil {
-			p.account.log.Error("keys were left behind", "error", err.Error())
-		}
+	p.owner.changing.Unlock()
+	if !success {
+		p.account.keeper.saved()
 	}
+	e.mu.Lock()
+	p.owner.pairing = nil
+	e.mu.Unlock()
+	close(p.gone)
 }
 
 func pairFailure(kind enginepb.PairEvent_Failure_Kind, detail string) *enginepb.PairEvent {

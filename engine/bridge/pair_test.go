@@ -176,29 +176,108 @@ func TestFirstLoginThatIsNotAnswered(t *testing.T) {
 	if failure := pair(2).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_DISCONNECTED || failure.Detail != "no login in time" {
 		t.Errorf("a pairing without a login: %v", failure)
 	}
-	eventually(t, "its keys are forgotten", func() bool { return !n.deviceStored(alice.jid) })
+	n.mustLogOut(alice)
 	if success := pair(1).GetSuccess(); success == nil {
 		t.Fatal("the first login was not tried again")
 	}
 	n.mustSend(alice, newNumber(), "linked all the same")
 }
 
-// If WhatsApp refuses the new device at its first login, its keys are worth nothing.
+// If WhatsApp refuses the new device at its first login, the phone may list it all the same.
 func TestFirstLoginIsRefused(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
-	number := newNumber()
-	stream, list := n.startPair(newAccountID(), "")
-	fault(t, number, "failure", map[string]any{"code": 409, "count": 1})
-	go tryScan(t, number, list[0].Text)
-	question := next(t, stream).GetConfirm()
+	alice := linked{id: newAccountID(), number: newNumber()}
+	stream, list := n.startPair(alice.id, "")
+	fault(t, alice.number, "failure", map[string]any{"code": 409, "count": 1})
+	go tryScan(t, alice.number, list[0].Text)
+	alice.jid = next(t, stream).GetConfirm().GetJid()
 	if err := stream.Send(confirmPairing(true)); err != nil {
 		t.Fatal(err)
 	}
 	if failure := next(t, stream).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_PROTOCOL {
 		t.Errorf("outcome: %v", failure)
 	}
-	eventually(t, "the keys are forgotten", func() bool { return !n.deviceStored(question.GetJid()) })
+	n.mustLogOut(alice)
+}
+
+// Whatever ends a pairing between the phone's "linked" and the first login: the device can still be logged out.
+func TestPairingThatEndsBeforeItsFirstLogin(t *testing.T) {
+	t.Parallel()
+	server := gateToSandbox(t)
+	for name, end := range map[string]func(n *node, cancel func()) *node{
+		"by the caller": func(n *node, cancel func()) *node {
+			cancel()
+			return n
+		},
+		"by the logout": func(n *node, _ func()) *node { return n },
+		"by the end of the engine": func(n *node, _ func()) *node {
+			n.stop()
+			return startNode(t)
+		},
+	} {
+		n := startNode(t, overAddress(server.address()))
+		alice := linked{id: newAccountID(), number: newNumber()}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		stream, err := n.Pair(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := stream.Send(startPairing(alice.id, 1, "")); err != nil {
+			t.Fatal(err)
+		}
+		go tryScan(t, alice.number, next(t, stream).GetCodes().GetCodes()[0].Text)
+		alice.jid = next(t, stream).GetConfirm().GetJid()
+		server.silenceNext(1)
+		if err := stream.Send(confirmPairing(true)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, name+": the phone lists the device", func() bool { return companions(t, alice.number) == 1 })
+		n = end(n, cancel)
+		n.mustLogOut(alice)
+		response, err := n.Logout(t.Context(), &enginepb.LogoutRequest{Account: alice.id, Jid: alice.jid, Epoch: 1})
+		if err != nil || !response.NoDevice {
+			t.Errorf("%s: logged out again: %v, %v", name, response, err)
+		}
+	}
+}
+
+// A device that was confirmed and never saved is none.
+func TestPairingThatEndsAsItIsConfirmed(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	account, number := newAccountID(), newNumber()
+	stream, list := n.startPair(account, "")
+	go tryScan(t, number, list[0].Text)
+	jid := next(t, stream).GetConfirm().GetJid()
+	response, err := n.Logout(t.Context(), &enginepb.LogoutRequest{Account: account, Jid: jid, Epoch: 1})
+	if err != nil || !response.NoDevice {
+		t.Errorf("logout: %v, %v", response, err)
+	}
+	if failure := next(t, stream).GetFailure(); failure.GetKind() != enginepb.PairEvent_Failure_DISCONNECTED {
+		t.Errorf("outcome: %v", failure)
+	}
+	if n.deviceStored(jid) || companions(t, number) != 0 {
+		t.Error("the device was saved")
+	}
+}
+
+// mustLogOut logs a device out, after which nothing of it is left: neither here nor on the phone.
+func (n *node) mustLogOut(l linked) {
+	n.t.Helper()
+	response, err := n.Logout(n.t.Context(), &enginepb.LogoutRequest{Account: l.id, Jid: l.jid, Epoch: 1})
+	if err != nil || !response.ToldWhatsapp {
+		n.t.Errorf("logout: %v, %v", response, err)
+	}
+	if n.deviceStored(l.jid) {
+		n.t.Error("its keys are still there")
+	}
+	eventually(n.t, "the phone has no companion", func() bool { return companions(n.t, l.number) == 0 })
+	var left int
+	if err := world.admin.QueryRow("SELECT count(*) FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", l.number).Scan(&left); err != nil || left > 0 {
+		n.t.Errorf("its number is still there: %d, %v", left, err)
+	}
 }
 
 func TestPairingByPhoneCode(t *testing.T) {
@@ -309,14 +388,7 @@ func TestLogout(t *testing.T) {
 		}
 	}
 	for _, l := range []linked{opened, closed} {
-		response, err := n.Logout(t.Context(), &enginepb.LogoutRequest{Account: l.id, Jid: l.jid, Epoch: 1})
-		if err != nil || !response.ToldWhatsapp {
-			t.Errorf("logout: %v, %v", response, err)
-		}
-		eventually(t, "the phone has no companion", func() bool { return companions(t, l.number) == 0 })
-		if n.deviceStored(l.jid) {
-			t.Error("its keys are still there")
-		}
+		n.mustLogOut(l)
 	}
 	known := slices.DeleteFunc(n.storedDevices(), func(jid string) bool { return jid == orphan.jid })
 	response, err := n.LogoutOrphans(t.Context(), &enginepb.LogoutOrphansRequest{KnownJids: known})
@@ -330,7 +402,7 @@ func TestLogout(t *testing.T) {
 	n.mustSend(kept, newNumber(), "still linked")
 }
 
-func companions(t *testing.T, number string) int {
+func companions(t testing.TB, number string) int {
 	t.Helper()
 	var list []struct {
 		Number     string

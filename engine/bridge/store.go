@@ -73,6 +73,12 @@ func (k *keeper) patiently(ctx context.Context, work func() error) error {
 	}
 }
 
+// saved returns when no device is being saved. To be called after the end of the account: none will be then.
+func (k *keeper) saved() {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+}
+
 type keptContainer struct {
 	store.DeviceContainer
 	keeper *keeper

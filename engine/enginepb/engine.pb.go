@@ -828,6 +828,7 @@ func (x *LogoutRequest) GetEpoch() int64 {
 type LogoutResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ToldWhatsapp  bool                   `protobuf:"varint,1,opt,name=told_whatsapp,json=toldWhatsapp,proto3" json:"told_whatsapp,omitempty"` // false: the keys are gone here, but WhatsApp could not be told
+	NoDevice      bool                   `protobuf:"varint,2,opt,name=no_device,json=noDevice,proto3" json:"no_device,omitempty"`             // no keys are stored for this device: it was not saved, or is unlinked already
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -865,6 +866,13 @@ func (*LogoutResponse) Descriptor() ([]byte, []int) {
 func (x *LogoutResponse) GetToldWhatsapp() bool {
 	if x != nil {
 		return x.ToldWhatsapp
+	}
+	return false
+}
+
+func (x *LogoutResponse) GetNoDevice() bool {
+	if x != nil {
+		return x.NoDevice
 	}
 	return false
 }
@@ -4322,9 +4330,10 @@ const file_engine_proto_rawDesc = "" +
 	"\rLogoutRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x10\n" +
 	"\x03jid\x18\x02 \x01(\tR\x03jid\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\x03R\x05epoch\"5\n" +
+	"\x05epoch\x18\x03 \x01(\x03R\x05epoch\"R\n" +
 	"\x0eLogoutResponse\x12#\n" +
-	"\rtold_whatsapp\x18\x01 \x01(\bR\ftoldWhatsapp\"5\n" +
+	"\rtold_whatsapp\x18\x01 \x01(\bR\ftoldWhatsapp\x12\x1b\n" +
+	"\tno_device\x18\x02 \x01(\bR\bnoDevice\"5\n" +
 	"\x14LogoutOrphansRequest\x12\x1d\n" +
 	"\n" +
 	"known_jids\x18\x01 \x03(\tR\tknownJids\"6\n" +

@@ -58,13 +58,15 @@ type EngineClient interface {
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
 	// Disconnect an account. Its device stays linked.
 	Close(ctx context.Context, in *CloseRequest, opts ...grpc.CallOption) (*CloseResponse, error)
-	// Unlink the device at WhatsApp and forget its keys.
+	// Unlink the device at WhatsApp and forget its keys. A pairing of the account that runs is ended before. Takes up to 45 s
+	// where WhatsApp cannot be reached.
 	Logout(ctx context.Context, in *LogoutRequest, opts ...grpc.CallOption) (*LogoutResponse, error)
 	// Log out every stored device whose JID is not in `known_jids`: what a crash between pairing and its record left.
 	LogoutOrphans(ctx context.Context, in *LogoutOrphansRequest, opts ...grpc.CallOption) (*LogoutOrphansResponse, error)
 	// Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
 	// only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
-	// Renew in time. Ending the stream ends the pairing.
+	// Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
+	// success, the phone may list the device: its keys stay stored until Logout.
 	Pair(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PairRequest, PairEvent], error)
 	// Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
 	// which is an unknown outcome.
@@ -267,13 +269,15 @@ type EngineServer interface {
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
 	// Disconnect an account. Its device stays linked.
 	Close(context.Context, *CloseRequest) (*CloseResponse, error)
-	// Unlink the device at WhatsApp and forget its keys.
+	// Unlink the device at WhatsApp and forget its keys. A pairing of the account that runs is ended before. Takes up to 45 s
+	// where WhatsApp cannot be reached.
 	Logout(context.Context, *LogoutRequest) (*LogoutResponse, error)
 	// Log out every stored device whose JID is not in `known_jids`: what a crash between pairing and its record left.
 	LogoutOrphans(context.Context, *LogoutOrphansRequest) (*LogoutOrphansResponse, error)
 	// Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
 	// only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
-	// Renew in time. Ending the stream ends the pairing.
+	// Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
+	// success, the phone may list the device: its keys stay stored until Logout.
 	Pair(grpc.BidiStreamingServer[PairRequest, PairEvent]) error
 	// Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
 	// which is an unknown outcome.

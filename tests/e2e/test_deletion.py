@@ -135,6 +135,24 @@ async def test_nothing_is_left_once_a_worker_runs(own_house: House) -> None:
         assert await own_house.phones.devices(erin.number) == 0
 
 
+@pytest.mark.parametrize(("unreached", "told"), [(12_000, True), (60_000, False)])
+async def test_between_linked_and_the_first_login(own_house: House, unreached: int, *, told: bool) -> None:
+    """The phone lists a device that never logged in: it is unlinked, or the command says that it is not."""
+    await own_house.worker()
+    async with own_house.person("erin") as erin:
+        code = await erin.code()
+        await own_house.phones.fault("drop", phone=erin.number, milliseconds=unreached)
+        await own_house.phones.scan(erin.number, code)
+        assert await own_house.phones.devices(erin.number) == 1
+        ((lid,),) = await own_house.sql("SELECT lid FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", erin.number)
+        said = await _ended(await _delete(own_house, erin))
+        await own_house.phones.end_faults()
+        assert "is deleted." in said
+        assert ("WhatsApp could not be told" not in said) is told
+        assert await own_house.phones.devices(erin.number) == (0 if told else 1)
+        assert await _found(own_house, [erin.number, lid, erin.username]) == []
+
+
 async def test_whatsapp_out_of_reach(own_house: House) -> None:
     """The keys go all the same, and the command says that the phone was not told."""
     await own_house.worker()

@@ -1,5 +1,7 @@
 """Linking, logging out, linking again."""
 
+import signal
+
 import pytest
 
 from tests.e2e.house import House, Person, a_number, until
@@ -108,6 +110,29 @@ async def test_a_device_whose_user_is_gone_is_unlinked(own_house: House) -> None
         return await own_house.phones.devices(erin.number) == 0
 
     await until(unlinked, seconds=60, what="the end of the device")
+
+
+@pytest.mark.parametrize("end", ["the session ends", "the worker is killed"])
+async def test_a_pairing_that_ends_before_the_first_login_leaves_no_device(own_house: House, end: str) -> None:
+    worker = await own_house.worker()
+    async with own_house.person("erin") as erin:
+        code = await erin.code()
+        await own_house.phones.fault("drop", phone=erin.number, milliseconds=6000)
+        await own_house.phones.scan(erin.number, code)
+        assert await own_house.phones.devices(erin.number) == 1
+        if end == "the session ends":
+            assert (await erin.http.post("/api/auth/logout")).is_success
+        else:
+            worker.signal(signal.SIGKILL)
+            await worker.process.wait()
+            own_house.workers.remove(worker)
+            await own_house.worker()
+
+        async def unlinked() -> bool:
+            keys = await own_house.sql("SELECT 1 FROM whatsmeow.whatsmeow_device WHERE jid ^@ $1", erin.number)
+            return not keys and await own_house.phones.devices(erin.number) == 0
+
+        await until(unlinked, seconds=60, what="the end of the device")
 
 
 async def test_codes_are_wiped_when_a_pairing_ends(home: House, alice: Person) -> None:

@@ -1,8 +1,8 @@
 """Deleting a user and all that is theirs: here, at WhatsApp, and in the media store.
 
 A deletion is a state of the user's row, so that no crash forgets it. It begins in one transaction, after which nobody
-can act as the user; the worker that owns their account unlinks the device, as for a logout, and the engine forgets its
-keys; then any worker removes the rest in small steps, the user's own row last.
+can act as the user; the worker that owns their account unlinks the device, as for a logout, also one that a pairing has
+left, and the engine forgets its keys; then any worker removes the rest in small steps, the user's own row last.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class NoWorker(Exception):
 async def begin(db: Database, media: MediaStore, user_id: UUID, *, lease: timedelta, wait: timedelta) -> Deleted | None:
     """Delete a user. None: it has begun, and goes on when this returns.
 
-    Without a linked device nobody else is needed for it.
+    Without a device nobody else is needed for it.
 
     Args:
         db: where the user is.

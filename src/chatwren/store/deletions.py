@@ -36,7 +36,8 @@ _MUCH = {
 async def begin(connection: Connection, user_id: UUID) -> list[UUID]:
     """The user is to be deleted: nothing can be done as them from now on. In a transaction. Returns their accounts.
 
-    The worker that owns a linked account unlinks its device. Until then nothing more goes out from it.
+    The worker that owns an account unlinks its device, also one that the pairing has left. Until then nothing more goes
+    out from it.
     """
     await connection.execute(
         "UPDATE app_user SET deleted_at = coalesce(deleted_at, now()), disabled_at = coalesce(disabled_at, now())"
@@ -75,11 +76,12 @@ async def one_at_a_time(connection: Connection) -> AsyncIterator[bool]:
 
 
 async def ready(connection: Connection) -> list[UUID]:
-    """The users who are to be deleted and have no linked device any more."""
+    """The users who are to be deleted and have no device any more: neither a linked one, nor what a pairing left."""
     rows = await connection.fetch(
         """
         SELECT id FROM app_user u WHERE deleted_at IS NOT NULL
           AND NOT EXISTS (SELECT FROM account a WHERE a.user_id = u.id AND a.status = 'linked')
+          AND NOT EXISTS (SELECT FROM pairing p WHERE p.user_id = u.id AND p.jid IS NOT NULL AND p.state <> 'linked')
         ORDER BY deleted_at
         """
     )

@@ -258,7 +258,7 @@ async def test_another_number_holds_what_waits_and_sends_nothing_again(relinking
     assert await relinking.rows.one("SELECT status::text FROM message WHERE text = 'waits'") == "waiting"
 
 
-async def test_known_devices_are_those_that_are_linked_or_being_linked(rows: Rows, mine: UUID) -> None:
+async def test_known_devices_are_those_that_are_linked_or_being_linked_or_logged_out(rows: Rows, mine: UUID) -> None:
     linking = await Linking(rows, mine).begin()
     await rows.account("bob")
     await rows.one("UPDATE account SET status = 'logged_out' WHERE id = $1", await rows.account("charlie"))
@@ -272,4 +272,7 @@ async def test_known_devices_are_those_that_are_linked_or_being_linked(rows: Row
     assert await known() == {*jids, f"{PHONE}:3@x"}
     async with rows.db.connection() as connection:
         await fenced_pairings.fail(connection, linking.pairing.id, "timeout")
+    assert await known() == {*jids, f"{PHONE}:3@x"}, "it is still to be logged out for its account"
+    async with rows.db.connection() as connection:
+        await fenced_pairings.end_device(connection, linking.worker, mine, f"{PHONE}:3@x", told=True)
     assert await known() == set(jids)

@@ -19,6 +19,7 @@ from chatwren.channels.results import Result, Unknown
 
 _SOON = 5.0
 _WHATSAPP_SECONDS = 30.0
+_LOGOUT_SECONDS = 75.0
 _GRACE_SECONDS = 5.0
 _UPLOAD_SECONDS = 600.0
 _EVENTS = f"/{pb.DESCRIPTOR.services_by_name['Engine'].full_name}/Events"
@@ -177,17 +178,26 @@ class Engine:
             await self._stub.Close(pb.CloseRequest(account=str(account), epoch=epoch), timeout=_SOON)
 
     async def logout(self, account: UUID, jid: str, epoch: int) -> bool:
-        """Unlink a device and forget its keys. False: WhatsApp could not be told."""
+        """Unlink a device and forget its keys. False: WhatsApp could not be told.
+
+        A pairing of the account that runs is ended before.
+
+        Raises:
+            NoDevice: its keys are not stored: it was not saved, or is unlinked already.
+            EngineError: no answer.
+        """
         request = pb.LogoutRequest(account=str(account), jid=jid, epoch=epoch)
         with _translated():
-            response = await self._stub.Logout(request, timeout=_WHATSAPP_SECONDS)
+            response = await self._stub.Logout(request, timeout=_LOGOUT_SECONDS)
+        if response.no_device:
+            raise NoDevice("No keys are stored for this device.")
         return bool(response.told_whatsapp)
 
     async def logout_orphans(self, known: Collection[str]) -> list[str]:
         """Log out every stored device that is none of these. Returns which."""
         with _translated():
             response = await self._stub.LogoutOrphans(
-                pb.LogoutOrphansRequest(known_jids=list(known)), timeout=_WHATSAPP_SECONDS
+                pb.LogoutOrphansRequest(known_jids=list(known)), timeout=_LOGOUT_SECONDS
             )
         return list(response.logged_out)
 

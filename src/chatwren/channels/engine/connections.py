@@ -240,7 +240,10 @@ class EngineConnections:
             running.task.cancel()
         if not self._engines.is_up:
             return
-        if row.pairing is not None:
+        if row.left is not None:
+            end = partial(jobs.end_device, self._db, self._engines.current, self._worker, row.account, row.left)
+            self._start(served, Kind.LOGOUT, partial(end, epoch=row.epoch))
+        elif row.pairing is not None:
             self._start(served, Kind.PAIR, partial(self._pair, served, row.pairing), about=row.pairing)
         elif row.logout_wanted:
             self._start(served, Kind.LOGOUT, partial(self._log_out, served))

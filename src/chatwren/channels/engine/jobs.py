@@ -29,12 +29,26 @@ async def connect(db: Database, engine: Engine, worker: UUID, account: Owned, *,
 
 async def log_out(db: Database, engine: Engine, worker: UUID, account: Owned) -> None:
     """Unlink an account's device, as its user asked."""
-    told = await engine.logout(account.account, account.jid or "", account.epoch)
+    try:
+        told = await engine.logout(account.account, account.jid or "", account.epoch)
+    except NoDevice:
+        told = False
     log.info("account.logged_out", account=str(account.account), told_whatsapp=told)
     async with db.connection() as connection:
         reason = "by_user" if told else "not_told"
         await fenced_accounts.unlinked(connection, worker, account.account, "logged_out", reason)
     db.hint(CHANGED, {account.user})
+
+
+async def end_device(db: Database, engine: Engine, worker: UUID, account: UUID, jid: str, *, epoch: int) -> None:
+    """Unlink a device that a pairing confirmed and did not link the account to: the phone may list it all the same."""
+    try:
+        told = await engine.logout(account, jid, epoch)
+    except NoDevice:
+        told = True
+    log.info("pairing.device_ended", account=str(account), told_whatsapp=told)
+    async with db.connection() as connection:
+        await fenced_pairings.end_device(connection, worker, account, jid, told=told)
 
 
 async def fetch_groups(db: Database, engine: Engine, worker: UUID, account: Owned, asked_for: datetime) -> None:

@@ -1,10 +1,15 @@
-"""Runs the pairings that users asked for: codes into the row, and the new device into the account."""
+"""Runs the pairings that users asked for: codes into the row, and the new device into the account.
+
+A device that was confirmed and did not become the account's stays named by its pairing until it is logged out, whatever
+ends in between.
+"""
 
 import asyncio
 from uuid import UUID
 
 import structlog
 
+from chatwren.channels.engine import jobs
 from chatwren.channels.engine.client import Engine, EngineError, Pairing
 from chatwren.channels.engine.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
 from chatwren.store.database import CHANGED, Database
@@ -30,7 +35,7 @@ async def pair(db: Database, engine: Engine, worker: UUID, epoch: int, pairing: 
     if job is None:
         return False
     if job.jid is not None:
-        await engine.logout(job.account, job.jid, epoch)
+        await jobs.end_device(db, engine, worker, job.account, job.jid, epoch=epoch)
     async with db.connection() as connection:
         if job.linked:
             await fenced_pairings.end_linked(connection, pairing)
@@ -39,7 +44,7 @@ async def pair(db: Database, engine: Engine, worker: UUID, epoch: int, pairing: 
             await fenced_pairings.fail(connection, pairing, "timeout")
             return False
         await fenced_pairings.start_over(connection, pairing)
-    run = _Run(db, engine, worker, epoch, job)
+    run = _Run(db, worker, job)
     try:
         async with asyncio.timeout(_AT_MOST_SECONDS), engine.pair(job.account, epoch, job.phone) as steps:
             async for step in steps:
@@ -57,11 +62,9 @@ class _Run:
         linked: it has succeeded.
     """
 
-    def __init__(self, db: Database, engine: Engine, worker: UUID, epoch: int, job: Job) -> None:
+    def __init__(self, db: Database, worker: UUID, job: Job) -> None:
         self._db = db
-        self._engine = engine
         self._worker = worker
-        self._epoch = epoch
         self._job = job
         self._refused: str | None = None
         self.linked = False
@@ -108,7 +111,6 @@ class _Run:
             )
         self.linked = refused is None
         if refused is not None:
-            await self._engine.logout(self._job.account, success.jid, self._epoch)
             await self._fail(refused)
 
     async def _fail(self, code: str) -> None:

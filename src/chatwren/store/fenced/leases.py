@@ -7,10 +7,13 @@ from uuid import UUID
 from chatwren.store.database import Connection
 from chatwren.store.rows import Columns
 
+# A device that a pairing confirmed, and that did not become its account's.
+_LEFT = "p.state = 'failed' AND p.jid IS NOT NULL"
 # What there is to do something for: a connection, a pairing or a logout.
-_WANTED = """
+_WANTED = f"""
   SELECT a.id, l.worker_id FROM account a LEFT JOIN lease l ON l.account_id = a.id
   WHERE a.status = 'linked' OR EXISTS (SELECT FROM pairing p WHERE p.account_id = a.id AND p.ended_at IS NULL)
+    OR EXISTS (SELECT FROM pairing p WHERE p.account_id = a.id AND {_LEFT})
 """
 
 
@@ -34,9 +37,10 @@ class Owned:
     """An account that a worker owns, and what is wanted of it.
 
     Attributes:
-        wanted: linked, or being paired; else there is nothing to own it for.
+        wanted: linked, being paired, or with a device to log out; else there is nothing to own it for.
         jid: of the linked device; None while there is none.
         pairing: the running pairing.
+        left: a device that a pairing confirmed and did not link the account to. It is logged out before all else.
         logout_wanted: unlink the device.
         groups_wanted_at: when the group list was asked for that has not been fetched since.
     """
@@ -48,13 +52,14 @@ class Owned:
     connected: bool
     jid: str | None
     pairing: UUID | None
+    left: str | None
     logout_wanted: bool
     groups_wanted_at: datetime | None
 
     @property
     def wanted(self) -> bool:
         """Whether there is anything to own it for."""
-        return self.linked or self.pairing is not None
+        return self.linked or self.pairing is not None or self.left is not None
 
 
 async def share(connection: Connection, worker: UUID, *, lease: timedelta) -> Share:
@@ -139,6 +144,7 @@ _OWNED = Columns(
     epoch="l.epoch",
     linked="a.status = 'linked'",
     pairing="p.id",
+    left=f"(SELECT p.jid FROM pairing p WHERE p.account_id = a.id AND {_LEFT} LIMIT 1)",
     logout_wanted="a.logout_wanted_at IS NOT NULL",
     groups_wanted_at="CASE WHEN a.groups_at IS NULL OR a.groups_wanted_at > a.groups_at THEN a.groups_wanted_at END",
 )

@@ -103,20 +103,21 @@ async def confirm(connection: Connection, worker: UUID, pairing: UUID, jid: str,
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", _ORPHANS_LOCK)
     account: UUID | None = await connection.fetchval(
         """
-        UPDATE pairing p SET jid = $3 FROM lease l
-        WHERE p.id = $2 AND p.ended_at IS NULL AND l.account_id = p.account_id AND l.worker_id = $1
-        RETURNING p.account_id
+        SELECT p.account_id FROM pairing p JOIN lease l ON l.account_id = p.account_id
+        WHERE p.id = $2 AND p.ended_at IS NULL AND l.worker_id = $1 FOR NO KEY UPDATE OF p
         """,
         worker,
         pairing,
-        jid,
     )
     if account is None:
         return "ended"
     elsewhere = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM account WHERE phone = $1 AND status = 'linked' AND id <> $2)", phone, account
     )
-    return "linked_elsewhere" if elsewhere else None
+    if elsewhere:
+        return "linked_elsewhere"
+    await connection.execute("UPDATE pairing SET jid = $2 WHERE id = $1", pairing, jid)
+    return None
 
 
 _SUCCEED = f"""
@@ -188,6 +189,25 @@ async def fail(connection: Connection, pairing: UUID, code: str) -> None:
     )
 
 
+async def end_device(connection: Connection, worker: UUID, account: UUID, jid: str, *, told: bool) -> None:
+    """Nothing is left of a device that pairings of the account have confirmed. `told`: the phone lists it no more."""
+    await connection.execute(
+        """
+        WITH ended AS (
+          UPDATE pairing p SET jid = NULL FROM lease l
+          WHERE p.account_id = $2 AND p.jid = $3 AND p.state <> 'linked' AND l.account_id = $2 AND l.worker_id = $1
+          RETURNING p.account_id
+        )
+        UPDATE account a SET status_reason = 'not_told'
+        FROM ended WHERE a.id = ended.account_id AND a.status <> 'linked' AND NOT $4
+        """,
+        worker,
+        account,
+        jid,
+        told,
+    )
+
+
 async def end_linked(connection: Connection, pairing: UUID) -> None:
     """End a pairing of an account that turned out to be linked already."""
     await connection.execute(
@@ -211,12 +231,15 @@ async def start_over(connection: Connection, pairing: UUID) -> None:
 
 
 async def known_devices(connection: Connection) -> Collection[str]:
-    """The devices of all accounts. Until the transaction ends, no pairing confirms another."""
+    """The devices of all accounts, those that are still to be logged out for one too.
+
+    Until the transaction ends, no pairing confirms another.
+    """
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _ORPHANS_LOCK)
     rows = await connection.fetch(
         """
         SELECT jid FROM account WHERE jid IS NOT NULL AND status = 'linked'
-        UNION SELECT jid FROM pairing WHERE jid IS NOT NULL AND ended_at IS NULL
+        UNION SELECT jid FROM pairing WHERE jid IS NOT NULL AND state <> 'linked'
         """
     )
     return {row[0] for row in rows}

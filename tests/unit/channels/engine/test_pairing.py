@@ -6,11 +6,13 @@ from uuid import uuid4
 
 import pytest
 
-from chatwren.channels.engine import pairing
+from chatwren.channels.engine import jobs, pairing
+from chatwren.channels.engine.client import EngineError, NoDevice
 from chatwren.channels.engine.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
 from chatwren.channels.engine.pairing import phone_of
 from chatwren.service import linking
 from chatwren.store.database import Database
+from chatwren.store.fenced import leases
 from tests.unit.channels.engine.told_engine import Steps, ToldEngine
 from tests.unit.delivery.conftest import Rows
 
@@ -52,6 +54,16 @@ class Scene:
     async def status(self) -> str:
         return str(await self.rows.one("SELECT status FROM account WHERE id = $1", self.account))
 
+    async def left(self) -> str | None:
+        """The device that the worker is to log out."""
+        async with self.db.connection() as connection:
+            (owned,) = await leases.owned(connection, self.worker)
+        assert owned.wanted is (owned.linked or owned.left is not None)
+        return owned.left
+
+    async def end_device(self) -> None:
+        await jobs.end_device(self.db, self.engine, self.worker, self.account, JID, epoch=1)
+
     def logged_out(self) -> list[object]:
         return [jid for name, _, jid in self.engine.asked if name == "logout"]
 
@@ -80,7 +92,7 @@ async def test_a_number_of_another_user_is_refused_and_says_why(scene: Scene) ->
     assert await scene.status() == "new"
 
 
-async def test_a_device_that_turns_out_to_be_anothers_is_logged_out_again(scene: Scene) -> None:
+async def test_a_device_that_turns_out_to_be_anothers_is_to_be_logged_out(scene: Scene) -> None:
     bobs = await scene.rows.account("bob")
 
     class MeanwhileBobs(Steps):
@@ -92,9 +104,41 @@ async def test_a_device_that_turns_out_to_be_anothers_is_logged_out_again(scene:
     scene.engine.pairings = [made]
     assert not await pairing.pair(scene.db, scene.engine, scene.worker, 1, scene.pairing)
     assert made.confirmed == [True]
-    assert scene.logged_out() == [JID]
+    assert await scene.left() == JID
     assert (await scene.row())["failure"] == "linked_elsewhere"
     assert await scene.status() == "new"
+
+
+async def test_a_device_that_a_pairing_leaves_is_to_be_logged_out_until_that_is_done(scene: Scene) -> None:
+    await scene.run(Confirm(JID), PairingFailed("disconnected", ""))
+    assert await scene.left() == JID
+    scene.engine.errors["logout"] = [EngineError("not now")]
+    with pytest.raises(EngineError):
+        await scene.end_device()
+    assert await scene.left() == JID
+    await scene.end_device()
+    assert await scene.left() is None
+    assert await scene.rows.one("SELECT status_reason FROM account") is None
+
+
+@pytest.mark.parametrize(("status", "reason"), [("logged_out", "not_told"), ("linked", None)])
+async def test_a_device_of_which_whatsapp_could_not_be_told_is_remembered(
+    scene: Scene, status: str, reason: str | None
+) -> None:
+    await scene.run(Confirm(JID), PairingFailed("disconnected", ""))
+    await scene.rows.one(f"UPDATE account SET status = '{status}', jid = 'x', phone = '1'")
+    scene.engine.told = False
+    await scene.end_device()
+    assert await scene.left() is None
+    assert await scene.rows.one("SELECT status_reason FROM account") == reason
+
+
+async def test_a_device_that_was_not_saved_needs_no_logout(scene: Scene) -> None:
+    await scene.run(Confirm(JID), PairingFailed("disconnected", ""))
+    scene.engine.errors["logout"] = [NoDevice("no keys")]
+    await scene.end_device()
+    assert await scene.left() is None
+    assert await scene.rows.one("SELECT status_reason FROM account") is None
 
 
 @pytest.mark.parametrize(

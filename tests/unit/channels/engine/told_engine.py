@@ -45,6 +45,7 @@ class ToldEngine(Engine):
         self.results: list[Result] = []
         self.sent: list[tuple[str, str, Media | None]] = []
         self.jid: str | None = "1@lid"
+        self.told = True
         self.known_groups: list[Group] = []
         self.unknown: set[UUID] = set()
         self.renewed: list[dict[UUID, int]] = []
@@ -77,7 +78,7 @@ class ToldEngine(Engine):
     async def logout(self, account: UUID, jid: str, epoch: int) -> bool:
         assert epoch
         self._note("logout", account, jid)
-        return True
+        return self.told
 
     async def groups(self, account: UUID, epoch: int) -> list[Group]:
         self._note("groups", account, epoch)

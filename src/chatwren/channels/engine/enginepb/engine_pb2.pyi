@@ -295,16 +295,20 @@ class LogoutResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOLD_WHATSAPP_FIELD_NUMBER: _builtins.int
+    NO_DEVICE_FIELD_NUMBER: _builtins.int
     told_whatsapp: _builtins.bool
     """false: the keys are gone here, but WhatsApp could not be told"""
+    no_device: _builtins.bool
+    """no keys are stored for this device: it was not saved, or is unlinked already"""
     def __init__(
         self,
         *,
         told_whatsapp: _builtins.bool = ...,
+        no_device: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["told_whatsapp", b"told_whatsapp"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_device", b"no_device", "told_whatsapp", b"told_whatsapp"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -145,7 +145,8 @@ class EngineServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Logout(self, request, context):
-        """Unlink the device at WhatsApp and forget its keys.
+        """Unlink the device at WhatsApp and forget its keys. A pairing of the account that runs is ended before. Takes up to 45 s
+        where WhatsApp cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -161,7 +162,8 @@ class EngineServicer:
     def Pair(self, request_iterator, context):
         """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
         only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
-        Renew in time. Ending the stream ends the pairing.
+        Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
+        success, the phone may list the device: its keys stay stored until Logout.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,13 +52,16 @@ class EngineStub:
     Close: _grpc.UnaryUnaryMultiCallable[_engine_pb2.CloseRequest, _engine_pb2.CloseResponse]
     """Disconnect an account. Its device stays linked."""
     Logout: _grpc.UnaryUnaryMultiCallable[_engine_pb2.LogoutRequest, _engine_pb2.LogoutResponse]
-    """Unlink the device at WhatsApp and forget its keys."""
+    """Unlink the device at WhatsApp and forget its keys. A pairing of the account that runs is ended before. Takes up to 45 s
+    where WhatsApp cannot be reached.
+    """
     LogoutOrphans: _grpc.UnaryUnaryMultiCallable[_engine_pb2.LogoutOrphansRequest, _engine_pb2.LogoutOrphansResponse]
     """Log out every stored device whose JID is not in `known_jids`: what a crash between pairing and its record left."""
     Pair: _grpc.StreamStreamMultiCallable[_engine_pb2.PairRequest, _engine_pb2.PairEvent]
     """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
     only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
-    Renew in time. Ending the stream ends the pairing.
+    Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
+    success, the phone may list the device: its keys stay stored until Logout.
     """
     Send: _grpc.UnaryUnaryMultiCallable[_engine_pb2.SendRequest, _engine_pb2.SendResponse]
     """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
@@ -98,13 +101,16 @@ class EngineAsyncStub(EngineStub):
     Close: _aio.UnaryUnaryMultiCallable[_engine_pb2.CloseRequest, _engine_pb2.CloseResponse]  # type: ignore[assignment]
     """Disconnect an account. Its device stays linked."""
     Logout: _aio.UnaryUnaryMultiCallable[_engine_pb2.LogoutRequest, _engine_pb2.LogoutResponse]  # type: ignore[assignment]
-    """Unlink the device at WhatsApp and forget its keys."""
+    """Unlink the device at WhatsApp and forget its keys. A pairing of the account that runs is ended before. Takes up to 45 s
+    where WhatsApp cannot be reached.
+    """
     LogoutOrphans: _aio.UnaryUnaryMultiCallable[_engine_pb2.LogoutOrphansRequest, _engine_pb2.LogoutOrphansResponse]  # type: ignore[assignment]
     """Log out every stored device whose JID is not in `known_jids`: what a crash between pairing and its record left."""
     Pair: _aio.StreamStreamMultiCallable[_engine_pb2.PairRequest, _engine_pb2.PairEvent]  # type: ignore[assignment]
     """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
     only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
-    Renew in time. Ending the stream ends the pairing.
+    Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
+    success, the phone may list the device: its keys stay stored until Logout.
     """
     Send: _aio.UnaryUnaryMultiCallable[_engine_pb2.SendRequest, _engine_pb2.SendResponse]  # type: ignore[assignment]
     """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
@@ -171,7 +177,9 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
         request: _engine_pb2.LogoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_engine_pb2.LogoutResponse, _abc.Awaitable[_engine_pb2.LogoutResponse]]:
-        """Unlink the device at WhatsApp and forget its keys."""
+        """Unlink the device at WhatsApp and forget its keys. A pairing of the account that runs is ended before. Takes up to 45 s
+        where WhatsApp cannot be reached.
+        """
 
     @_abc_1.abstractmethod
     def LogoutOrphans(
@@ -189,7 +197,8 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_engine_pb2.PairEvent], _abc.AsyncIterator[_engine_pb2.PairEvent]]:
         """Link a new device. The first request is `start`. On `confirm` the caller stores (account, jid) and answers `accept`;
         only then does the engine save the device. After success the account is open under `epoch`, as by Open, for 10 s:
-        Renew in time. Ending the stream ends the pairing.
+        Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
+        success, the phone may list the device: its keys stay stored until Logout.
         """
 
     @_abc_1.abstractmethod
