@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
+import uvloop
 from litestar import Litestar
 
 from chatwren.media.objects import media_store
@@ -44,7 +45,7 @@ class WebServer:
         self.port: int = self._sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
+        self._thread = threading.Thread(target=self._run)
         self._failure: Exception | None = None
 
     def __enter__(self) -> Self:
@@ -89,6 +90,10 @@ class WebServer:
     def client(self, **given: Any) -> httpx.Client:
         """A client without a session. The caller closes it."""
         return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **given)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as in production
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         try:

@@ -197,7 +197,7 @@ def test_what_answers_leave_is_idle_again(alice: Person) -> None:
 def test_the_rest_of_a_body_that_nobody_reads_ends_the_connection(
     server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwren.web.http.limits._REST_SECONDS", 0.2)
+    monkeypatch.setattr("chatwren.web.http.protocol._REST_SECONDS", 0.2)
     with contextlib.closing(_connect(server.port)) as one:
         one.sendall(b"POST /api/users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nx")
         deadline = time.monotonic() + 20
@@ -217,7 +217,7 @@ def test_a_body_whose_answer_did_not_wait_for_it_may_end_and_the_connection_goes
 
 
 def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatwren.web.http.limits._STALL_SECONDS", 0.2)
+    monkeypatch.setattr("chatwren.web.http.protocol._STALL_SECONDS", 0.2)
     alice.link("919876543210")
     content = b"%PDF-1.7\n" + bytes(12_000_000)
     files = {"mediaFile": ("big.pdf", content, "application/pdf")}
@@ -265,7 +265,7 @@ def test_a_body_that_drips_ends_the_request(
 
 
 def test_a_head_that_drips_ends_the_connection(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatwren.web.http.limits._HEAD_SECONDS", 0.5)
+    monkeypatch.setattr("chatwren.web.http.protocol._HEAD_SECONDS", 0.5)
     assert _dripping(server, "GET / HTTP/1.1\r\nHost: x\r\n", b"A: b\r\n").startswith(b"HTTP/1.1 408 ")
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from chatwren.store.database import Database
-from chatwren.web.http.limits import MAX_HEAD_BYTES
+from chatwren.web.http.protocol import MAX_HEAD_BYTES
 from tests.api.conftest import Person
 from tests.api.server import WebServer
 
@@ -243,7 +243,7 @@ def test_a_body_too_large_is_refused_before_it_comes(server: WebServer, alice: P
 def test_a_head_that_does_not_come_ends_the_connection(
     sent: bytes, server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwren.web.http.limits._HEAD_SECONDS", 0.3)
+    monkeypatch.setattr("chatwren.web.http.protocol._HEAD_SECONDS", 0.3)
     assert _raw(server, sent).startswith(b"HTTP/1.1 408 ")
 
 

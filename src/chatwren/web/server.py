@@ -21,7 +21,7 @@ from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.web.app import create_app
 from chatwren.web.context import Context
-from chatwren.web.http.limits import BoundedConfig, BoundedProtocol
+from chatwren.web.http.protocol import BoundedConfig, BoundedProtocol
 
 log = structlog.get_logger(__name__)
 

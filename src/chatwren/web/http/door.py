@@ -1,4 +1,4 @@
-"""What a request must be like before anything looks at it: of bounded size, for one of our names, with one spelling.
+"""What a request must be like before anything looks at it: for one of our names, with one spelling.
 
 A page of the Internet whose name is turned into an address of ours ("DNS rebinding") would be of our own origin, so the
 name in Host counts: `Hosts`. And a path has one spelling, so that what stands before us can rule by it.
@@ -13,8 +13,7 @@ from chatwren.domain.addresses import parse_address
 from chatwren.domain.errors import ChatwrenError, Invalid, NotFound
 from chatwren.settings import Settings
 from chatwren.web.http.asgi import HttpApp
-from chatwren.web.http.errors import HeadersTooLarge, Misdirected, send_error
-from chatwren.web.http.limits import MAX_HEAD_BYTES
+from chatwren.web.http.errors import Misdirected, send_error
 from chatwren.web.http.proxies import PROXIED
 
 _METRICS = b"/metrics"
@@ -88,16 +87,12 @@ class Door:
 
     def _problem(self, scope: HTTPScope) -> ChatwrenError | None:
         path = scope["raw_path"]
-        size = len(path) + len(scope["query_string"])
         hosts = 0
         host = b""
         for name, value in scope["headers"]:
-            size += len(name) + len(value) + 4
             if name == b"host":
                 hosts += 1
                 host = value
-        if size > MAX_HEAD_BYTES:
-            return HeadersTooLarge(f"The headers are longer than {MAX_HEAD_BYTES:,} bytes.")
         if hosts != 1 and (hosts or scope["http_version"] != "1.0"):  # of the health checks of old balancers
             return Invalid("A request has one header Host.", code="malformed_host")
         if hosts:

@@ -1,0 +1,260 @@
+"""What one connection may do: requests come one after the other, and what comes around a body has bounds."""
+
+import contextlib
+from asyncio import TimerHandle, Transport
+from typing import Final, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from chatwren.domain.errors import ChatwrenError, Invalid, Transient, Unavailable
+from chatwren.web.http.connections import Connections
+from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
+from chatwren.web.http.limits import LENGTH_DIGITS
+
+MAX_HEAD_BYTES: Final = 32 * 1024
+"""Request line and headers together. Also what follows them and is no body, and what comes ahead of its turn."""
+MAX_HEADERS: Final = 100
+"""Each costs some 100 bytes besides its own."""
+
+_HEAD_SECONDS = 10.0
+_REST_SECONDS = 5.0
+"""How long may come what nobody reads: the answer is out, and whoever sends on hears it first."""
+_STALL_SECONDS = 60.0
+"""How long a client may take nothing of what is sent to it."""
+_REFUSED_SECONDS = 5
+_PIECE_BYTES = 16 * 1024
+"""Parsed at once, where it is no body of a known length."""
+_BLANK = b"\r\n\r\n"
+"""Where a head ends, and a body that comes in chunks; the parser takes no other."""
+
+
+class BoundedConfig(uvicorn.Config):
+    """What the protocols of one server share."""
+
+    connections: Connections
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, with bounds on connections and on what comes around a request, and with answers in our form.
+
+    uvicorn collects headers as long as they come, also those after a body, waits for their end for ever, accepts as
+    many clients as come, and of requests that come at once tells only the last that the client has gone.
+    """
+
+    _head_open = False
+    _message_open = False
+    _deaf = False
+    _under_way: RequestResponseCycle | None = None
+    """The request whose answer is not out."""
+    _aside = 0
+    """Bytes of a head, or of chunks' sizes and trailers, since there was anything else."""
+    _length = 0
+    _body_left = 0
+    """Bytes that will come of a body of a known length."""
+    _edge = b""
+    _timer: TimerHandle | None = None
+    _stall_timer: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Find room for it, and give the first request its time."""
+        super().connection_made(transport)
+        self._ahead = bytearray()
+        self._connections = cast("BoundedConfig", self.config).connections
+        if self._connections.enter(self, self.client[0] if self.client else ""):
+            self._start_timer()
+        else:
+            self._say(
+                Unavailable(
+                    "There are too many connections.", code="too_many_connections", retry_after=_REFUSED_SECONDS
+                )
+            )
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it and its time limits."""
+        self._stop_timer()
+        self.resume_writing()
+        self._connections.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, piece by piece: the next request begins a piece, and waits for the answer to this one."""
+        seen = self._edge + data  # a blank line may come in two reads
+        at = len(self._edge)
+        self._edge = seen[1 - len(_BLANK) :]
+        while at < len(seen) and not self._deaf and not self.transport.is_closing():
+            if self._answering():
+                self._keep(seen[at:])
+                break
+            if not self._message_open and seen[at] in b"\r\n":
+                at += 1
+                continue
+            end = self._end_of_piece(seen, at)
+            self._parse(seen[at:end])
+            at = end
+        if self._head_open and self._timer is None:
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        """Begin to count.
+
+        Raises:
+            ValueError: the answer to the request before is not out, so that it ended elsewhere than we thought.
+        """
+        if self._answering():
+            raise ValueError
+        self._head_open = self._message_open = True
+        self._length = 0
+        self._stop_timer()  # of the connection's beginning; most heads come whole, and need none of their own
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header of the head. One that comes after the body was seen by no layer that rules by headers.
+
+        Raises:
+            ValueError: there are too many, or the body's length is no number that anybody means.
+        """
+        if not self._head_open:
+            return
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADERS:
+            self._refuse(HeadersTooLarge(f"There are more than {MAX_HEADERS} headers."))
+            raise ValueError
+        if self.headers[-1][0] == b"content-length":
+            if len(value) > LENGTH_DIGITS:
+                raise ValueError
+            self._length = int(value)
+
+    def on_headers_complete(self) -> None:
+        """From here on the application bounds what comes.
+
+        Raises:
+            ValueError: the request is for a proxy (`GET http://…`), whose Host would be another than the one in it.
+        """
+        if not self.url.startswith(b"/"):
+            raise ValueError(self.url)
+        self._head_open = False
+        self._aside = 0
+        self._body_left = self._length
+        self._stop_timer()
+        self._connections.busy(self)
+        super().on_headers_complete()
+        self._under_way = self.cycle
+
+    def on_body(self, body: bytes) -> None:
+        """Count what is left."""
+        self._aside = 0
+        self._body_left = max(0, self._body_left - len(body))
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Be ready for the next, unless the parser takes none: after an Upgrade it does not know a body's end."""
+        self._message_open = False
+        self._aside = self._body_left = 0
+        if self.parser.should_upgrade() or not self.parser.should_keep_alive():
+            self.cycle.keep_alive = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """It waits for the next request; not for long for the rest of this one, of which nobody reads more."""
+        super().on_response_complete()
+        self._under_way = None
+        self._connections.idle(self)
+        self.cycle.body = bytearray()  # else the connection would hold what nobody read
+        if self._message_open:
+            self._start_rest()
+        elif self._ahead:
+            ahead = bytes(self._ahead)
+            self._ahead.clear()
+            self.data_received(ahead)
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write: it has its time to go on."""
+        super().pause_writing()
+        self._stall_timer = self.loop.call_later(_STALL_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read on."""
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(Invalid(msg))
+
+    def _answering(self) -> bool:
+        """Whether a request came whole and its answer is not out."""
+        return self._under_way is not None and not self._message_open
+
+    def _keep(self, data: bytes) -> None:
+        """Keep what comes ahead of its turn; of somebody who sends much the connection ends with this answer.
+
+        It is read all the same: else nobody would notice that the client has gone.
+        """
+        if self.cycle.keep_alive:
+            self._ahead += data
+            if len(self._ahead) > MAX_HEAD_BYTES:
+                self._ahead.clear()
+                self.cycle.keep_alive = False
+
+    def _end_of_piece(self, seen: bytes, at: int) -> int:
+        """Where ends what is parsed next: not after the end of the request."""
+        if self._body_left:
+            return min(len(seen), at + self._body_left)
+        found = seen.find(_BLANK, max(0, at + 1 - len(_BLANK)), at + _PIECE_BYTES)
+        return min(len(seen), at + _PIECE_BYTES) if found < 0 else found + len(_BLANK)
+
+    def _parse(self, piece: bytes) -> None:
+        if not self._body_left:
+            self._aside += len(piece)
+            if self._aside > MAX_HEAD_BYTES:
+                self._refuse(HeadersTooLarge(f"The headers are longer than {MAX_HEAD_BYTES:,} bytes."))
+                return
+        super().data_received(piece)
+
+    def _start_timer(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+
+    def _start_rest(self) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(_REST_SECONDS, self.transport.close)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._refuse(TooSlow(f"The headers did not come within {_HEAD_SECONDS:.0f} seconds."))
+
+    def _refuse(self, error: ChatwrenError) -> None:
+        """Hear nothing more. If an answer is under way the connection ends after it, else with this one."""
+        if self._deaf or self.transport.is_closing():
+            return
+        self._deaf = True
+        cycle = self._under_way
+        if cycle is not None and not self._message_open:
+            cycle.keep_alive = False
+            return
+        self._start_rest()
+        self._connections.idle(self)
+        if cycle is not None:  # it reads the body
+            cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
+            cycle.body = bytearray()
+            cycle.message_event.set()
+            self.flow.resume_reading()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        self._say(error)
+        with contextlib.suppress(OSError):
+            self.transport.write_eof()
+
+    def _say(self, error: ChatwrenError) -> None:
+        retry = [(b"retry-after", b"%d" % error.retry_after)] if isinstance(error, Transient) else []
+        self.transport.write(plain_answer(error, more_headers=retry))
