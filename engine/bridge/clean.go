@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// cleanHourly deletes what whatsmeow keeps for late retries and duplicates, for all accounts at once.
+// cleanHourly deletes what whatsmeow keeps too long or too much of, for all accounts at once.
 func (e *Engine) cleanHourly() {
 	pause := rand.N(cleanSpread) // engines that start together do not clean together
 	for {
@@ -31,6 +31,24 @@ const (
 	cleanSpread  = 10 * time.Minute
 )
 
+// mostRows bounds the rows of one account that others can make, those kept that come first in `order`. Where there is no
+// time, the newest are mostly the last on disk. What is lost is asked of WhatsApp again: a name, a session, an identity.
+var mostRows = []struct {
+	table, account, order string
+	most                  int
+}{
+	{"whatsmeow_message_secrets", "our_jid", "ctid", 0}, // an older release's
+	{"whatsmeow_contacts", "our_jid", "full_name IS NULL, ctid DESC", 100_000},
+	{"whatsmeow_chat_settings", "our_jid", "ctid DESC", 100_000},
+	{"whatsmeow_privacy_tokens", "our_jid", "timestamp DESC", 100_000},
+	{"whatsmeow_sessions", "our_jid", "ctid DESC", 200_000},
+	{"whatsmeow_identity_keys", "our_jid", "ctid DESC", 200_000},
+	{"whatsmeow_sender_keys", "our_jid", "ctid DESC", 200_000},
+	{"whatsmeow_pre_keys", "jid", "key_id DESC", 20_000}, // whoever asks WhatsApp for one need not use it
+	{"whatsmeow_app_state_sync_keys", "jid", "timestamp DESC", 1000},
+	{"whatsmeow_event_buffer", "our_jid", "insert_timestamp DESC", 1_000_000},
+}
+
 // clean deletes in batches, so that no lock and no transaction lasts long. Two engines may clean at the same time.
 func (d *database) clean(ctx context.Context, now time.Time) error {
 	for _, job := range []struct {
@@ -42,21 +60,59 @@ func (d *database) clean(ctx context.Context, now time.Time) error {
 	} {
 		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(
 			SELECT ctid FROM %[1]s WHERE %[2]s < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, job.table, job.column)
-		for {
-			result, err := d.sql.ExecContext(ctx, query, job.before.UnixMilli(), cleanBatch)
-			if err != nil {
-				return fmt.Errorf("%s: %w", job.table, err)
-			}
-			deleted, err := result.RowsAffected()
-			if err != nil {
-				return fmt.Errorf("%s: %w", job.table, err)
-			}
-			if deleted < cleanBatch {
-				break
-			}
+		if err := d.inBatches(ctx, query, job.before.UnixMilli()); err != nil {
+			return fmt.Errorf("%s: %w", job.table, err)
+		}
+	}
+	for _, bound := range mostRows {
+		if err := d.cut(ctx, bound.table, bound.account, bound.order, bound.most); err != nil {
+			return fmt.Errorf("%s: %w", bound.table, err)
 		}
 	}
 	return nil
+}
+
+// cut deletes what accounts have more than `most` rows of.
+func (d *database) cut(ctx context.Context, table, account, order string, most int) error {
+	rows, err := d.sql.QueryContext(ctx, fmt.Sprintf("SELECT %[2]s FROM %[1]s GROUP BY %[2]s HAVING count(*) > $1", table, account), most)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var large []string
+	for rows.Next() {
+		var jid string
+		if err := rows.Scan(&jid); err != nil {
+			return err
+		}
+		large = append(large, jid)
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	query := fmt.Sprintf(`DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(
+		SELECT ctid FROM %[1]s WHERE %[2]s = $1 AND ctid IN (
+			SELECT ctid FROM %[1]s WHERE %[2]s = $1 ORDER BY %[3]s OFFSET %[4]d LIMIT $2) FOR UPDATE SKIP LOCKED))`, table, account, order, most)
+	for _, jid := range large {
+		if err := d.inBatches(ctx, query, jid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inBatches repeats a query that deletes up to $2 rows until there are fewer.
+func (d *database) inBatches(ctx context.Context, query string, first any) error {
+	for {
+		result, err := d.sql.ExecContext(ctx, query, first, cleanBatch)
+		if err != nil {
+			return err
+		}
+		deleted, err := result.RowsAffected()
+		if err != nil || deleted < cleanBatch {
+			return err
+		}
+	}
 }
 
 // plaintexts are the inbound messages that the worker has stored, whose text can go from the buffer. They are cleared for

@@ -74,3 +74,35 @@ func TestOldRowsAreCleanedByAJobAlone(t *testing.T) {
 		t.Errorf("%d and %d rows are left", outgoing, incoming)
 	}
 }
+
+// Of what others can make, an account keeps so many rows; another account's stay.
+func TestTooManyRowsOfAnAccountAreCut(t *testing.T) {
+	db, err := openDatabase(t.Context(), os.Getenv(TestDatabaseVariable), "test", waLog.Noop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.close()
+	large, small := types.NewADJID("4915100000011", 0, 1), types.NewADJID("4915100000012", 0, 1)
+	for jid, rows := range map[types.JID]int{large: cleanBatch + 20, small: 5} {
+		insertDevice(t, db, jid)
+		if _, err := db.sql.Exec(`
+			INSERT INTO whatsmeow_contacts (our_jid, their_jid, full_name)
+			SELECT $1, i, CASE WHEN i = 1 THEN 'in the address book' END FROM generate_series(1, $2::int) AS i`, jid.String(), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.cut(t.Context(), "whatsmeow_contacts", "our_jid", "full_name IS NULL, ctid DESC", 10); err != nil {
+		t.Fatal(err)
+	}
+	for jid, want := range map[types.JID]string{large: "1,5012,5013,5014,5015,5016,5017,5018,5019,5020", small: "1,2,3,4,5"} {
+		var left string
+		if err := db.sql.QueryRow("SELECT string_agg(their_jid, ',' ORDER BY their_jid::int) FROM whatsmeow_contacts WHERE our_jid = $1", jid.String()).Scan(&left); err != nil || left != want {
+			t.Errorf("%s are left, %v", left, err)
+		}
+	}
+	for _, bound := range mostRows { // each is one that the database understands
+		if err := db.cut(t.Context(), bound.table, bound.account, bound.order, max(bound.most, 1)); err != nil {
+			t.Errorf("%s: %v", bound.table, err)
+		}
+	}
+}

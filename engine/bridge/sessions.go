@@ -265,7 +265,7 @@ func (s *sessionState) DeleteIdentity(ctx context.Context, address string) error
 }
 
 func (s *sessionState) PutSession(ctx context.Context, address string, session []byte) error {
-	return s.put(ctx, func(c *changes) { c.sessions[address] = session })
+	return s.put(ctx, func(c *changes) { c.sessions[address] = boundedSession(session) })
 }
 
 func (s *sessionState) DeleteSession(ctx context.Context, address string) error {
@@ -276,7 +276,7 @@ func (s *sessionState) DeleteSession(ctx context.Context, address string) error 
 func (s *sessionState) PutManySessions(ctx context.Context, sessions map[string][]byte) error {
 	c := changesOf(ctx)
 	for address, session := range sessions {
-		c.sessions[address] = session
+		c.sessions[address] = boundedSession(session)
 	}
 	return s.commit(ctx, c)
 }

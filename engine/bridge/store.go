@@ -43,6 +43,7 @@ var newState = func(k *keeper, jid types.JID) store.AllSessionSpecificStores {
 
 func (k *keeper) wrapStores(device *store.Device) {
 	device.SetAllStores(newState(k, device.GetJID()))
+	bind(device)
 	device.Sessions = guardedSessions{device.Sessions, k.guard, k.lease}
 	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k}
 	device.LIDs = keptLIDs{device.LIDs, k}
@@ -93,6 +94,11 @@ func (c keptContainer) PutDevice(ctx context.Context, device *store.Device) erro
 	}
 	if err := c.keeper.lease(); err != nil {
 		return err
+	}
+	for _, name := range []*string{&device.PushName, &device.BusinessName, &device.Platform} {
+		if fit := readable(*name, longestName); fit != *name {
+			*name = fit
+		}
 	}
 	fresh := !device.Initialized
 	err := c.DeviceContainer.PutDevice(ctx, device)

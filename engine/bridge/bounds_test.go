@@ -1,0 +1,92 @@
+package bridge_test
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"google.golang.org/protobuf/proto"
+)
+
+// TestAStrangerStoresLittle has one send what whatsmeow would store of every message, as large as it passes.
+func TestAStrangerStoresLittle(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, mallory := n.pair(newNumber()), newNumber()
+	for i, name := range []any{base64("M\xff\x00\x9b\xed\xa0\x80"), strings.Repeat("n", 240_000)} {
+		attack(t, mallory, alice.number, encoded(t, &waE2E.Message{
+			Conversation: proto.String("hi"), MessageContextInfo: &waE2E.MessageContextInfo{MessageSecret: make([]byte, 4_000_000)},
+		}), map[string]any{"pushName": name})
+		worker.await("the message", i+1, messageWith(alice.id, "hi"))
+		want := []string{"M\uFFFD\uFFFD\uFFFD", strings.Repeat("n", 256)}[i]
+		eventually(t, "the name is stored", func() bool { return slices.Contains(pushNames(t, alice.jid), want) })
+	}
+	var secrets int
+	if err := world.admin.QueryRow("SELECT count(*) FROM whatsmeow.whatsmeow_message_secrets").Scan(&secrets); err != nil || secrets > 0 {
+		t.Errorf("%d secrets are stored, %v", secrets, err)
+	}
+	for _, name := range pushNames(t, alice.jid) {
+		if len(name) > 256 || !utf8.ValidString(name) {
+			t.Errorf("a name of %d bytes is stored", len(name))
+		}
+	}
+	if strings.Contains(n.logs.String(), "Failed to save push name") {
+		t.Error("the database has refused a name")
+	}
+}
+
+func pushNames(t *testing.T, jid string) (names []string) {
+	t.Helper()
+	rows, err := world.admin.Query("SELECT push_name FROM whatsmeow.whatsmeow_contacts WHERE our_jid = $1 AND push_name IS NOT NULL", jid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+// A table that whatsmeow brings needs a bound before it is used.
+func TestTheDocsNameABoundForEveryTable(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(docs), "\n## What whatsmeow keeps\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var named []string
+	for _, line := range regexp.MustCompile("(?m)^\\| `.*").FindAllString(section, -1) {
+		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(strings.Split(line, "|")[1], -1) {
+			named = append(named, "whatsmeow_"+name[1])
+		}
+	}
+	slices.Sort(named)
+	rows, err := world.admin.Query("SELECT tablename FROM pg_tables WHERE schemaname = 'whatsmeow' ORDER BY tablename")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var tables []string
+	for rows.Next() {
+		var table string
+		if err := rows.Scan(&table); err != nil {
+			t.Fatal(err)
+		}
+		tables = append(tables, table)
+	}
+	if !slices.Equal(named, tables) {
+		t.Errorf("the docs name %v, and there are %v", named, tables)
+	}
+}
