@@ -51,7 +51,7 @@ async def test_what_is_too_late_when_the_account_can_send_again_does_not_go(home
     patient = await alice.send(friend, "your order", expiresAt=ahead(60))
     await alice.until_message(patient, status="sent", seconds=40)
     message = await alice.until_message(late, status="expired")
-    assert message["reason"]["code"] == "too_late"
+    assert message["reason"]["code"] == "deadline_passed"
     assert [one["text"] for one in await home.phones.messages(friend)] == ["your order"]
 
 
