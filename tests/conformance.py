@@ -64,8 +64,8 @@ class Side(Protocol):
     async def arrived(self) -> list[Arrived]:
         """What WhatsApp got from Alice, in that order; again what came again."""
 
-    async def receipt(self, message_id: str, *, read: bool) -> None:
-        """WhatsApp tells Alice's account that a message has arrived, or was read."""
+    async def receipt(self, message_id: str, *, read: bool, by_stranger: bool = False) -> None:
+        """WhatsApp tells Alice's account that a message has arrived, or was read: as its recipient says, or another."""
 
     async def write(self, text: str, *, file: bytes | None = None) -> None:
         """Somebody writes to Alice."""
@@ -130,6 +130,15 @@ class Sends:
             assert (await side.message(message))[column] is None
             await side.receipt(arrived.id, read=read)
             await side.until(partial(_has, side, message, column))
+
+    async def test_only_its_recipient_can_say_that_it_has_arrived(self, side: Side) -> None:
+        message = await side.accept("hello")
+        await ends(side, message, "sent")
+        (arrived,) = await side.arrived()
+        await side.receipt(arrived.id, read=True, by_stranger=True)
+        await side.receipt(arrived.id, read=False)
+        await side.until(partial(_has, side, message, "delivered_at"))
+        assert (await side.message(message))["read_at"] is None
 
     async def test_an_unknown_outcome_is_never_hidden_and_a_late_status_settles_it(self, side: Side) -> None:
         tries = 1 + RESENDS if side.resend_is_safe else 1

@@ -14,6 +14,7 @@ import (
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
+	"go.mau.fi/whatsmeow/types"
 	waLog "go.mau.fi/whatsmeow/util/log"
 )
 
@@ -114,6 +115,17 @@ func wrap(pool *sql.DB, log waLog.Logger) (*database, error) {
 		container:  sqlstore.NewWithWrappedDB(queries, log),
 		plaintexts: plaintexts{stored: make(map[bufferedKey]struct{})},
 	}, nil
+}
+
+// numberOf is the number of a LID as the table has it. whatsmeow keeps in memory that it has none, and hears of none that
+// another process has learned.
+func (d *database) numberOf(ctx context.Context, lid types.JID) (types.JID, error) {
+	number := types.JID{Server: types.DefaultUserServer}
+	err := d.sql.QueryRowContext(ctx, "SELECT pn FROM whatsmeow_lid_map WHERE lid = $1", lid.User).Scan(&number.User)
+	if errors.Is(err, sql.ErrNoRows) {
+		return types.JID{}, nil
+	}
+	return number, err
 }
 
 func (d *database) close() { _ = d.sql.Close() }

@@ -53,9 +53,10 @@ func (a *account) inbound(event *events.Message) *enginepb.Event {
 }
 
 // receipt turns a receipt for messages of this account into the worker's terms; nil for receipts between its own devices.
-func (a *account) receipt(event *events.Receipt) *enginepb.Event {
+// An error: it cannot be said now whose it is.
+func (a *account) receipt(event *events.Receipt) (*enginepb.Event, error) {
 	if event.IsFromMe || event.Chat.Server == types.NewsletterServer || event.Chat == types.StatusBroadcastJID {
-		return nil
+		return nil, nil
 	}
 	var kind enginepb.Event_Receipt_Type
 	switch event.Type {
@@ -70,18 +71,27 @@ func (a *account) receipt(event *events.Receipt) *enginepb.Event {
 	case types.ReceiptTypeRetry: // whatsmeow answers it, and acknowledges it then
 		kind = enginepb.Event_Receipt_RETRY
 	default:
-		return nil
+		return nil, nil
+	}
+	chat := event.Chat.ToNonAD()
+	alternative, err := a.keeper.otherAddress(a.ctx, chat, event.SenderAlt.ToNonAD())
+	if err != nil {
+		return nil, err
+	}
+	receipt := &enginepb.Event_Receipt{
+		Ids:    event.MessageIDs,
+		Chat:   chat.String(),
+		Sender: event.Sender.ToNonAD().String(),
+		Type:   kind,
+		At:     event.Timestamp.UnixMilli(),
+	}
+	if !alternative.IsEmpty() {
+		receipt.ChatAlt = alternative.String()
 	}
 	return &enginepb.Event{
 		NeedsAck: kind != enginepb.Event_Receipt_RETRY,
-		Event: &enginepb.Event_Receipt_{Receipt: &enginepb.Event_Receipt{
-			Ids:    event.MessageIDs,
-			Chat:   event.Chat.ToNonAD().String(),
-			Sender: event.Sender.ToNonAD().String(),
-			Type:   kind,
-			At:     event.Timestamp.UnixMilli(),
-		}},
-	}
+		Event:    &enginepb.Event_Receipt_{Receipt: receipt},
+	}, nil
 }
 
 // undecryptable reports a message that whatsmeow has asked its sender to send again.

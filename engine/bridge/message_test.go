@@ -28,7 +28,10 @@ func TestTextGoesOutAndComesIn(t *testing.T) {
 	if shown.Text != "hello Bob" || shown.From != alice.number || shown.Deliveries != 1 {
 		t.Errorf("Bob's phone shows %+v", shown)
 	}
-	worker.await("read receipt", 1, receiptOf(id, enginepb.Event_Receipt_READ))
+	receipt := worker.await("read receipt", 1, receiptOf(id, enginepb.Event_Receipt_READ)).GetReceipt()
+	if !strings.HasSuffix(receipt.Chat, "@lid") || receipt.ChatAlt != bob+"@s.whatsapp.net" {
+		t.Errorf("read in %q, that is %q", receipt.Chat, receipt.ChatAlt)
+	}
 
 	write(t, bob, alice.number, "hello Alice")
 	got := worker.await("message", 1, messageWith(alice.id, "hello Alice")).GetMessage()

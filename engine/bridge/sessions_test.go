@@ -255,6 +255,32 @@ func TestAddressOfAMessageIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A receipt names its chat by both addresses, whichever of them it came from and whoever has learned the other.
+func TestOtherAddressOfAChat(t *testing.T) {
+	state, _ := newTestState(t)
+	k := &keeper{database: state.database, log: slog.New(slog.DiscardHandler)}
+	digits := fmt.Sprintf("%09d", rand.IntN(1_000_000_000))
+	number, lid := types.NewJID("49152"+digits, types.DefaultUserServer), types.NewJID("77"+digits, types.HiddenUserServer)
+	expect := func(jid, told, want types.JID) {
+		t.Helper()
+		if other, err := k.otherAddress(t.Context(), jid, told); err != nil || other != want {
+			t.Errorf("%v, told %v: %v, %v; want %v", jid, told, other, err, want)
+		}
+	}
+	none := types.EmptyJID
+	expect(lid, none, none)
+	expect(lid, number, number)
+	expect(number, lid, lid)
+	expect(types.NewJID("1203", types.GroupServer), number, none)
+	// Another engine learns it, of which this one's memory hears nothing.
+	if _, err := state.database.sql.Exec("INSERT INTO whatsmeow_lid_map (lid, pn) VALUES ($1, $2)", lid.User, number.User); err != nil {
+		t.Fatal(err)
+	}
+	expect(lid, none, number)
+	expect(number, none, lid)
+	expect(lid, lid, number)
+}
+
 // What is read from disk while it is being written, and what is written twice at once, leaves no trace of the older in
 // memory.
 func TestOverlapLeavesNothingStale(t *testing.T) {

@@ -21,7 +21,8 @@ func (a *account) route(event any) bool {
 	case *events.Message:
 		return a.store(a.inbound(event))
 	case *events.Receipt:
-		return a.store(a.receipt(event))
+		receipt, err := a.receipt(event)
+		return err == nil && a.store(receipt)
 	case *events.UndecryptableMessage:
 		a.post(undecryptable(event))
 	case *events.JoinedGroup:

@@ -221,3 +221,30 @@ func (l keptLIDs) GetLIDForPN(ctx context.Context, pn types.JID) (lid types.JID,
 	})
 	return lid, err
 }
+
+// otherAddress is the LID of a contact that is addressed by number, and the number of one that is addressed by LID, if
+// WhatsApp has told it with the stanza or ever before; none for a group.
+func (k *keeper) otherAddress(ctx context.Context, jid, told types.JID) (other types.JID, err error) {
+	lids := k.database.container.LIDMap
+	switch jid.Server {
+	case types.DefaultUserServer:
+		if told.Server == types.HiddenUserServer {
+			return told, nil
+		}
+		err = k.patiently(ctx, func() (err error) {
+			other, err = lids.GetLIDForPN(ctx, jid)
+			return err
+		})
+	case types.HiddenUserServer:
+		if told.Server == types.DefaultUserServer {
+			return told, nil
+		}
+		err = k.patiently(ctx, func() (err error) {
+			if other, err = lids.GetPNForLID(ctx, jid); err == nil && other.IsEmpty() {
+				other, err = k.database.numberOf(ctx, jid)
+			}
+			return err
+		})
+	}
+	return other, err
+}

@@ -3907,6 +3907,7 @@ type Event_Receipt struct {
 	Sender        string                 `protobuf:"bytes,3,opt,name=sender,proto3" json:"sender,omitempty"`
 	Type          Event_Receipt_Type     `protobuf:"varint,4,opt,name=type,proto3,enum=chatwren.engine.v1.Event_Receipt_Type" json:"type,omitempty"`
 	At            int64                  `protobuf:"varint,5,opt,name=at,proto3" json:"at,omitempty"`
+	ChatAlt       string                 `protobuf:"bytes,6,opt,name=chat_alt,json=chatAlt,proto3" json:"chat_alt,omitempty"` // JID: of a direct chat with a number, its LID, and the other way round; empty where unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3974,6 +3975,13 @@ func (x *Event_Receipt) GetAt() int64 {
 		return x.At
 	}
 	return 0
+}
+
+func (x *Event_Receipt) GetChatAlt() string {
+	if x != nil {
+		return x.ChatAlt
+	}
+	return ""
 }
 
 type Event_Undecryptable struct {
@@ -4513,7 +4521,7 @@ const file_engine_proto_rawDesc = "" +
 	"\tEventHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
-	"\tneeds_ack\x18\x03 \x01(\bR\bneedsAck\"\xd1\r\n" +
+	"\tneeds_ack\x18\x03 \x01(\bR\bneedsAck\"\xec\r\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
@@ -4542,13 +4550,14 @@ const file_engine_proto_rawDesc = "" +
 	" \x01(\v2\x19.chatwren.engine.v1.MediaR\x05media\x12\x18\n" +
 	"\x03raw\x18\v \x01(\fB\x06\x88\xb5\x18\x80\x80@R\x03raw\x12\x1d\n" +
 	"\n" +
-	"chat_phone\x18\f \x01(\tR\tchatPhone\x1a\xf3\x01\n" +
+	"chat_phone\x18\f \x01(\tR\tchatPhone\x1a\x8e\x02\n" +
 	"\aReceipt\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\x12\x12\n" +
 	"\x04chat\x18\x02 \x01(\tR\x04chat\x12\x16\n" +
 	"\x06sender\x18\x03 \x01(\tR\x06sender\x12:\n" +
 	"\x04type\x18\x04 \x01(\x0e2&.chatwren.engine.v1.Event.Receipt.TypeR\x04type\x12\x0e\n" +
-	"\x02at\x18\x05 \x01(\x03R\x02at\"^\n" +
+	"\x02at\x18\x05 \x01(\x03R\x02at\x12\x19\n" +
+	"\bchat_alt\x18\x06 \x01(\tR\achatAlt\"^\n" +
 	"\x04Type\x12\x14\n" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tDELIVERED\x10\x01\x12\b\n" +

@@ -68,12 +68,13 @@ class SandboxSide:
             for _ in range(one["deliveries"])
         ]
 
-    async def receipt(self, message_id: str, *, read: bool) -> None:
+    async def receipt(self, message_id: str, *, read: bool, by_stranger: bool = False) -> None:
+        kind, stranger = "read" if read else "", a_number()
         for number in self._numbers:
             shown = await self._home.phones.messages(number, sender=self._alice.number)
             if message_id in {one["id"] for one in shown}:
-                kind = "read" if read else ""
-                await self._home.phones.receipt(number, self._alice.number, [message_id], type=kind)
+                who = stranger if by_stranger else number
+                await self._home.phones.receipt(who, self._alice.number, [message_id], type=kind)
 
     async def write(self, text: str, *, file: bytes | None = None) -> None:
         await self._bob.send(self._alice.number, text, file=("a.txt", file) if file else None)

@@ -59,6 +59,18 @@ async def test_receipts(scene: Scene) -> None:
     await scene.bob_works("receipts")
 
 
+async def test_receipts_for_what_others_were_sent(scene: Scene) -> None:
+    friend = a_number()
+    await scene.home.phones.set(friend, receipts="none")
+    sent = await scene.alice.send(friend, "for you alone")
+    await scene.alice.until_message(sent, status="sent")
+    (shown,) = await scene.home.phones.messages(friend, sender=scene.alice.number)
+    await scene.home.phones.receipt(scene.mallory, scene.alice.number, [shown["id"]], type="read")
+    await scene.home.phones.receipt(friend, scene.alice.number, [shown["id"]], type="")
+    await scene.alice.until_message(sent, receipt="delivered")
+    await scene.bob_works("receipts of a stranger")
+
+
 async def test_names_of_groups(scene: Scene) -> None:
     groups = []
     for value in TEXTS:

@@ -144,9 +144,11 @@ def message(account: UUID, wa_id: str | None = None, **more: Any) -> pb.Event:
     return pb.Event(account=str(account), needs_ack=True, message=pb.Event.Message(**fields | more))
 
 
-def receipt(account: UUID, *ids: str, kind: str = "DELIVERED", at: int = 1_700_000_000_000) -> pb.Event:
-    """A receipt of a recipient."""
-    what = pb.Event.Receipt(ids=ids, type=pb.Event.Receipt.Type.Value(kind), at=at)
+def receipt(
+    account: UUID, *ids: str, kind: str = "DELIVERED", at: int = 1_700_000_000_000, chat: str = "4915200001"
+) -> pb.Event:
+    """A receipt of a recipient: of who is written to where nobody is named."""
+    what = pb.Event.Receipt(ids=ids, chat=f"{chat}@s.whatsapp.net", type=pb.Event.Receipt.Type.Value(kind), at=at)
     return pb.Event(account=str(account), needs_ack=True, receipt=what)
 
 

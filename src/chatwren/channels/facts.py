@@ -36,9 +36,15 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptReceived:
-    """Messages of this account have arrived, or were read."""
+    """Messages of this account have arrived, or were read: so it is said in a chat, by whoever is in it.
+
+    Attributes:
+        chat_alt: the chat's other address, where it has one that is known.
+    """
 
     ids: tuple[str, ...]
+    chat: str
+    chat_alt: str | None
     read: bool
     at: datetime
 

@@ -38,7 +38,7 @@ async def apply_facts(connection: Connection, events: Sequence[Event]) -> Record
     """Store the messages and receipts among these events. To be called in a transaction."""
     messages = [_inbound(event.account, event.what) for event in events if isinstance(event.what, MessageReceived)]
     receipts = [
-        Receipt(event.account, wa_id, event.what.read, event.what.at)
+        Receipt(event.account, wa_id, event.what.chat, event.what.chat_alt, event.what.read, event.what.at)
         for event in events
         if isinstance(event.what, ReceiptReceived)
         for wa_id in event.what.ids
@@ -46,6 +46,8 @@ async def apply_facts(connection: Connection, events: Sequence[Event]) -> Record
     settled = Recorded(frozenset(), {})
     if receipts:
         settled = await fenced_messages.apply_receipts(connection, receipts)
+        for account in settled.strays:  # the log counts what it does not show
+            log.warning("inbox.stray_receipt", account=str(account))
     if not messages:
         return settled
     return Recorded(settled.users | await inbound.store(connection, messages), settled.pauses)

@@ -21,9 +21,9 @@ async def remember_address(connection: Connection, account: UUID, address: str, 
 
 
 async def forget_address(connection: Connection, account: UUID, address: str) -> None:
-    """WhatsApp is to be asked again where messages to this address go."""
+    """WhatsApp is to be asked again where messages to this address go. Receipts may still come from where they went."""
     await connection.execute(
-        "UPDATE contact SET jid = NULL, checked_at = NULL WHERE account_id = $1 AND address = $2", account, address
+        "UPDATE contact SET checked_at = NULL WHERE account_id = $1 AND address = $2", account, address
     )
 
 

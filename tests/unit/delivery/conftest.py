@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,8 +14,15 @@ from chatwren.domain.pacing import ColdCap, Pacing
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases, workers
+from chatwren.store.fenced.messages import Claimed, Receipt
 
 NO_CAP = ColdCap(0, 0, 0)
+
+
+def receipt_of(message: Claimed, *, read: bool = False, at: datetime | None = None) -> Receipt:
+    """The word of whom a message went to."""
+    chat = f"{message.recipient}@s.whatsapp.net"
+    return Receipt(message.account, message.wa_id, chat, None, read, at or datetime.now(UTC))
 
 
 @dataclass

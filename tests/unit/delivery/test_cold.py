@@ -15,9 +15,9 @@ from chatwren.domain.pacing import ColdCap, ColdState, Pacing
 from chatwren.store import cold, inbound, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claimed, Outcome, Receipt
+from chatwren.store.fenced.messages import Claimed, Outcome
 from chatwren.store.inbound import Inbound
-from tests.unit.delivery.conftest import NO_CAP, Rows
+from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
@@ -230,8 +230,7 @@ async def test_a_receipt_proves_that_a_contact_was_reached(rows: Rows, account: 
     other = await accept(rows, account, "4915200003")
     (claimed,) = await claim(rows.db, worker, account)
     async with rows.db.transaction() as connection:
-        receipt = Receipt(account, claimed.wa_id, read=False, at=datetime.now(UTC))
-        await fenced_messages.apply_receipts(connection, [receipt])
+        await fenced_messages.apply_receipts(connection, [receipt_of(claimed)])
     assert [await lane(rows, one) for one in (second, other)] == ["normal", "cold"]
 
 

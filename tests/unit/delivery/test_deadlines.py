@@ -14,8 +14,8 @@ from chatwren.settings import Settings
 from chatwren.store import lateness, messages, totals
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claimed, Outcome, Receipt
-from tests.unit.delivery.conftest import NO_CAP, Rows
+from chatwren.store.fenced.messages import Claimed, Outcome
+from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
@@ -142,8 +142,7 @@ async def test_an_unknown_outcome_is_not_tried_again_and_the_account_goes_on(
     assert (await rows.get(claimed.id))["unconfirmed"] == 1
     assert [one.id for one in await claim(db, worker, account)] == [behind]
     async with db.transaction() as connection:
-        receipt = Receipt(account, claimed.wa_id, read=False, at=datetime.now(UTC))
-        await fenced_messages.apply_receipts(connection, [receipt])
+        await fenced_messages.apply_receipts(connection, [receipt_of(claimed)])
     assert await ended(rows, claimed.id) == ("sent", None)
 
 

@@ -1,5 +1,6 @@
 """What is recorded of attempts and receipts: facts whoever reports them, decisions only under the current epoch."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,12 +11,12 @@ from chatwren.domain.failures import Failure
 from chatwren.domain.messages import Status
 from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import Pacing
-from chatwren.store import messages
+from chatwren.store import contacts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome, Receipt, Recorded
-from tests.unit.delivery.conftest import NO_CAP, Rows
+from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +55,7 @@ class Scene:
             return await fenced_messages.apply_receipts(connection, receipts)
 
     def receipt(self, *, read: bool = False, ago: float = 0) -> Receipt:
-        return Receipt(self.account, self.claimed.wa_id, read, datetime.now(UTC) - timedelta(seconds=ago))
+        return receipt_of(self.claimed, read=read, at=datetime.now(UTC) - timedelta(seconds=ago))
 
     async def lose(self) -> None:
         """Another worker owns the account now."""
@@ -252,7 +253,7 @@ async def test_the_timeline_keeps_a_hundred_attempts(scene: Scene) -> None:
 async def test_a_group_is_no_contact(scene: Scene, word: str) -> None:
     await scene.rows.one("UPDATE message SET recipient_kind = 'group', recipient = '1203@g.us'")
     if word == "receipt":
-        await scene.receive(scene.receipt())
+        await scene.receive(replace(scene.receipt(), chat="1203@g.us"))
     else:
         await scene.record(scene.outcome("sent", fact=True))
     assert await scene.rows.status(scene.claimed.id) == "sent"
@@ -283,7 +284,7 @@ async def test_the_pause_varies_within_the_jitter_and_counts_from_the_claim(scen
     claimed = await claim(scene.db, worker, *accounts)
     await rows.one("UPDATE message SET claimed_at = now() - interval '4 s'")
     if word == "receipt":
-        await scene.receive(*(Receipt(one.account, one.wa_id, read=False, at=datetime.now(UTC)) for one in claimed))
+        await scene.receive(*map(receipt_of, claimed))
     else:
         sent = [Outcome(one.id, one.account, one.epoch, Decision(Status.SENT, fact=True)) for one in claimed]
         await scene.record(*sent, worker=worker)
@@ -312,9 +313,92 @@ async def test_two_accounts_with_one_whatsapp_id_are_two_messages(scene: Scene) 
     assert [await rows.status(one) for one in (scene.claimed.id, his)] == ["sent", "sending"]
     assert await rows.one("SELECT in_flight FROM account WHERE id = $1", bobs) == his
     assert await rows.one("SELECT count(*) FROM contact WHERE account_id = $1", bobs) == 0
-    recorded = await scene.receive(Receipt(bobs, bobs_claimed.wa_id, read=False, at=datetime.now(UTC)))
+    recorded = await scene.receive(receipt_of(bobs_claimed))
     assert recorded.users == {bobs_claimed.user}
     assert (await rows.get(his))["read_at"] is None
+
+
+PHONE, LID, GROUP = "4915200001", "7700000000001@lid", "120363000000000001@g.us"
+OURS, OTHERS, STRANGERS = (f"{phone}@s.whatsapp.net" for phone in (PHONE, "4915200008", "4915200009"))
+
+
+async def told(scene: Scene, went: tuple[str, str, str | None], chat: str, alternative: str | None) -> Recorded:
+    """What a receipt from a chat changes of a message that went to a recipient: kind, address, and WhatsApp's jid."""
+    kind, to, jid = went
+    await scene.rows.one("UPDATE message SET recipient_kind = $1, recipient = $2", kind, to)
+    async with scene.db.connection() as connection:
+        if jid is not None:
+            await contacts.remember_address(connection, scene.account, to, jid)
+            await contacts.forget_address(connection, scene.account, to)  # since the message went there
+        # What another account was told of the address says nothing of this one's messages.
+        await contacts.remember_address(connection, await scene.rows.account("bob"), to, STRANGERS)
+    receipt = Receipt(scene.account, scene.claimed.wa_id, chat, alternative, read=True, at=datetime.now(UTC))
+    return await scene.receive(receipt)
+
+
+@pytest.mark.parametrize(
+    ("went", "chat", "alternative"),
+    [
+        (("phone", PHONE, None), OURS, None),
+        (("phone", PHONE, OURS), OURS, LID),
+        (("phone", PHONE, OURS), LID, OURS),
+        # WhatsApp knows the number by another one: Brazil's ninth digit.
+        (("phone", PHONE, OTHERS), LID, OTHERS),
+        (("phone", PHONE, OTHERS), OTHERS, None),
+        (("phone", PHONE, OTHERS), OURS, None),
+        # The number is hidden.
+        (("phone", PHONE, LID), LID, None),
+        (("lid", LID, None), LID, None),
+        (("lid", LID, None), OURS, LID),
+        (("group", GROUP, None), GROUP, None),
+    ],
+)
+async def test_a_receipt_counts_by_whichever_address_of_its_chat(
+    scene: Scene, went: tuple[str, str, str | None], chat: str, alternative: str | None
+) -> None:
+    recorded = await told(scene, went, chat, alternative)
+    assert (recorded.users, recorded.strays) == (frozenset({scene.claimed.user}), ())
+    row = await scene.rows.get(scene.claimed.id)
+    assert (row["status"], row["read_at"] is not None) == ("sent", True)
+
+
+@pytest.mark.parametrize(
+    ("went", "chat", "alternative"),
+    [
+        (("phone", PHONE, None), STRANGERS, None),
+        (("phone", PHONE, OURS), STRANGERS, LID),
+        (("phone", PHONE, OURS), LID, None),
+        (("phone", PHONE, OURS), GROUP, None),
+        (("phone", PHONE, None), "", ""),
+        (("lid", LID, None), "7700000000002@lid", STRANGERS),
+        (("group", GROUP, None), "120363000000000002@g.us", None),
+        (("group", GROUP, None), OURS, LID),
+    ],
+)
+async def test_a_receipt_from_elsewhere_counts_nothing(
+    scene: Scene, went: tuple[str, str, str | None], chat: str, alternative: str | None
+) -> None:
+    """Who has learned a message's id can send receipts for it."""
+    recorded = await told(scene, went, chat, alternative)
+    assert (recorded.users, recorded.strays) == (frozenset(), (scene.account,))
+    assert await scene.rows.status(scene.claimed.id) == "sending"
+    assert await scene.rows.one("SELECT in_flight FROM account WHERE id = $1", scene.account) == scene.claimed.id
+    assert await scene.rows.one("SELECT count(*) FROM contact WHERE reached_at IS NOT NULL") == 0
+
+
+@pytest.mark.parametrize("status", ["sending", "sent", "failed"])
+async def test_beside_an_honest_receipt_a_strangers_counts_nothing(scene: Scene, status: str) -> None:
+    unknown: dict[str, Any] = {"failure": Failure("outcome_unknown", "x")} if status == "failed" else {}
+    await scene.record(scene.outcome(status, unconfirmed=status != "sent", fact=True, **unknown))
+    stray = replace(scene.receipt(read=True, ago=1000), chat=STRANGERS)
+    assert (await scene.receive(stray)).users == frozenset()
+    assert await scene.rows.status(scene.claimed.id) == status
+    honest = scene.receipt()
+    recorded = await scene.receive(stray, honest, stray)
+    assert (recorded.users, len(recorded.strays)) == (frozenset({scene.claimed.user}), 2)
+    row = await scene.rows.get(scene.claimed.id)
+    assert (row["status"], row["read_at"]) == ("sent", None)
+    assert row["delivered_at"] >= honest.at
 
 
 async def test_receipts_times_are_the_first_and_none_is_to_come(scene: Scene) -> None:

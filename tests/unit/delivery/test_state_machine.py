@@ -338,7 +338,14 @@ class Lives(RuleBasedStateMachine):
         async def apply() -> None:
             async with self.db.transaction() as connection:
                 facts = [
-                    Receipt(row["account_id"], row["wa_id"], read, datetime.now(UTC) - timedelta(seconds=ago))
+                    Receipt(
+                        row["account_id"],
+                        row["wa_id"],
+                        f"{row['recipient']}@s.whatsapp.net",
+                        None,
+                        read,
+                        datetime.now(UTC) - timedelta(seconds=ago),
+                    )
                     for row, read, ago in named
                 ]
                 await fenced_messages.apply_receipts(connection, facts)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.unit.delivery.conftest import Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 from chatwren.domain.messages import Filter, Status
@@ -14,7 +14,7 @@ from chatwren.service import accounts, messages
 from chatwren.store import cold
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Outcome, Receipt
+from chatwren.store.fenced.messages import Outcome
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,7 @@ async def test_the_pause_after_a_message_is_the_accounts_own(rows: Rows, quick: 
             await fenced_messages.record(connection, worker, outcomes)
         else:
             now = await connection.fetchval("SELECT now()")
-            receipts = [Receipt(one.account, one.wa_id, read=False, at=now) for one in claimed]
+            receipts = [receipt_of(one, at=now) for one in claimed]
             await fenced_messages.apply_receipts(connection, receipts)
     pauses = {
         account: await rows.one(

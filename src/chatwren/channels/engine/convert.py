@@ -188,7 +188,7 @@ def _receipt(one: pb.Event) -> facts.Happened:
     read = _READ.get(receipt.type)
     if read is None:
         return facts.Other(f"receipt {receipt.type} {' '.join(receipt.ids)}")
-    return facts.ReceiptReceived(tuple(receipt.ids), read, moment(receipt.at))
+    return facts.ReceiptReceived(tuple(receipt.ids), receipt.chat, receipt.chat_alt or None, read, moment(receipt.at))
 
 
 def _state(one: pb.Event) -> facts.Happened:

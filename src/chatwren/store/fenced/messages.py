@@ -82,20 +82,32 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """WhatsApp's word that a message has arrived, or was read."""
+    """WhatsApp's word that a message has arrived, or was read.
+
+    Attributes:
+        chat, chat_alt: where it was said, and that chat's other address. Elsewhere than where the message went, it is a
+            stranger's who knows its id.
+    """
 
     account: UUID
     wa_id: str
+    chat: str
+    chat_alt: str | None
     read: bool
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Whose data a write changed, and for how long each account that may go on now has to pause."""
+    """Whose data a write changed, and for how long each account that may go on now has to pause.
+
+    Attributes:
+        strays: of receipts, the accounts of those from elsewhere than where the message went, once for each.
+    """
 
     users: frozenset[UUID]
     pauses: dict[UUID, timedelta]
+    strays: tuple[UUID, ...] = ()
 
 
 _PACED = pacing.next_at("a", "s.claimed_at")
@@ -309,29 +321,35 @@ async def _record(connection: Connection, worker: UUID, outcomes: Sequence[Outco
 
 
 _RECEIPTS = Given[Receipt](
-    "f", account_id=("uuid", lambda one: one.account), wa_id="text", read="boolean", at="timestamptz"
+    "f",
+    account_id=("uuid", lambda one: one.account),
+    wa_id="text",
+    chat="text",
+    chat_alt="text",
+    read="boolean",
+    at="timestamptz",
 )
-_FACT = f"""
-    fact AS (
-      SELECT account_id, wa_id,
-             min(least(at, now())) AS delivered, min(least(at, now())) FILTER (WHERE read) AS read
-      FROM {_RECEIPTS}
-      GROUP BY account_id, wa_id
-    )
-"""
+_NAMED = f"{_RECEIPTS} JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id"
 _LOCK_FREED = f"""
-    WITH {_FACT}
-    SELECT FROM account a WHERE a.id IN (
-      SELECT m.account_id FROM fact f JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id
-      WHERE m.status = 'sending'
-    ) ORDER BY a.id FOR NO KEY UPDATE
+    SELECT FROM account a WHERE a.id IN (SELECT m.account_id FROM {_NAMED} WHERE m.status = 'sending')
+    ORDER BY a.id FOR NO KEY UPDATE
 """
 _DELIVERED_TO = contacts.reach(
     "SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'"
     " GROUP BY account_id, recipient"
 )
 _SETTLE = f"""
-    WITH {_FACT}, settled AS (
+    WITH named AS (
+      -- It went to its recipient's address or, where WhatsApp has another one for that number, there.
+      SELECT m.id, m.account_id, f.read, least(f.at, now()) AS at,
+             (CASE m.recipient_kind WHEN 'phone' THEN m.recipient || '@s.whatsapp.net' ELSE m.recipient END
+                IN (f.chat, f.chat_alt)
+              OR (SELECT k.jid FROM contact k WHERE k.account_id = m.account_id AND k.address = m.recipient)
+                IN (f.chat, f.chat_alt)) IS TRUE AS meant
+      FROM {_NAMED}
+    ), fact AS (
+      SELECT id, min(at) AS delivered, min(at) FILTER (WHERE read) AS read FROM named WHERE meant GROUP BY id
+    ), settled AS (
       -- WhatsApp's times are whole seconds: what follows must not seem to have come before.
       UPDATE message m SET
         status = 'sent',
@@ -341,7 +359,7 @@ _SETTLE = f"""
         read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
                   THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
       FROM fact f
-      WHERE m.account_id = f.account_id AND m.wa_id = f.wa_id
+      WHERE m.id = f.id
         AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
              OR (m.status = 'waiting' AND m.unconfirmed > 0)
              OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
@@ -356,11 +374,15 @@ _SETTLE = f"""
     SELECT s.user_id, s.account_id, r.address AS reached, p.pause
     FROM settled s LEFT JOIN paused p ON p.id = s.account_id
     LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
+    UNION ALL
+    SELECT NULL, n.account_id, NULL, NULL FROM named n WHERE NOT n.meant
 """
 
 
 async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> Recorded:
     """Apply receipts to the messages that they name, only forward: a receipt also proves that a message was sent.
+
+    Only where the message went can be said what became of it; the rest is passed over.
 
     To be called in a transaction.
     """
@@ -374,6 +396,7 @@ async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) ->
 
 def _recorded(rows: Sequence[asyncpg.Record]) -> Recorded:
     return Recorded(
-        users=frozenset(row["user_id"] for row in rows),
+        users=frozenset(row["user_id"] for row in rows if row["user_id"] is not None),
         pauses={row["account_id"]: row["pause"] for row in rows if row["pause"] is not None},
+        strays=tuple(row["account_id"] for row in rows if row["user_id"] is None),
     )

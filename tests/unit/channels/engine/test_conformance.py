@@ -168,8 +168,11 @@ class EngineSide:
     async def arrived(self) -> list[Arrived]:
         return self._engine.arrived
 
-    async def receipt(self, message_id: str, *, read: bool) -> None:
-        await self._engine.say(receipt(self._accounts["alice"], message_id, kind="READ" if read else "DELIVERED"))
+    async def receipt(self, message_id: str, *, read: bool, by_stranger: bool = False) -> None:
+        chat = await self._rows.one("SELECT recipient FROM message WHERE wa_id = $1", message_id)
+        kind = "READ" if read else "DELIVERED"
+        told = receipt(self._accounts["alice"], message_id, kind=kind, chat="491530" if by_stranger else chat)
+        await self._engine.say(told)
 
     async def write(self, text: str, *, file: bytes | None = None) -> None:
         media = None if file is None else pb.Media(handle=pb.MediaHandle(media_key=file), mimetype="image/png")

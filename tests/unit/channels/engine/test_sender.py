@@ -77,7 +77,7 @@ async def test_an_address_is_asked_for_once(
     assert [to for name, _, to in engine.asked if name == "send"] == ["1@lid", "1@lid"]
     engine.results = [Refused(failures.NOT_ON_WHATSAPP)]  # the number has changed hands
     assert await sender.send(await claimed()) == Refused(failures.NOT_ON_WHATSAPP)
-    assert await rows.one("SELECT jid IS NULL FROM contact")
+    assert await rows.one("SELECT checked_at IS NULL FROM contact")
     await sender.send(await claimed())
     assert engine.count("address") == 2
 

@@ -1499,10 +1499,13 @@ class Event(_message.Message):
         SENDER_FIELD_NUMBER: _builtins.int
         TYPE_FIELD_NUMBER: _builtins.int
         AT_FIELD_NUMBER: _builtins.int
+        CHAT_ALT_FIELD_NUMBER: _builtins.int
         chat: _builtins.str
         sender: _builtins.str
         type: Global___Event.Receipt.Type.ValueType
         at: _builtins.int
+        chat_alt: _builtins.str
+        """JID: of a direct chat with a number, its LID, and the other way round; empty where unknown"""
         @_builtins.property
         def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
         def __init__(
@@ -1513,10 +1516,11 @@ class Event(_message.Message):
             sender: _builtins.str = ...,
             type: Global___Event.Receipt.Type.ValueType = ...,
             at: _builtins.int = ...,
+            chat_alt: _builtins.str = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "chat", b"chat", "ids", b"ids", "sender", b"sender", "type", b"type"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "chat", b"chat", "chat_alt", b"chat_alt", "ids", b"ids", "sender", b"sender", "type", b"type"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
