@@ -44,7 +44,6 @@ WITHOUT_A_USER = {
     "POST /api/messages/preview": 200,
     "PATCH /api/messages/{message_id}": 404,
     "POST /api/messages/cancel": 200,
-    "POST /api/whatsapp/paircode": 404,
 }
 """What is answered to a user who is gone, where that is not 401: nothing is written for it."""
 TABLES = ("app_user", "account", "message", "media", "bulk", "idempotency", "pairing")
@@ -152,10 +151,11 @@ def test_who_is_being_deleted_changes_nothing_of_themselves(
     alice: Person, path: Callable[[str], tuple[str, str]], server: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "_LASTS_SECONDS", 1000)
-    for route in ("PATCH /api/users/me", "POST /api/messages/bulk"):
+    for route in ("PATCH /api/users/me", "POST /api/messages/bulk", "POST /api/whatsapp/paircode"):
         with Held(alice, *path(route), **BODIES[route]) as held:
             server.sql("UPDATE app_user SET deleted_at = now(), disabled_at = now()")
+            server.sql("UPDATE account SET status = 'logged_out'")
             assert held.finish()[0] == 401
         server.sql("UPDATE app_user SET deleted_at = NULL, disabled_at = NULL")
     assert server.sql("SELECT count(*), count(time_zone) FROM app_user") == [(1, 0)]
-    assert server.sql("SELECT count(*) FROM bulk") == [(0,)]
+    assert server.sql("SELECT (SELECT count(*) FROM bulk), (SELECT count(*) FROM pairing)") == [(0, 0)]

@@ -19,8 +19,9 @@ from chatwren.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from chatwren.domain.limits import REACHED, Limit
 from chatwren.domain.pairings import Code, Pairing
 from chatwren.domain.users import User
+from chatwren.service import sessions
 from chatwren.service.limits import Limits
-from chatwren.store import accounts, pairings
+from chatwren.store import accounts, pairings, users
 from chatwren.store.database import WORK, Connection, Database
 
 _POLL_SECONDS = 0.1
@@ -120,10 +121,16 @@ async def pair_by_phone(
 
 
 async def _to_link(connection: Connection, user_id: UUID, account_id: UUID | None) -> Account:
-    """The account to be linked; until the end of the transaction no other linking of the user begins."""
+    """The account to be linked; until the end of the transaction no other linking of the user begins.
+
+    Raises:
+        NotAuthenticated: the user is being deleted.
+        NotFound: the user has no such account.
+    """
+    if not await users.lock(connection, user_id):
+        raise sessions.ended()
     if account_id is None:
         return await accounts.create_default(connection, user_id)
-    await accounts.lock_user(connection, user_id)
     account = await accounts.get(connection, user_id, account_id)
     if account is None:
         raise NotFound("There is no such account.")

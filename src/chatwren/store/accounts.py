@@ -46,19 +46,13 @@ async def among(connection: Connection, user_id: UUID, account_ids: Collection[U
 
 
 async def create_default(connection: Connection, user_id: UUID) -> Account:
-    """The account that the user means who names none, made now if there is none. Two callers at once get the same."""
-    await lock_user(connection, user_id)
+    """The account that the user means who names none, made now if there is none. With the user's row locked."""
     account = await default_of_user(connection, user_id)
     if account is None:
         await connection.execute("INSERT INTO account (id, user_id) VALUES ($1, $2)", uuid7(), user_id)
         account = await default_of_user(connection, user_id)
     assert account is not None  # noqa: S101 - inserted above, in this transaction
     return account
-
-
-async def lock_user(connection: Connection, user_id: UUID) -> None:
-    """Let nobody else add or link an account of the user until the transaction ends."""
-    await connection.execute("SELECT FROM app_user WHERE id = $1 FOR UPDATE", user_id)
 
 
 async def groups(connection: Connection, account_id: UUID) -> tuple[list[dict[str, Any]] | None, datetime | None]:

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from tests.unit.delivery.conftest import Rows
 
-from chatwren.store import accounts
+from chatwren.store import accounts, users
 from chatwren.store.database import Database
 from chatwren.store.fenced import accounts as fenced_accounts
 
@@ -43,6 +43,7 @@ async def test_two_that_ask_at_once_get_the_same_account(db: Database, rows: Row
 
     async def create() -> UUID:
         async with db.transaction() as connection:
+            assert await users.lock(connection, alice)
             found = await accounts.create_default(connection, alice)
             await connection.execute("SELECT pg_sleep(0.05)")
             return found.id
