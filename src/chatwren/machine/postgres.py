@@ -100,7 +100,7 @@ class EmbeddedPostgres:
 
         log_path = self._settings.data_dir / "postgres.log"
         if log_path.exists() and log_path.stat().st_size > LOG_BYTES:
-            log_path.rename(log_path.with_suffix(".log.1"))
+            log_path.rename(log_path.with_suffix(".log.1"))  # while the server runs, the guardian sees to that
         options = self._options | {"unix_socket_directories": f'"{sockets}"', "hba_file": str(home / "who_may_connect")}
         lifeline, self._lifeline = os.pipe()
         # for its owner alone: the details of an error hold rows
@@ -109,6 +109,7 @@ class EmbeddedPostgres:
             self._guardian = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", guardian.__file__),
                 *(str(lifeline), *((str(owner.uid), str(owner.gid)) if owner.change else ("-1", "-1"))),
+                *(str(log_path), str(LOG_BYTES)),
                 *(str(programs / "postgres"), "-D", str(home), "-p", "5432"),
                 *(argument for name, value in options.items() for argument in ("-c", f"{name}={value}")),
                 stdin=subprocess.DEVNULL,

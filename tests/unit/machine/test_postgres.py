@@ -195,6 +195,27 @@ async def test_a_server_that_lost_parent_and_guardian_is_ended_by_the_next_start
     assert not postgres._processes_on(home)
 
 
+async def test_its_log_is_bounded_while_it_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "LOG_BYTES", 20_000)
+    server = EmbeddedPostgres(Settings(data_dir=folder))
+    connection = await asyncpg.connect(await server.start())
+    log, before = folder / "postgres.log", folder / "postgres.log.1"
+    try:
+        for number in range(300):
+            with pytest.raises(asyncpg.UndefinedColumnError):
+                await connection.execute(f"SELECT wrong_{number} -- {'x' * 100}")
+        await asyncio.to_thread(until, before.exists, 10)
+        assert b"wrong_" in before.read_bytes()
+        await asyncio.to_thread(until, lambda: log.stat().st_size < 20_000, 10)
+        with pytest.raises(asyncpg.UndefinedColumnError):
+            await connection.execute("SELECT the_last")
+        assert b"the_last" in log.read_bytes()
+        assert {path.stat().st_mode & 0o777 for path in (log, before)} == {0o600}
+    finally:
+        await connection.close()
+        await server.stop()
+
+
 async def test_a_stale_pid_file_whose_number_was_given_to_another_process(folder: Path) -> None:
     settings = Settings(data_dir=folder)
     server = EmbeddedPostgres(settings)
