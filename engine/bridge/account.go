@@ -73,7 +73,7 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 		jid:    device.GetJID(),
 		lease:  held,
 	}
-	a.keeper = &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, log: a.log}
+	a.keeper = &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, aside: a.aside, log: a.log}
 	a.keeper.adopt(device)
 	a.client = e.newClient(wire, device, a.log)
 	a.client.GetClientPayload = func() *waWa6.ClientPayload {

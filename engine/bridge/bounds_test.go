@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"bytes"
 	"os"
 	"regexp"
 	"slices"
@@ -37,6 +38,32 @@ func TestAStrangerStoresLittle(t *testing.T) {
 	}
 	if strings.Contains(n.logs.String(), "Failed to save push name") {
 		t.Error("the database has refused a name")
+	}
+}
+
+// What is no message, whatever its size, leaves no bytes in whatsmeow's buffer: it is put aside, once.
+func TestWhatIsNoMessageIsPutAside(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, mallory := n.pair(newNumber()), newNumber()
+	for i, garbage := range [][]byte{{0xff}, bytes.Repeat([]byte{0xff}, 3_000_000)} {
+		attack(t, mallory, alice.number, garbage, nil)
+		aside := worker.await("what is no message", i+1, unreadableOf(alice.id, "message")).GetUnreadable()
+		if !bytes.HasPrefix(aside.Raw, garbage[:min(len(garbage), 1<<20)]) {
+			t.Errorf("%d bytes are put aside", len(aside.Raw))
+		}
+	}
+	attack(t, mallory, alice.number, encoded(t, &waE2E.Message{Conversation: proto.String("hi")}), nil)
+	worker.await("the message after it", 1, messageWith(alice.id, "hi"))
+	eventually(t, "no plaintext is kept", func() bool {
+		var kept int
+		err := world.admin.QueryRow(
+			"SELECT count(plaintext) FROM whatsmeow.whatsmeow_event_buffer WHERE our_jid = $1", alice.jid).Scan(&kept)
+		return err == nil && kept == 0
+	})
+	if again := worker.all(unreadableOf(alice.id, "message")); len(again) != 2 {
+		t.Errorf("it was put aside %d times", len(again))
 	}
 }
 

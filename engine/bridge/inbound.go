@@ -136,6 +136,13 @@ func panicked(event any, problem any) *enginepb.Event {
 	return &enginepb.Event{NeedsAck: true, Event: &enginepb.Event_Unreadable_{Unreadable: aside}}
 }
 
+// aside puts aside what was decrypted and is no message. False: the account has ended.
+func (a *account) aside(raw []byte) bool {
+	return a.active.Load() && a.store(&enginepb.Event{NeedsAck: true, Event: &enginepb.Event_Unreadable_{Unreadable: &enginepb.Event_Unreadable{
+		Kind: "message", Raw: raw[:min(len(raw), largestBytes)], Detail: "what was decrypted is no message",
+	}}})
+}
+
 // rawOf is a message in its encoded form, as much of it as is kept; none where it cannot be encoded.
 func rawOf(message *waE2E.Message) (raw []byte) {
 	defer func() {

@@ -1,15 +1,19 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
+	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
+	"google.golang.org/protobuf/proto"
 )
 
 // patience is how often work fails that the database can be reached for, before its error is believed.
@@ -20,7 +24,8 @@ type keeper struct {
 	database *database
 	guard    *guard
 	memory   *memory
-	lease    func() error // an error once this process may no longer act for the account
+	lease    func() error          // an error once this process may no longer act for the account
+	aside    func(raw []byte) bool // puts aside what was decrypted and is no message
 	log      *slog.Logger
 
 	saving    sync.Mutex
@@ -144,6 +149,7 @@ type keptEvents struct {
 	store.EventBuffer
 	keeper  *keeper
 	current [32]byte // the message that the holder of the guard is at
+	garbage []byte   // what it was decrypted to, if that is no message
 }
 
 // GetBufferedEvent keeps the guard if the message is new: whatsmeow then calls DoDecryptionTxn at once.
@@ -163,11 +169,38 @@ func (b *keptEvents) GetBufferedEvent(ctx context.Context, hash [32]byte) (*stor
 		b.keeper.guard.unlock()
 		return found, err
 	}
-	b.current = hash
+	b.current, b.garbage = hash, nil
 	return nil, nil
 }
 
+// PutBufferedEvent keeps a message until it is stored. What is none whatsmeow would keep for as long as its hash, since it
+// is never stored: it is put aside instead.
+func (b *keptEvents) PutBufferedEvent(ctx context.Context, hash [32]byte, plaintext []byte, serverTime time.Time) error {
+	if !isMessage(plaintext) {
+		b.garbage, plaintext = plaintext, nil
+	}
+	return b.EventBuffer.PutBufferedEvent(ctx, hash, plaintext, serverTime)
+}
+
+// isMessage says whether whatsmeow can read a plaintext, which ends with n times the byte n.
+func isMessage(plaintext []byte) bool {
+	if len(plaintext) == 0 {
+		return false
+	}
+	last := plaintext[len(plaintext)-1]
+	unpadded, padded := bytes.CutSuffix(plaintext, bytes.Repeat([]byte{last}, int(last)))
+	return padded && proto.Unmarshal(unpadded, &waE2E.Message{}) == nil
+}
+
 func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.Context) error) error {
+	garbage, err := b.decrypt(ctx, decrypt)
+	if err == nil && garbage != nil && !b.keeper.aside(garbage) {
+		b.keeper.log.Warn("what is no message is lost", "bytes", len(garbage))
+	}
+	return err
+}
+
+func (b *keptEvents) decrypt(ctx context.Context, decrypt func(context.Context) error) (garbage []byte, failed error) {
 	defer b.keeper.guard.unlock()
 	hash := b.current
 	begun := false
@@ -192,9 +225,9 @@ func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.C
 		return err
 	})
 	if refused.error != nil {
-		return refused.error
+		return nil, refused.error
 	}
-	return err
+	return b.garbage, err
 }
 
 // DeleteOldOutgoingEvents does nothing: whatsmeow calls it with each message, forgetting when it did so last. See
