@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.unit.delivery.conftest import Rows, until
 from tests.unit.delivery.test_cold import accept, row
 from tests.unit.delivery.test_races import until_no_clash
 
@@ -208,6 +208,23 @@ async def test_merges_beside_each_other_and_beside_accepts(rows: Rows, account: 
         assert len({found[phone], found[dialled], found[lid]}) == 1, number
     assert len(set((await ids(rows)).values())) == 30
     assert await rows.one("SELECT count(*) FROM contact_alias JOIN merged_contact ON id = contact_id") == 0
+
+
+async def test_a_merge_waits_for_who_gives_one_of_the_two_another_address(rows: Rows, account: UUID) -> None:
+    other = await rows.account("alice")
+    for through, phone in ((account, PHONE), (account, OTHER), (other, OTHER)):
+        await accept(rows, through, phone)
+    async with rows.db.transaction() as giving:
+        await contacts.remember_address(giving, account, OTHER, LID)
+        merging = asyncio.create_task(answered(rows, other, OTHER, f"{PHONE}@s.whatsapp.net"))
+
+        async def waits() -> bool:
+            return merging.done() or bool(await rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+        await until(waits)
+    await merging
+    found = await ids(rows)
+    assert found[LID] == found[OTHER] == found[PHONE]
 
 
 async def test_contacts_go_with_their_user_and_are_in_the_export(rows: Rows, account: UUID) -> None:

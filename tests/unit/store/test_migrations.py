@@ -17,8 +17,8 @@ from chatwren.store.migrate import is_current, migrate
 
 pytestmark = pytest.mark.anyio
 
-BEFORE = "0012"
-"""The revision before inbound and contacts have ids."""
+BEFORE, AFTER = "0012", "0014"
+"""The revisions before inbound and contacts have ids, and when they have."""
 
 FACTS = """
   INSERT INTO contact (account_id, address, jid)
@@ -132,18 +132,18 @@ async def check(rows: Rows) -> None:
 
 async def test_all_that_was_there_stays_and_gets_its_ids(full: Rows) -> None:
     before = await everything(full)
-    await migrate(url_of(full))
+    await migrate(url_of(full), to=AFTER)
     assert await everything(full) == before
     await check(full)
 
 
 async def test_twice_is_as_once(full: Rows) -> None:
-    await migrate(url_of(full))
+    await migrate(url_of(full), to=AFTER)
     ids = await full.one("SELECT array_agg(id ORDER BY id) FROM inbound")
     aliases = await full.one("SELECT array_agg(to_jsonb(one) ORDER BY one::text) FROM contact_alias one")
     await full.one("UPDATE alembic_version SET version_num = $1", BEFORE)
     await full.one("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'inbound_id'::regclass")
-    await migrate(url_of(full))
+    await migrate(url_of(full), to=AFTER)
     assert await full.one("SELECT array_agg(id ORDER BY id) FROM inbound") == ids
     assert await full.one("SELECT array_agg(to_jsonb(one) ORDER BY one::text) FROM contact_alias one") == aliases
     assert await full.one("SELECT indisvalid FROM pg_index WHERE indexrelid = 'inbound_id'::regclass")
@@ -151,8 +151,11 @@ async def test_twice_is_as_once(full: Rows) -> None:
 
 async def kill_in_the_middle(rows: Rows, begun: str) -> None:
     """Begin to migrate, and kill -9 that as soon as a query finds what it has begun."""
-    code = "import asyncio, sys; from chatwren.store.migrate import migrate; asyncio.run(migrate(sys.argv[1]))"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url_of(rows))
+    code = (
+        "import asyncio, sys; from chatwren.store.migrate import migrate;"
+        "asyncio.run(migrate(sys.argv[1], to=sys.argv[2]))"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, url_of(rows), AFTER)
 
     async def has_begun() -> Any:
         with contextlib.suppress(asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
@@ -179,7 +182,7 @@ async def test_killed_among_inbound_it_goes_on(full: Rows) -> None:
     assert 1000 <= len(given) < 2500
     await full.one("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
     await full.one("DROP TRIGGER stand_still ON inbound")
-    await migrate(url_of(full))
+    await migrate(url_of(full), to=AFTER)
     assert await everything(full) == before
     await check(full)
     assert set(given) < set(await full.one("SELECT array_agg(id) FROM inbound"))
@@ -191,7 +194,7 @@ async def test_killed_among_contacts_it_goes_on(full: Rows) -> None:
         await holding.execute("SELECT FROM app_user WHERE username = 'charlie' FOR UPDATE")
         await kill_in_the_middle(full, "SELECT count(*) > 0 FROM contact_alias")
     assert await full.one("SELECT count(*) FROM contact_alias WHERE user_id = $1", full.users["charlie"]) == 0
-    await migrate(url_of(full))
+    await migrate(url_of(full), to=AFTER)
     assert await everything(full) == before
     await check(full)
 
@@ -200,7 +203,7 @@ async def test_nobody_waits_behind_it(full: Rows) -> None:
     """While somebody reads for long, as a backup does, the migration waits, and others go on."""
     async with full.db.transaction() as reading:
         await reading.execute("SELECT FROM inbound LIMIT 1")
-        migrating = asyncio.create_task(migrate(url_of(full)))
+        migrating = asyncio.create_task(migrate(url_of(full), to=AFTER))
         await until(lambda: full.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
         async with asyncio.timeout(10):
             assert await full.one("UPDATE inbound SET text = 'hello!' WHERE wa_id = '1' RETURNING true")
@@ -210,12 +213,12 @@ async def test_nobody_waits_behind_it(full: Rows) -> None:
 
 
 async def test_several_at_once(full: Rows) -> None:
-    await asyncio.gather(*(migrate(url_of(full)) for _ in range(3)))
+    await asyncio.gather(*(migrate(url_of(full), to=AFTER) for _ in range(3)))
     await check(full)
 
 
 async def test_what_the_older_release_stores_has_ids(full: Rows) -> None:
-    await migrate(url_of(full))
+    await migrate(url_of(full), to=AFTER)
     account = await full.one("SELECT min(account_id::text)::uuid FROM inbound")
     await full.one(
         "INSERT INTO inbound (account_id, chat, sender, wa_id, from_me, is_group, at, text, raw)"
