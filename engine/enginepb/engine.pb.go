@@ -3780,7 +3780,7 @@ type Event_Message struct {
 	At            int64                  `protobuf:"varint,8,opt,name=at,proto3" json:"at,omitempty"`
 	Text          string                 `protobuf:"bytes,9,opt,name=text,proto3" json:"text,omitempty"` // the text, or the caption
 	Media         *Media                 `protobuf:"bytes,10,opt,name=media,proto3" json:"media,omitempty"`
-	Raw           []byte                 `protobuf:"bytes,11,opt,name=raw,proto3" json:"raw,omitempty"`                              // waE2E.Message
+	Raw           []byte                 `protobuf:"bytes,11,opt,name=raw,proto3" json:"raw,omitempty"`                              // waE2E.Message, for whoever looks into what could not be stored
 	ChatPhone     string                 `protobuf:"bytes,12,opt,name=chat_phone,json=chatPhone,proto3" json:"chat_phone,omitempty"` // digits of the other side of a direct chat; empty where unknown
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -18,7 +18,7 @@ UNTOLD = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """A message in one of the account's chats. `media` and `raw` are the channel's, to be kept as they are."""
+    """A message in one of the account's chats. `media` is the channel's, to be kept as it is."""
 
     id: str
     chat: str
@@ -31,7 +31,6 @@ class MessageReceived:
     at: datetime
     text: Text
     media: bytes | None
-    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,5 +107,4 @@ def _inbound(account: UUID, message: MessageReceived) -> Inbound:
         at=message.at,
         text=message.text,
         media=message.media,
-        raw=message.raw,
     )

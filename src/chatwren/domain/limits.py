@@ -25,6 +25,7 @@ class Limit(StrEnum):
     STORED_MESSAGES = "stored_messages"
     MESSAGE_CHANGES = "message_changes"
     INBOUND_MESSAGES = "inbound_messages"
+    INBOUND_BYTES = "inbound_bytes"
     MEDIA_BYTES = "media_bytes"
     OPEN_BULKS = "open_bulks"
     SESSIONS = "sessions"
@@ -58,6 +59,8 @@ BOUNDS: Final[dict[Limit, Bound]] = {
     Limit.STORED_MESSAGES: Bound(5_000_000, "messages in the queue, whatever became of them; known likewise"),
     Limit.MESSAGE_CHANGES: Bound(100, "changes and retries of one message"),
     Limit.INBOUND_MESSAGES: Bound(1_000_000, "received messages of an account; every 10 minutes the oldest go"),
+    # Twice what so many ordinary messages take.
+    Limit.INBOUND_BYTES: Bound(_GIB, "bytes of received messages of an account; every 10 minutes the oldest go"),
     Limit.MEDIA_BYTES: Bound(10 * _GIB, "bytes of media files"),
     Limit.OPEN_BULKS: Bound(20, "bulks that are not finished"),
     Limit.SESSIONS: Bound(50, "sessions; the one unused for longest ends for a new one"),

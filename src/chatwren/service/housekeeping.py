@@ -54,7 +54,9 @@ async def sweep(db: Database, media_store: MediaStore, settings: Settings) -> No
 async def _cut_inbound(db: Database) -> None:
     """Remove the oldest received messages of accounts that have too many: strangers decide how many arrive."""
     async with db.connection() as connection:
-        too_many = await retention.surplus_inbound(connection, default=BOUNDS[Limit.INBOUND_MESSAGES].default)
+        too_many = await retention.surplus_inbound(
+            connection, messages=BOUNDS[Limit.INBOUND_MESSAGES].default, size=BOUNDS[Limit.INBOUND_BYTES].default
+        )
     for account, up_to in too_many:
         removed, step = 0, retention.STEP
         while step == retention.STEP:

@@ -13,7 +13,7 @@ from chatwren.store.rows import Given, named
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """A message in one of an account's chats. `media` (the engine's) and `raw` (WhatsApp's) are kept as they came."""
+    """A message in one of an account's chats. `media` (the engine's) is kept as it came."""
 
     account: UUID
     chat: str
@@ -27,7 +27,6 @@ class Inbound:
     at: datetime
     text: str
     media: bytes | None
-    raw: bytes
 
 
 _GIVEN = Given[Inbound](
@@ -45,16 +44,15 @@ _GIVEN = Given[Inbound](
     at="timestamptz",
     text="text",
     media="bytea",
-    raw="bytea",
 )
 _STORE = f"""
     WITH given AS (
       SELECT g.* FROM {_GIVEN} JOIN account a ON a.id = g.account_id
     ), stored AS (
       INSERT INTO inbound (id, account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group,
-                           at, text, media, raw)
+                           at, text, media)
       SELECT id, account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group, at, text,
-             media, raw
+             media
       FROM given
       ON CONFLICT DO NOTHING
       RETURNING account_id, chat, chat_phone, push_name, from_me, is_group, at

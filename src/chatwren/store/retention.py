@@ -48,27 +48,40 @@ def steps(keep_messages: timedelta) -> list[Callable[[Connection], Awaitable[int
     return [*found, partial(_remove, "media", _UNNAMED_MEDIA)]
 
 
-async def surplus_inbound(connection: Connection, *, default: int) -> list[tuple[UUID, datetime]]:
-    """Accounts with more received messages than they may have: each with the time up to which they are too many.
+async def surplus_inbound(connection: Connection, *, messages: int, size: int) -> list[tuple[UUID, datetime]]:
+    """Accounts with more received messages, or bytes of them, than they may have: each with the time up to which.
 
     Args:
-        connection: one statement is run.
-        default: how many an account of a user may have of whom the operator has said nothing else.
+        connection: one statement is run, which reads an index alone.
+        messages: how many an account of a user may have of whom the operator has said nothing else.
+        size: how many bytes.
     """
     rows = await connection.fetch(
         """
-        SELECT counted.account_id, last.received_at
-        FROM (SELECT account_id, count(*) AS n FROM inbound GROUP BY account_id) AS counted
-        JOIN account a ON a.id = counted.account_id
-        LEFT JOIN user_limit l ON l.user_id = a.user_id AND l.name = $1
+        WITH allowed AS MATERIALIZED (
+          SELECT a.id, coalesce(min(l.value) FILTER (WHERE l.name = $1), $3) AS messages,
+                 coalesce(min(l.value) FILTER (WHERE l.name = $2), $4) AS size
+          FROM account a LEFT JOIN user_limit l ON l.user_id = a.user_id
+          GROUP BY a.id
+        )
+        SELECT a.id, last.received_at
+        FROM (SELECT account_id, count(*) AS messages, sum(size) AS size FROM inbound GROUP BY account_id) AS has
+        JOIN allowed a ON a.id = has.account_id
         CROSS JOIN LATERAL (
-          SELECT received_at FROM inbound i WHERE i.account_id = counted.account_id
-          ORDER BY received_at DESC OFFSET coalesce(l.value, $2) LIMIT 1
+          SELECT received_at FROM (
+            SELECT received_at, row_number() OVER newest AS messages, sum(size) OVER newest AS size
+            FROM inbound WHERE account_id = a.id
+            WINDOW newest AS (ORDER BY received_at DESC ROWS UNBOUNDED PRECEDING)
+          ) AS up_to
+          WHERE up_to.messages > a.messages OR up_to.size > a.size
+          ORDER BY received_at DESC LIMIT 1
         ) AS last
-        WHERE counted.n > coalesce(l.value, $2)
+        WHERE has.messages > a.messages OR has.size > a.size
         """,
         Limit.INBOUND_MESSAGES,
-        default,
+        Limit.INBOUND_BYTES,
+        messages,
+        size,
     )
     return [(row[0], row[1]) for row in rows]
 

@@ -75,7 +75,7 @@ async def settle(rows: Rows, worker: UUID, claimed: Claimed, status: str = "sent
 async def writes(rows: Rows, account: UUID, phone: str) -> None:
     message = Inbound(
         account, f"{phone}@s.whatsapp.net", f"{phone}@s.whatsapp.net", whatsapp_message_id(), phone, phone, None,
-        from_me=False, is_group=False, at=datetime.now(UTC), text="hello", media=None, raw=b"",
+        from_me=False, is_group=False, at=datetime.now(UTC), text="hello", media=None,
     )  # fmt: skip
     async with rows.db.transaction() as connection:
         await inbound.store(connection, [message])

@@ -199,6 +199,26 @@ async def test_of_too_many_received_messages_the_oldest_go(db: Database, rows: R
         assert await connection.fetchval("SELECT count(*) FROM inbound WHERE account_id = $1", bob) == 2500
 
 
+@pytest.mark.parametrize("large", ["repeat('ä', 50000), NULL", "'', decode(repeat('00', 100000), 'hex')"])
+async def test_of_too_many_bytes_received_the_oldest_go(db: Database, rows: Rows, tmp_path: Path, large: str) -> None:
+    """Each takes 100,000 bytes, and what belongs to it."""
+    alice, bob = await rows.account("alice"), await rows.account("bob")
+    async with db.connection() as connection:
+        for account in (alice, bob):
+            await connection.execute(
+                "INSERT INTO inbound (account_id, chat, sender, wa_id, from_me, is_group, at, received_at, text, media)"
+                f" SELECT $1, 'a', 'a', n::text, false, false, now(), now() - n * interval '1 minute', {large}"
+                " FROM generate_series(1, 12) n",
+                account,
+            )
+    await users_admin.set_limits(db, "alice", [(Limit.INBOUND_BYTES, 600_000)])
+    await housekeeping.sweep(db, media_store(str(tmp_path / "media")), SETTINGS)
+    async with db.connection() as connection:
+        left = await connection.fetch("SELECT wa_id::integer FROM inbound WHERE account_id = $1 ORDER BY 1", alice)
+        assert [row[0] for row in left] == [1, 2, 3, 4, 5]
+        assert await connection.fetchval("SELECT count(*) FROM inbound WHERE account_id = $1", bob) == 12
+
+
 async def test_the_docs_name_a_bound_for_every_table(db: Database) -> None:
     docs = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
     section = docs.partition("## What grows")[2].partition("\n## ")[0]

@@ -33,7 +33,7 @@ def written(
 ) -> Inbound:
     return Inbound(
         account, chat, chat, whatsapp_message_id(), phone, phone, name,
-        from_me=from_me, is_group=chat.endswith("@g.us"), at=datetime.now(UTC), text="hello", media=None, raw=b"",
+        from_me=from_me, is_group=chat.endswith("@g.us"), at=datetime.now(UTC), text="hello", media=None,
     )  # fmt: skip
 
 

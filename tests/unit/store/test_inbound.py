@@ -27,7 +27,7 @@ async def arrives(rows: Rows, account: UUID, *, ago: float = 0, **more: Any) -> 
     chat = f"{PHONE}@s.whatsapp.net"
     message = Inbound(
         account, chat, chat, whatsapp_message_id(), PHONE, PHONE, "Dora", from_me=False, is_group=False,
-        at=datetime.now(UTC) - timedelta(seconds=ago), text="hello", media=None, raw=b"",
+        at=datetime.now(UTC) - timedelta(seconds=ago), text="hello", media=None,
     )  # fmt: skip
     async with rows.db.transaction() as connection:
         return await inbound.store(connection, [replace(message, **more)])

@@ -17,8 +17,8 @@ from chatwren.store.migrate import is_current, migrate
 
 pytestmark = pytest.mark.anyio
 
-BEFORE, AFTER = "0012", "0014"
-"""The revisions before inbound and contacts have ids, and when they have."""
+BEFORE, AFTER = "0012", "0016"
+"""The revisions before inbound and contacts have ids, and inbound its sizes, and when they have."""
 
 FACTS = """
   INSERT INTO contact (account_id, address, jid)
@@ -28,7 +28,7 @@ FACTS = """
 INBOUND = """
   INSERT INTO inbound (account_id, chat, sender, wa_id, chat_phone, from_me, is_group, at, received_at, text, raw)
   SELECT $1, p.lid, p.lid, n::text, CASE WHEN n % 3000 < 1000 THEN p.phone END, n % 10 = 0, false,
-         now() - interval '1 day' + n * interval '1 s', now() - interval '1 day' + n / 7 * interval '7 s', 'hello', ''
+         now() - interval '1 day' + n * interval '1 s', now() - interval '1 day' + n / 7 * interval '7 s', 'hello', 'r'
   FROM generate_series(1, 4000) AS n,
        LATERAL (SELECT 900000 + n % 1500 || '@lid' AS lid, (4915200000000 + n % 1500)::text AS phone) AS p
 """
@@ -83,7 +83,7 @@ async def contact_of(rows: Rows, name: str, value: str) -> Any:
 
 
 async def check(rows: Rows) -> None:
-    """Each contact has one identity of its user, and each inbound message an id in the order of arrival."""
+    """Each contact has one identity of its user; each inbound message its size, and an id in the order of arrival."""
     await rows.one("ANALYZE")
     assert await rows.one("SELECT count(*) FROM contact_alias WHERE value ~ '@g.us'") == 0
     lost = await rows.one(
@@ -124,6 +124,7 @@ async def check(rows: Rows) -> None:
         """
     )
     assert out_of_order == 0
+    assert await rows.one("SELECT bool_and(size = 500 + octet_length(text) AND raw = '') FROM inbound")
     assert await rows.one(
         "SELECT bool_and(id BETWEEN uuid_at(received_at - 2 * ms) AND uuid_at(received_at + 2 * ms))"
         " FROM inbound, (SELECT interval '1 ms' AS ms) AS one"
@@ -217,16 +218,17 @@ async def test_several_at_once(full: Rows) -> None:
     await check(full)
 
 
-async def test_what_the_older_release_stores_has_ids(full: Rows) -> None:
+async def test_what_the_older_release_stores_has_ids_and_sizes(full: Rows) -> None:
     await migrate(url_of(full), to=AFTER)
     account = await full.one("SELECT min(account_id::text)::uuid FROM inbound")
     await full.one(
         "INSERT INTO inbound (account_id, chat, sender, wa_id, from_me, is_group, at, text, raw)"
-        " VALUES ($1, '78@lid', '78@lid', 'new', false, false, now(), '', '')",
+        " VALUES ($1, '78@lid', '78@lid', 'new', false, false, now(), '', 'raw')",
         account,
     )
     await full.one("INSERT INTO contact (account_id, address) VALUES ($1, '4915299999999')", account)
     assert await full.one("SELECT wa_id FROM inbound WHERE account_id = $1 ORDER BY id DESC LIMIT 1", account) == "new"
+    assert await full.one("SELECT size FROM inbound WHERE wa_id = 'new'") == 500 + len("raw")
     for value in ("78@lid", "4915299999999"):
         assert await contact_of(full, "alice", value) is not None
 

@@ -179,7 +179,6 @@ def _message(one: pb.Event) -> facts.Happened:
         at=moment(message.at),
         text=message.text,
         media=message.media.SerializeToString() if message.HasField("media") else None,
-        raw=message.raw,
     )
 
 

@@ -51,6 +51,13 @@ def create_index(name: str, on: str, *, unique: bool = False) -> None:
     _tell(name, began)
 
 
+def drop_index(name: str) -> None:
+    """Drop an index while others read and write."""
+    op.execute("SET lock_timeout = 0")  # as above
+    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")
+    op.execute("RESET lock_timeout")
+
+
 def require(table: str, column: str) -> None:
     """Let a column be NOT NULL: its rows are looked at while others write."""
     began, given = time.monotonic(), f"{table}_{column}_given"

@@ -1440,7 +1440,7 @@ class Event(_message.Message):
         text: _builtins.str
         """the text, or the caption"""
         raw: _builtins.bytes
-        """waE2E.Message"""
+        """waE2E.Message, for whoever looks into what could not be stored"""
         chat_phone: _builtins.str
         """digits of the other side of a direct chat; empty where unknown"""
         @_builtins.property

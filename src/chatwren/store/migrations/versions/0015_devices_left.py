@@ -11,7 +11,9 @@ depends_on = None
 def upgrade() -> None:
     # Of an older release's pairings that failed, the device is gone.
     op.execute("UPDATE pairing SET jid = NULL WHERE state = 'failed' AND jid IS NOT NULL")
-    op.execute("CREATE INDEX pairing_left ON pairing (account_id) WHERE state = 'failed' AND jid IS NOT NULL")
+    op.execute(
+        "CREATE INDEX IF NOT EXISTS pairing_left ON pairing (account_id) WHERE state = 'failed' AND jid IS NOT NULL"
+    )
 
 
 def downgrade() -> None:
