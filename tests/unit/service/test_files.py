@@ -89,13 +89,14 @@ async def test_what_was_being_stored_when_its_request_was_cancelled_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     alice = await sign_in("alice")
-    stores, goes_on, put = asyncio.Event(), threading.Event(), store._put
+    stores, goes_on, ended, put = asyncio.Event(), threading.Event(), threading.Event(), store._put
     loop = asyncio.get_running_loop()
 
     def slow(key: str, path: Path) -> None:
         loop.call_soon_threadsafe(stores.set)
         goes_on.wait(30)
         put(key, path)
+        ended.set()
 
     monkeypatch.setattr(store, "_put", slow)
 
@@ -109,6 +110,7 @@ async def test_what_was_being_stored_when_its_request_was_cancelled_goes(
     loop.call_later(0.1, goes_on.set)  # the thread ends when its caller has long been told
     with pytest.raises(asyncio.CancelledError):
         await keeping
+    assert await asyncio.to_thread(ended.wait, 30)
     assert left(folder) == []
     assert await rows.one("SELECT count(*) FROM media") == 0
 
