@@ -49,7 +49,7 @@ def steps(keep_messages: timedelta) -> list[Callable[[Connection], Awaitable[int
 
 
 async def surplus_inbound(connection: Connection, *, messages: int, size: int) -> list[tuple[UUID, datetime]]:
-    """Accounts with more received messages, or bytes of them, than they may have: each with the time up to which they go.
+    """Accounts with more received messages, or bytes of them, than they may have, and the time up to which those go.
 
     Args:
         connection: one statement is run, which reads an index alone.

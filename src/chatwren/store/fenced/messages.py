@@ -382,9 +382,7 @@ _SETTLE = f"""
 async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> Recorded:
     """Apply receipts to the messages that they name, only forward: a receipt also proves that a message was sent.
 
-    Only where the message went can be said what became of it; the rest is passed over.
-
-    To be called in a transaction.
+    Those that come from elsewhere than where the message went are passed over. To be called in a transaction.
     """
     facts = _RECEIPTS.values(receipts)
     await connection.execute(*named(_LOCK_FREED, **facts))
