@@ -1,6 +1,7 @@
 """A web process, and three people who use it: Alice and Bob, and Charlie, who never sees what is Alice's."""
 
 import asyncio
+import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from chatwren.domain.ids import uuid7
+from chatwren.machine import descriptors
 from chatwren.machine.throwaway import fresh_database
 from chatwren.service import sessions, users
 from chatwren.store.database import Database
@@ -137,6 +139,15 @@ def bob(person: Callable[[str], Person]) -> Person:
 @pytest.fixture
 def charlie(person: Callable[[str], Person]) -> Person:
     return person("charlie")
+
+
+@pytest.fixture
+def files() -> Iterator[None]:
+    """This process holds many sockets itself."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    descriptors.raise_limit()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 async def _empty(db: Database) -> None:

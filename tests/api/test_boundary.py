@@ -266,9 +266,9 @@ def test_a_large_body_costs_next_to_nothing_before_it_is_refused(body: bytes, sh
 
 
 def test_what_a_user_named_wrongly_comes_back_short(shop: Person) -> None:
-    names = ["x" * 30_000, "\ud800", *(f"wrong{number}" for number in range(500))]
+    names = ["x" * 5_000, "\ud800", *(f"wrong{number}" for number in range(500))]
     answer = shop.http.post(
         "/api/messages/cancel", content=json.dumps(dict.fromkeys(names, 1)), headers={"content-type": JSON}
     )
     assert answer.status_code == 400
-    assert len(answer.content) < 5_000
+    assert len(answer.content) < 3_000

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -18,22 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from chatwren.machine import descriptors
 from chatwren.web.http.connections import OF_CLIENT, Connections
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import SECRET, WebServer
 from tests.api.test_process import ready
 
 LOGIN_SECONDS = 2.0
-
-
-@pytest.fixture
-def files() -> Iterator[None]:
-    """This process holds many sockets itself."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    descriptors.raise_limit()
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def _connect(port: int) -> socket.socket:
@@ -72,8 +61,8 @@ _LOW = (
 
 
 @contextlib.contextmanager
-def _process(server: WebServer, data_dir: Path, **more: str) -> Iterator[int]:
-    """A web process of its own on the same database; its port."""
+def process(server: WebServer, data_dir: Path, **more: str) -> Iterator[tuple[int, int]]:
+    """A web process of its own on the same database; its port and id."""
     environment = os.environ | {
         "DATABASE_URL": str(server.settings.database_url),
         "CHATWREN_DATA_DIR": str(data_dir),
@@ -86,21 +75,21 @@ def _process(server: WebServer, data_dir: Path, **more: str) -> Iterator[int]:
         env=environment | more,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+    ) as started:
         try:
-            port = int(ready(process)["addresses"][0].rpartition(":")[2])
-            reading = threading.Thread(target=process.stderr.read)  # type: ignore[union-attr]
+            port = int(ready(started)["addresses"][0].rpartition(":")[2])
+            reading = threading.Thread(target=started.stderr.read)  # type: ignore[union-attr]
             reading.start()
-            yield port
+            yield port, started.pid
         finally:
-            process.send_signal(signal.SIGTERM)
+            started.send_signal(signal.SIGTERM)
         reading.join(30)
 
 
 @pytest.mark.usefixtures("files")
 @pytest.mark.parametrize("half", [b"", b"GET /health/live HTTP/1.1\r\nHost: x\r\n"])
 def test_two_thousand_idle_connections_keep_nobody_out(half: bytes, alice: Person, tmp_path: Path) -> None:
-    with _process(alice.server, tmp_path) as port, contextlib.ExitStack() as stack:
+    with process(alice.server, tmp_path) as (port, _), contextlib.ExitStack() as stack:
         crowd = []
         for _ in range(2_000):
             crowd.append(stack.enter_context(contextlib.closing(_connect(port))))
@@ -248,9 +237,9 @@ def _dripping(server: WebServer, head: str, piece: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("head", "piece"),
     [
-        ("Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n", b"{"),
+        ("Content-Type: application/json\r\nContent-Length: 10000\r\n\r\n", b"{"),
         ("Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
-        ("Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n\r\n", b"-"),
+        ("Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 10000\r\n\r\n", b"-"),
     ],
 )
 def test_a_body_that_drips_ends_the_request(
@@ -314,7 +303,7 @@ async def test_a_right_log_in_is_answered_while_a_crowd_guesses(alice: Person, t
 
     Alice's browser has a session, at the worst address. Charlie has logged in from his before; it is another.
     """
-    with _process(alice.server, tmp_path, CHATWREN_TRUSTED_PROXIES="127.0.0.1") as port:
+    with process(alice.server, tmp_path, CHATWREN_TRUSTED_PROXIES="127.0.0.1") as (port, _):
         worst = "203.0.113.1"
         asked: list[asyncio.Task[None]] = []
         statuses: Counter[int] = Counter()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chatwren.web.http.protocol import MAX_HEAD_BYTES, MAX_HEADERS, BoundedProtocol
+from chatwren.web.http.protocol import MAX_AHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, BoundedProtocol
 from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
 
@@ -182,7 +182,7 @@ def test_a_request_whose_end_is_elsewhere_than_we_thought_is_the_last(
 
 def test_who_sends_much_ahead_is_answered_once(server: WebServer) -> None:
     with _connect(server) as one:
-        one.sendall(LOGIN + LIVE * (MAX_HEAD_BYTES // len(LIVE) + 1))
+        one.sendall(LOGIN + LIVE * (MAX_AHEAD_BYTES // len(LIVE) + 1))
         assert _statuses(_rest(one)) == [401]
 
 
@@ -220,11 +220,13 @@ def test_the_body_of_a_request_that_would_speak_something_else_is_no_request(ser
         assert _statuses(_rest(one)) == [400]
 
 
-def test_what_nobody_read_is_not_kept(server: WebServer) -> None:
+def test_a_connection_that_waits_keeps_nothing_of_the_request_before(server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(_head("POST /api/auth/logout", "Content-Length: 60000") + b"x" * 60_000)
         _until(one, b"Logged out")
-        _soon(lambda: not any(getattr(kept.cycle, "body", b"") for kept in _protocols(server)))
+        kept = [vars(one) for one in _protocols(server)]
+        _soon(lambda: not any(one[name] for one in kept for name in ("cycle", "scope", "headers")))
+        assert server.app.state.memory._total == 0
 
 
 def test_a_body_that_breaks_off_in_the_middle_of_an_answer_ends_it(alice: Person) -> None:

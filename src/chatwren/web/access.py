@@ -18,6 +18,7 @@ from chatwren.domain.caller import Caller, Scope
 from chatwren.domain.errors import Forbidden, NotAuthenticated
 from chatwren.web.context import AnyConnection, HttpRequest, context
 from chatwren.web.http import limits
+from chatwren.web.http.memory import OWNER
 from chatwren.web.openapi import Operation
 
 _CALLER = "chatwren.caller"
@@ -57,6 +58,7 @@ async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     if not found.may(scope):
         raise Forbidden(f"This needs the scope {scope}.", code="scope_missing")
     connection.scope[_CALLER] = found  # type: ignore[literal-required]
+    connection.scope["state"][OWNER] = found.user.id
     connection.scope[_ASKED_AT] = time.monotonic()  # type: ignore[literal-required]
 
 

@@ -28,6 +28,7 @@ from chatwren.web.http.connections import Connections
 from chatwren.web.http.cookie import SessionCookie
 from chatwren.web.http.door import Door
 from chatwren.web.http.errors import respond
+from chatwren.web.http.memory import Memory, Working
 from chatwren.web.http.observe import Observer
 from chatwren.web.http.origins import Origins
 from chatwren.web.http.proxies import TrustedProxies
@@ -133,7 +134,8 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
     )
     proxies = TrustedProxies(origins, settings.trusted_proxies)
     app.state.connections = Connections(trusts=proxies.trusts)
-    app.asgi_handler = cast("ASGIApp", Observer(proxies, context.metrics))
+    app.state.memory = Memory()
+    app.asgi_handler = cast("ASGIApp", Working(Observer(proxies, context.metrics), app.state.memory))
     return app
 
 

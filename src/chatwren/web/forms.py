@@ -28,7 +28,7 @@ from chatwren.domain.fields import Reader
 from chatwren.domain.text import absent
 from chatwren.web.access import body_chunks
 from chatwren.web.context import HttpRequest
-from chatwren.web.http.limits import MAX_FIELDS_BYTES, MAX_FILE_BYTES
+from chatwren.web.http.limits import FEW_FIELDS_BYTES, MAX_FILE_BYTES, let_go
 from chatwren.web.uploads import Uploads, temporary_file
 
 _MAX_PARTS = 100
@@ -117,11 +117,14 @@ def read_query(request: Request[Any, Any, Any]) -> Form:
 
 
 @contextlib.asynccontextmanager
-async def read_form(request: HttpRequest, *, uploads: Uploads | None = None) -> AsyncIterator[Form]:
+async def read_form(
+    request: HttpRequest, *, at_most: int = FEW_FIELDS_BYTES, uploads: Uploads | None = None
+) -> AsyncIterator[Form]:
     """The fields of a request's body, and its files as long as the context is open.
 
     Args:
         request: the body of which was not read yet.
+        at_most: bytes of the body, and of the fields where there are files beside them.
         uploads: which fields may be files, and whose they are; None: none may.
 
     Raises:
@@ -134,21 +137,26 @@ async def read_form(request: HttpRequest, *, uploads: Uploads | None = None) -> 
     refuse_encoded(request)
     if content_type == _MULTIPART:
         async with contextlib.AsyncExitStack() as stack:
-            yield await _multipart(request, options.get("boundary", ""), _Parts(request, uploads, stack))
-        return
-    body = b"".join([chunk async for chunk in body_chunks(request, at_most=MAX_FIELDS_BYTES)])
-    if not body:
-        yield Form({})
-    elif content_type == _JSON or (content_type.startswith("application/") and content_type.endswith("+json")):
-        yield _json(body)
-    elif content_type == _URLENCODED:
-        # Python reads it, at some 100 ns an escape: the others have their turns meanwhile.
-        yield _urlencoded(body) if len(body) <= _LONG else await asyncio.to_thread(_urlencoded, body)
+            parts = _Parts(request, uploads, stack, at_most=at_most)
+            yield await _multipart(request, options.get("boundary", ""), parts)
     else:
-        raise UnsupportedType(
-            f"Content-Type {content_type or '(none)'} is not one that this route reads. "
-            f"Send {_JSON}, {_MULTIPART} or {_URLENCODED}."
-        )
+        yield await _of_one_piece(request, content_type, at_most=at_most)
+
+
+async def _of_one_piece(request: HttpRequest, content_type: str, *, at_most: int) -> Form:
+    """The fields of a body without files, which itself is gone afterwards."""
+    body = b"".join([chunk async for chunk in body_chunks(request, at_most=at_most)])
+    if not body:
+        return Form({})
+    if content_type == _JSON or (content_type.startswith("application/") and content_type.endswith("+json")):
+        return _json(body)
+    if content_type == _URLENCODED:
+        # Python reads it, at some 100 ns an escape: the others have their turns meanwhile.
+        return _urlencoded(body) if len(body) <= _LONG else await asyncio.to_thread(_urlencoded, body)
+    raise UnsupportedType(
+        f"Content-Type {content_type or '(none)'} is not one that this route reads. "
+        f"Send {_JSON}, {_MULTIPART} or {_URLENCODED}."
+    )
 
 
 def _json(body: bytes) -> Form:
@@ -205,7 +213,7 @@ async def _multipart(request: HttpRequest, boundary: str, parts: "_Parts") -> Fo
         )
     try:
         with PushMultipartParser(boundary, max_segment_count=_MAX_PARTS) as parser:
-            async for chunk in body_chunks(request, at_most=MAX_FILE_BYTES + MAX_FIELDS_BYTES):
+            async for chunk in body_chunks(request, at_most=parts.at_most):
                 for event in parser.parse(chunk):
                     await parts.take(event)
     except ParserLimitReached:
@@ -223,7 +231,10 @@ async def _multipart(request: HttpRequest, boundary: str, parts: "_Parts") -> Fo
 class _Parts:
     """Takes the events of the multipart parser, one after the other, and gathers fields."""
 
-    def __init__(self, request: HttpRequest, uploads: Uploads | None, stack: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self, request: HttpRequest, uploads: Uploads | None, stack: contextlib.AsyncExitStack, *, at_most: int
+    ) -> None:
+        self.at_most = at_most + (MAX_FILE_BYTES if uploads else 0)
         self.values: dict[str, list[object]] = {}
         self.files: dict[str, list[Upload]] = {}
         self._request = request
@@ -234,6 +245,7 @@ class _Parts:
         self._buffer = bytearray()
         self._file: IO[bytes] | None = None
         self._field_bytes = 0
+        self._most_field_bytes = at_most
 
     async def take(self, event: MultipartSegment | bytes | None) -> None:
         if isinstance(event, MultipartSegment):
@@ -253,12 +265,13 @@ class _Parts:
 
     async def _add(self, data: bytes) -> None:
         if self._ignored:
+            let_go(self._request, len(data))
             return
         self._buffer += data
         if self._file is None:
             self._field_bytes += len(data)
-            if self._field_bytes > MAX_FIELDS_BYTES:
-                raise TooLarge(f"The fields of the form are larger than {MAX_FIELDS_BYTES:,} bytes.")
+            if self._field_bytes > self._most_field_bytes:
+                raise TooLarge(f"The fields of the form are larger than {self._most_field_bytes:,} bytes.")
         elif len(self._buffer) >= _WRITE_BYTES:
             await self._write(self._file)
 
@@ -281,3 +294,4 @@ class _Parts:
         data = bytes(self._buffer)
         self._buffer.clear()
         await asyncio.to_thread(file.write, data)
+        let_go(self._request, len(data))

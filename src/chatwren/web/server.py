@@ -49,6 +49,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._context: Context = app.state.context
         config.connections = app.state.connections
+        config.memory = app.state.memory
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

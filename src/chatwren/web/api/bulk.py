@@ -22,6 +22,7 @@ from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form, read_query, refuse_encoded
+from chatwren.web.http.limits import let_go
 from chatwren.web.openapi import MULTIPART, Operation, Time
 from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads, temporary_file
@@ -139,6 +140,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
         async with temporary_file(request, caller(request).user.id) as file:
             async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
                 file.write(chunk)
+                let_go(request, len(chunk))
             file.flush()
             return await while_there(request, _submit(request, Path(file.name), kind, key))
     async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,))) as form:

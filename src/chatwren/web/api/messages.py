@@ -45,6 +45,7 @@ from chatwren.web.api.message_shapes import (
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count, parse_cursor, read_filter
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form, read_query
+from chatwren.web.http.limits import MAX_FIELDS_BYTES
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads
@@ -153,7 +154,7 @@ async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMes
 async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Reschedule or rewrite a message."""
     row_id = parse_message_id(message_id)
-    async with read_form(request) as form:
+    async with read_form(request, at_most=MAX_FIELDS_BYTES) as form:
         moment = partial(parse_moment, zone=_whereabouts(request).zone)
         text = form.read("message", parse_message) if form.given("message") else None
         when = form.read("scheduledTime", moment)
@@ -254,7 +255,7 @@ def _searching(request: HttpRequest, where: Filter) -> AbstractAsyncContextManag
 async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> AcceptedMessage:
     asks, here = caller(request), context(request)
     key = parse_key(request.headers.get("idempotency-key"))
-    async with read_form(request, uploads=Uploads(asks.user.id, (_FILE,))) as form:
+    async with read_form(request, at_most=MAX_FIELDS_BYTES, uploads=Uploads(asks.user.id, (_FILE,))) as form:
         upload = form.file(_FILE)
         new = compose(form, _whereabouts(request), prefix=prefix, with_file=upload is not None)
         if upload is not None:

@@ -19,6 +19,7 @@ from chatwren.web.api.queue_fields import parse_count
 from chatwren.web.api.whatsapp import WhyNot, why_not
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form
+from chatwren.web.http.limits import MAX_FIELDS_BYTES
 from chatwren.web.openapi import Operation
 from chatwren.web.presence import while_there
 
@@ -67,7 +68,7 @@ class Preview(Struct, rename="camel"):
 async def preview(request: HttpRequest) -> Preview:
     """Show different wordings of a text."""
     user = caller(request).user
-    async with read_form(request) as form:
+    async with read_form(request, at_most=MAX_FIELDS_BYTES) as form:
         text = form.read("message", parse_message)
         modifications, _ = form.read("aiModifications", parse_modifications) or (Modifications(), None)
         variants = form.read("variants", _parse_variants)

@@ -11,9 +11,12 @@ from litestar.types import HTTPReceiveMessage
 from chatwren.domain.errors import Invalid, TooLarge
 from chatwren.media.recognise import MAX_BYTES
 from chatwren.web.http.errors import TooSlow
+from chatwren.web.http.memory import HELD, Held
 
+FEW_FIELDS_BYTES: Final = 16 * 1024
+"""A body of fields of which none is a message."""
 MAX_FIELDS_BYTES: Final = 1024 * 1024
-"""A body without a file, and the fields beside a file. A message of 64 KiB triples when a form is URL-encoded."""
+"""Fields with a message, which has 64 KiB and triples when a form is URL-encoded."""
 MAX_FILE_BYTES: Final = max(MAX_BYTES.values())
 """The largest file of any kind. What each kind may have is media.prepare's business."""
 
@@ -55,6 +58,12 @@ async def body_chunks(request: Request[Any, Any, Any], *, at_most: int) -> Async
             yield chunk
         if not message["more_body"]:
             return
+
+
+def let_go(request: Request[Any, Any, Any], size: int) -> None:
+    """Note that so many bytes of the body are in memory no more: they are in a file, or were of no use."""
+    held: Held = request.scope["state"][HELD]
+    held.kept -= size
 
 
 def _too_large(at_most: int) -> TooLarge:

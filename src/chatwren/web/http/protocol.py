@@ -2,20 +2,26 @@
 
 import contextlib
 from asyncio import TimerHandle, Transport
+from collections.abc import Hashable
+from functools import lru_cache
 from typing import Final, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from chatwren.domain.addresses import network_of
 from chatwren.domain.errors import ChatwrenError, Invalid, Transient, Unavailable
 from chatwren.web.http.connections import Connections
 from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
 from chatwren.web.http.limits import LENGTH_DIGITS
+from chatwren.web.http.memory import HELD, OWNER, Held, Memory
 
 MAX_HEAD_BYTES: Final = 32 * 1024
-"""Request line and headers together. Also what follows them and is no body, and what comes ahead of its turn."""
+"""Request line and headers together; also what follows them and is no body."""
 MAX_HEADERS: Final = 100
 """Each costs some 100 bytes besides its own."""
+MAX_AHEAD_BYTES: Final = 8 * 1024
+"""Of requests that come before their turn."""
 
 _HEAD_SECONDS = 10.0
 _REST_SECONDS = 5.0
@@ -23,8 +29,11 @@ _REST_SECONDS = 5.0
 _STALL_SECONDS = 60.0
 """How long a client may take nothing of what is sent to it."""
 _REFUSED_SECONDS = 5
+_HEAD_COSTS = 8
+"""How many times its bytes a head takes: with every layer that has read it, 247 KB for one of 30 KB."""
 _PIECE_BYTES = 16 * 1024
 """Parsed at once, where it is no body of a known length."""
+_network = lru_cache(4096)(network_of)
 _BLANK = b"\r\n\r\n"
 """Where a head ends, and a body that comes in chunks; the parser takes no other."""
 
@@ -33,6 +42,7 @@ class BoundedConfig(uvicorn.Config):
     """What the protocols of one server share."""
 
     connections: Connections
+    memory: Memory
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -49,6 +59,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """The request whose answer is not out."""
     _aside = 0
     """Bytes of a head, or of chunks' sizes and trailers, since there was anything else."""
+    _coming = 0
+    """Bytes that came and are not parsed."""
     _length = 0
     _body_left = 0
     """Bytes that will come of a body of a known length."""
@@ -60,7 +72,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Find room for it, and give the first request its time."""
         super().connection_made(transport)
         self._ahead = bytearray()
+        self._held = Held()
         self._connections = cast("BoundedConfig", self.config).connections
+        self._memory = cast("BoundedConfig", self.config).memory
         if self._connections.enter(self, self.client[0] if self.client else ""):
             self._start_timer()
         else:
@@ -77,15 +91,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self.resume_writing()
         self._connections.leave(self)
         super().connection_lost(exc)
+        if self._under_way is not None:
+            self._memory.leave(self._held)
+        else:
+            self._memory.drop(self._held)
+        self._forget()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, piece by piece: the next request begins a piece, and waits for the answer to this one."""
+        self._coming = len(data)
+        self._count()  # where there is no room, nothing is begun
         seen = self._edge + data  # a blank line may come in two reads
         at = len(self._edge)
         self._edge = seen[1 - len(_BLANK) :]
         while at < len(seen) and not self._deaf and not self.transport.is_closing():
-            if self._answering():
-                self._keep(seen[at:])
+            if self._under_way is not None and not self._message_open:
+                self._keep(self._under_way, seen[at:])
                 break
             if not self._message_open and seen[at] in b"\r\n":
                 at += 1
@@ -95,6 +116,8 @@ class BoundedProtocol(HttpToolsProtocol):
             at = end
         if self._head_open and self._timer is None:
             self._start_timer()
+        self._coming = 0
+        self._count()
 
     def on_message_begin(self) -> None:
         """Begin to count.
@@ -108,6 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._length = 0
         self._stop_timer()  # of the connection's beginning; most heads come whole, and need none of their own
         super().on_message_begin()
+        self.scope["state"][HELD] = self._held
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header of the head. One that comes after the body was seen by no layer that rules by headers.
@@ -135,6 +159,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             raise ValueError(self.url)
         self._head_open = False
+        self._held.kept += _HEAD_COSTS * self._aside
         self._aside = 0
         self._body_left = self._length
         self._stop_timer()
@@ -146,27 +171,29 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count what is left."""
         self._aside = 0
         self._body_left = max(0, self._body_left - len(body))
-        super().on_body(body)
+        if self._under_way is not None:
+            self._held.kept += len(body)
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Be ready for the next, unless the parser takes none: after an Upgrade it does not know a body's end."""
         self._message_open = False
         self._aside = self._body_left = 0
-        if self.parser.should_upgrade() or not self.parser.should_keep_alive():
-            self.cycle.keep_alive = False
-        super().on_message_complete()
+        if self._under_way is not None:
+            if self.parser.should_upgrade() or not self.parser.should_keep_alive():
+                self._under_way.keep_alive = False
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """It waits for the next request; not for long for the rest of this one, of which nobody reads more."""
         super().on_response_complete()
-        self._under_way = None
         self._connections.idle(self)
-        self.cycle.body = bytearray()  # else the connection would hold what nobody read
+        ahead = bytes(self._ahead)
+        self._memory.drop(self._held)
+        self._forget()
         if self._message_open:
             self._start_rest()
-        elif self._ahead:
-            ahead = bytes(self._ahead)
-            self._ahead.clear()
+        elif ahead:
             self.data_received(ahead)
 
     def pause_writing(self) -> None:
@@ -185,20 +212,52 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer what is no HTTP."""
         self._refuse(Invalid(msg))
 
+    def owners(self) -> tuple[Hashable, ...]:
+        """For whom: the client's network, and in it the user who asks, or strangers."""
+        scope = self._under_way.scope if self._under_way is not None else None
+        client = scope["client"] if scope is not None else self.client
+        network = _network(client[0] if client else "")
+        return network, (scope["state"].get(OWNER) if scope is not None else None) or (network, None)
+
+    def may_end(self) -> bool:
+        """Whether its request has not come whole, so that nothing was done for it."""
+        return not self._answering()
+
+    def end(self) -> None:
+        """Hold nothing more, and say why."""
+        self._refuse(
+            Unavailable(
+                "The server has no memory left for this request.", code="memory_full", retry_after=_REFUSED_SECONDS
+            )
+        )
+
+    def _count(self) -> None:
+        self._held.loose = self._coming + self._aside + len(self._ahead)
+        self._memory.count(self._held, self)
+
+    def _forget(self) -> None:
+        """Let go of the request: as long as the connection waits, its head and what nobody read would stay."""
+        self._under_way = None
+        self.cycle = self.scope = self.headers = None  # type: ignore[assignment]
+        self.url = b""
+        self._held = Held()
+        self._ahead.clear()
+        self._aside = self._coming = 0
+
     def _answering(self) -> bool:
         """Whether a request came whole and its answer is not out."""
         return self._under_way is not None and not self._message_open
 
-    def _keep(self, data: bytes) -> None:
+    def _keep(self, cycle: RequestResponseCycle, data: bytes) -> None:
         """Keep what comes ahead of its turn; of somebody who sends much the connection ends with this answer.
 
         It is read all the same: else nobody would notice that the client has gone.
         """
-        if self.cycle.keep_alive:
+        if cycle.keep_alive:
             self._ahead += data
-            if len(self._ahead) > MAX_HEAD_BYTES:
+            if len(self._ahead) > MAX_AHEAD_BYTES:
                 self._ahead.clear()
-                self.cycle.keep_alive = False
+                cycle.keep_alive = False
 
     def _end_of_piece(self, seen: bytes, at: int) -> int:
         """Where ends what is parsed next: not after the end of the request."""
@@ -242,11 +301,12 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._start_rest()
         self._connections.idle(self)
-        if cycle is not None:  # it reads the body
+        self._memory.drop(self._held)
+        self._held.end()
+        self._forget()
+        if cycle is not None:  # it would read the body
             cycle.disconnected = True
-            cycle.waiting_for_100_continue = False
             cycle.body = bytearray()
-            cycle.message_event.set()
             self.flow.resume_reading()
             if cycle.response_started:
                 self.transport.close()

@@ -1,0 +1,147 @@
+"""How much of requests one process holds in memory: one bound for all of them, and whoever holds most makes room."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from litestar.types import HTTPScope, Receive, Send
+
+from chatwren.web.http.asgi import HttpApp
+
+HELD: Final = "held"
+"""In the scope's state: `Held`."""
+OWNER: Final = "owner"
+"""In the scope's state of a request that came with proof of who asks: the user's id."""
+
+_MOST: Final = 64 * 1024 * 1024
+"""Bytes. What is read out of a body may be a few times as large while its request is answered."""
+_AT_ONCE = 16
+"""The share that is made free when there is no room: to look at all who hold something costs milliseconds."""
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """How many bytes one request holds.
+
+    Attributes:
+        kept: of its head and body.
+        loose: what else its connection has, of this request or the next.
+        counted: those that `Memory` knows of.
+        task: what works on it.
+        ended: nobody waits for that.
+    """
+
+    kept: int = 0
+    loose: int = 0
+    counted: int = 0
+    task: asyncio.Task[None] | None = None
+    ended: bool = False
+
+    def end(self) -> None:
+        """Let nothing more be done for it."""
+        self.ended = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Holder(Protocol):
+    """A connection."""
+
+    def owners(self) -> tuple[Hashable, ...]:
+        """For whom: the client's network, and in it the user who asks, or strangers."""
+
+    def may_end(self) -> bool:
+        """Whether its request has not come whole, so that nothing was done for it."""
+
+    def end(self) -> None:
+        """Hold nothing more, and say why."""
+
+
+class Memory:
+    """What all requests of one process hold, each until nothing more is done for it.
+
+    Where it would be too much, requests that have not come whole end: those of the network or user that holds most, in
+    a network those of the user that does, and of these the one first that began first, since with as many bytes it is
+    the slowest. That may be the one that asks.
+    """
+
+    def __init__(self, most: int = _MOST) -> None:
+        self._most = most
+        self._by: dict[Held, Holder | None] = {}  # the oldest first
+        self._total = 0
+        self._stuck = False
+        """What is held came whole, and nobody else can make room."""
+
+    def count(self, held: Held, by: Holder) -> None:
+        """Note what a request holds now, and whose it is."""
+        size = held.kept + held.loose
+        grown = size - held.counted
+        if not grown:
+            return
+        held.counted = size
+        self._total += grown
+        self._by[held] = by
+        if self._total <= self._most:
+            self._stuck = False
+        elif grown > 0:
+            if not self._stuck:
+                self._make_room()
+            elif by.may_end():
+                by.end()
+
+    def leave(self, held: Held) -> None:
+        """Its connection has gone: it is held until nothing more is done for it."""
+        if held in self._by:
+            self._by[held] = None
+
+    def drop(self, held: Held) -> None:
+        """It is held no more."""
+        self._by.pop(held, None)
+        self._total -= held.counted
+        held.counted = 0
+
+    def _make_room(self) -> None:
+        for held in self._by:  # some was written to files meanwhile
+            held.counted = held.kept + held.loose
+        self._total = sum(held.counted for held in self._by)
+        shares: Counter[Hashable] = Counter()
+        waiting = []
+        for held, by in self._by.items():
+            if by is not None:
+                shares.update(dict.fromkeys(by.owners(), held.counted))
+                if by.may_end():
+                    waiting.append(by)
+
+        def share(one: Holder) -> list[int]:
+            return sorted((shares[owner] for owner in one.owners()), reverse=True)
+
+        if self._total > self._most:
+            for one in sorted(waiting, key=share, reverse=True):
+                one.end()
+                if self._total <= self._most - self._most // _AT_ONCE:
+                    return
+        self._stuck = self._total > self._most
+
+
+class Working:
+    """Tells what works on a request, and when that is done, whether or not its client is still there."""
+
+    def __init__(self, app: HttpApp, memory: Memory) -> None:
+        self._app = app
+        self._memory = memory
+
+    async def __call__(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        """Hand the request on, unless it has ended."""
+        held: Held = scope["state"][HELD]
+        if held.ended:
+            return
+        held.task = asyncio.current_task()
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not held.ended:
+                raise
+        finally:
+            self._memory.drop(held)

@@ -1,0 +1,189 @@
+"""Bodies that never end: what all of them hold is bounded, and whoever holds most makes room."""
+
+import asyncio
+import contextlib
+import re
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chatwren.domain.caller import Caller
+from chatwren.web.http.limits import FEW_FIELDS_BYTES
+from chatwren.web.http.memory import Memory
+from tests.api.conftest import Person
+from tests.api.test_crowds import process
+
+MIB = 1024 * 1024
+RSS_BYTES = 512 * MIB
+_ROOM = 64
+"""For so many of them there is room."""
+
+
+def _head(line: str, *headers: str, length: int) -> bytes:
+    common = ("Host: x", "Content-Type: application/json", f"Content-Length: {length}")
+    return "\r\n".join((f"{line} HTTP/1.1", *common, *headers, "", "")).encode()
+
+
+def _connect(port: int) -> "contextlib.closing[socket.socket]":
+    return contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout=30))
+
+
+def _begun(port: int, stack: contextlib.ExitStack, person: Person, size: int, *headers: str) -> socket.socket:
+    """A request of that many bytes, but for its last, or what could be sent of it."""
+    one = stack.enter_context(_connect(port))
+    head = _head("POST /api/messages/preview", f"Cookie: {person.cookie}", *headers, length=size)
+    with contextlib.suppress(ConnectionError):
+        one.sendall(head + b'{"message": "hello", "more": "'.ljust(size - 2, b"x") + b'"')
+    return one
+
+
+def _answer(one: socket.socket) -> bytes:
+    got = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := one.recv(65536):
+            got += piece
+            if b"\r\n\r\n" in got and got.endswith(b"}"):
+                break
+    return got
+
+
+def _answered(one: socket.socket, seconds: float = 0) -> bool:
+    poll = select.poll()
+    poll.register(one, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _rss(pid: int) -> int:
+    return 1024 * int(subprocess.run(["ps", "-o", "rss=", "-p", str(pid)], check=True, capture_output=True).stdout)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "POST /api/auth/register",
+        "POST /api/auth/login",
+        "PATCH /api/users/me",
+        "POST /api/users/me/password",
+        "POST /api/messages/cancel",
+        "POST /api/whatsapp/paircode",
+    ],
+)
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
+def test_fields_of_which_none_is_a_message_are_few(line: str, kind: str, alice: Person) -> None:
+    for size, status in ((FEW_FIELDS_BYTES + 1, b" 413 "), (FEW_FIELDS_BYTES, None)):
+        with _connect(alice.server.port) as one:
+            head = _head(line, f"Cookie: {alice.cookie}", length=size)
+            one.sendall(head.replace(b"application/json", kind.encode()))
+            if status:
+                assert status in _answer(one)
+            else:
+                assert not _answered(one, 0.1)
+
+
+def test_whoever_holds_most_makes_room_and_is_told(alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory: Memory = alice.server.app.state.memory
+    monkeypatch.setattr(memory, "_most", MIB)
+    port = alice.server.port
+    with contextlib.ExitStack() as stack:
+        of_bob = _begun(port, stack, bob, 200_000, "Connection: close")
+        first, *others = [_begun(port, stack, alice, 300_000) for _ in range(3)]
+        refused = _answer(first)
+        assert re.match(rb"HTTP/1.1 503 (?s:.)*retry-after: 5\r\n(?s:.)*memory_full", refused), refused
+        assert not any(_answered(one, 0.1) for one in (of_bob, *others))
+        of_bob.sendall(b"}")
+        assert _answer(of_bob).startswith(b"HTTP/1.1 200 ")
+    _soon(lambda: not memory._by and not memory._total)
+
+
+@pytest.fixture
+def asked(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+    """Who asks is known as soon as this is set."""
+    event = asyncio.Event()
+    sessions = alice.server.server._context.sessions
+    caller = sessions.caller
+
+    async def slow(sid: str) -> Caller | None:
+        await event.wait()
+        return await caller(sid)
+
+    monkeypatch.setattr(sessions, "caller", slow)
+    yield event
+    alice.server.loop.call_soon_threadsafe(event.set)
+
+
+def _soon(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.usefixtures("asked")
+def test_for_a_request_that_ended_nothing_more_is_done(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks = alice.server.server.server_state.tasks
+    monkeypatch.setattr(alice.server.app.state.memory, "_most", 100_000)
+    with _connect(alice.server.port) as one:
+        head = _head("POST /api/messages/preview", f"Cookie: {alice.cookie}", length=200_000)
+        one.sendall(head)
+        _soon(lambda: bool(tasks))
+        one.sendall(bytes(150_000))
+        assert b" 503 " in _answer(one)
+        _soon(lambda: not tasks)
+
+
+def test_what_is_done_for_who_has_gone_counts_until_it_is_done(alice: Person, asked: asyncio.Event) -> None:
+    server = alice.server
+    with _connect(server.port) as one:
+        one.sendall(_head("POST /api/messages/preview", f"Cookie: {alice.cookie}", length=20) + bytes(20))
+        _soon(lambda: bool(server.server.server_state.tasks))
+    _soon(lambda: all(by is None for by in server.app.state.memory._by.values()))
+    assert server.app.state.memory._total > 0
+    server.loop.call_soon_threadsafe(asked.set)
+    _soon(lambda: server.app.state.memory._total == 0)
+
+
+def test_files_are_held_only_until_they_are_written(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory: Memory = alice.server.app.state.memory
+    monkeypatch.setattr(memory, "_most", 2 * MIB)
+    alice.link("919876543210")
+    files = {"mediaFile": ("big.pdf", b"%PDF-1.7\n" + bytes(12 * MIB), "application/pdf")}
+    sent = alice.http.post("/api/messages/send", data={"phoneId": "+1234567890"}, files=files)
+    assert sent.status_code == 200, sent.text
+    ignored = {"unknown": ("big.bin", bytes(12 * MIB), "application/octet-stream")}
+    sent = alice.http.post("/api/messages/send", data={"phoneId": "+1234567890", "message": "hi"}, files=ignored)
+    assert sent.status_code == 200, sent.text
+    row = b'{"phoneId": "+1234567890", "message": "hello"}'
+    rows = b"\n".join([row + b" " * 10_000] * 500)
+    typed = {"content-type": "application/x-ndjson"}
+    sent = alice.http.post("/api/messages/bulk", content=rows, headers=typed)
+    assert sent.status_code == 200, sent.text
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("networks", [1, 8])
+def test_five_hundred_bodies_that_never_end_stay_within_half_a_gigabyte(
+    networks: int, alice: Person, bob: Person, tmp_path: Path
+) -> None:
+    with (
+        process(alice.server, tmp_path, CHATWREN_TRUSTED_PROXIES="127.0.0.1") as (port, pid),
+        contextlib.ExitStack() as stack,
+    ):
+        of_bob = _begun(port, stack, bob, 10_000, "X-Forwarded-For: 198.51.100.1")
+        crowd = [
+            _begun(port, stack, alice, MIB, f"X-Forwarded-For: 203.0.113.{number % networks}") for number in range(500)
+        ]
+        rss = 0
+        deadline = time.monotonic() + 60
+        while sum(_answered(one) for one in crowd) < len(crowd) - _ROOM and time.monotonic() < deadline:
+            rss = max(rss, _rss(pid))
+            time.sleep(0.05)
+        assert not _answered(of_bob)
+        of_bob.sendall(b"}")
+        assert _answer(of_bob).startswith(b"HTTP/1.1 200 ")
+    print(f"{networks} networks: {rss / MIB:.0f} MiB")  # noqa: T201
+    assert 0 < rss < RSS_BYTES
