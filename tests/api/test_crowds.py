@@ -21,28 +21,13 @@ from chatwren.web.http.connections import OF_CLIENT, Connections
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import SECRET, WebServer
 from tests.api.test_process import ready
+from tests.api.wire import rest, until
 
 LOGIN_SECONDS = 2.0
 
 
 def _connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=30)
-
-
-def _answer(connection: socket.socket) -> bytes:
-    got = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := connection.recv(65536):
-            got += piece
-    return got
-
-
-def _until(connection: socket.socket, awaited: bytes) -> None:
-    got = b""
-    while awaited not in got:
-        piece = connection.recv(65536)
-        assert piece, got
-        got += piece
 
 
 def _is_open(connection: socket.socket) -> bool:
@@ -100,7 +85,7 @@ def test_two_thousand_idle_connections_keep_nobody_out(half: bytes, alice: Perso
             one.sendall(
                 f"GET /api/users/me HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\nConnection: close\r\n\r\n".encode()
             )
-            assert b'"alice"' in _answer(one)
+            assert b'"alice"' in rest(one)
         assert time.monotonic() - began < LOGIN_SECONDS
         assert sum(_is_open(one) for one in crowd) <= OF_CLIENT
 
@@ -164,7 +149,7 @@ def test_the_clients_of_a_trusted_proxy_are_many_and_all_together_are_bounded() 
 def test_a_connection_without_room_is_told(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connections, "enter", lambda *_: False)
     with contextlib.closing(_connect(server.port)) as one:
-        got = _answer(one)
+        got = rest(one)
     assert got.startswith(b"HTTP/1.1 503 ")
     assert b"retry-after: 5\r\n" in got
     assert b"too_many_connections" in got
@@ -176,7 +161,7 @@ def test_what_answers_leave_is_idle_again(alice: Person) -> None:
     with contextlib.closing(_connect(alice.server.port)) as one:
         for _ in range(2):
             one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-            _until(one, b'"ok"')
+            until(one, b'"ok"')
         while set(connections._clients) != set(connections._idle):
             time.sleep(0.01)
     while len(connections._clients) > 1:  # alice's own
@@ -200,9 +185,9 @@ def test_the_rest_of_a_body_that_nobody_reads_ends_the_connection(
 def test_a_body_whose_answer_did_not_wait_for_it_may_end_and_the_connection_goes_on(server: WebServer) -> None:
     with contextlib.closing(_connect(server.port)) as one:
         one.sendall(b"POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234")
-        _until(one, b"Logged out")
+        until(one, b"Logged out")
         one.sendall(b"56789GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        _until(one, b'"ok"')
+        until(one, b'"ok"')
 
 
 def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +216,7 @@ def _dripping(server: WebServer, head: str, piece: bytes) -> bytes:
             while _is_open(one):
                 one.sendall(piece)
                 time.sleep(0.02)
-        return _answer(one)
+        return rest(one)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +259,7 @@ def test_a_chunked_body_without_a_length_is_bounded(content_type: str, alice: Pe
                 one.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
                 if not _is_open(one):
                     break
-        got = _answer(one)
+        got = rest(one)
     assert got.startswith(b"HTTP/1.1 413 "), got
 
 

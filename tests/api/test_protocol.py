@@ -13,6 +13,7 @@ import pytest
 from chatwren.web.http.protocol import MAX_AHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, BoundedProtocol
 from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
+from tests.api.wire import rest, until
 
 SOON = 5.0
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -36,24 +37,6 @@ def _chunked(line: str, *headers: str, body: bytes = WRONG, trailer: bytes) -> b
 
 def _connect(server: WebServer) -> "contextlib.closing[socket.socket]":
     return contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=30))
-
-
-def _rest(one: socket.socket) -> bytes:
-    """All that comes until the end."""
-    got = b""
-    with contextlib.suppress(ConnectionResetError):
-        while piece := one.recv(65536):
-            got += piece
-    return got
-
-
-def _until(one: socket.socket, awaited: bytes) -> bytes:
-    got = b""
-    while awaited not in got:
-        piece = one.recv(65536)
-        assert piece, got
-        got += piece
-    return got
 
 
 def _statuses(got: bytes) -> list[int]:
@@ -92,14 +75,14 @@ def _no_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def test_what_follows_a_head_and_is_no_body_has_an_end(before: bytes, endless: bytes, server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(_head("POST /api/auth/login", "Transfer-Encoding: chunked", "Expect: 100-continue"))
-        _until(one, b"100 Continue")
+        until(one, b"100 Continue")
         one.sendall(before)
         sent = 0
         while sent < 10 * MAX_HEAD_BYTES and not select.select([one], [], [], 0.05)[0]:
             one.sendall(endless)
             sent += len(endless)
         assert sent <= 2 * MAX_HEAD_BYTES
-        assert _statuses(_rest(one)) == [431]
+        assert _statuses(rest(one)) == [431]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +101,7 @@ def test_what_comes_after_the_body_is_no_header(headers: list[str], trailer: str
     late = trailer.format(cookie=alice.cookie).encode()
     with _connect(alice.server) as one:
         one.sendall(_chunked("PATCH /api/users/me", *given, "Connection: close", body=b"{}", trailer=late))
-        assert _statuses(_rest(one)) == [status]
+        assert _statuses(rest(one)) == [status]
 
 
 def test_what_comes_after_the_body_says_nothing_about_the_client(
@@ -137,14 +120,14 @@ def test_what_comes_after_the_body_says_nothing_about_the_client(
     sent = _chunked("POST /api/auth/login", "X-Forwarded-For: 203.0.113.7", trailer=b"X-Forwarded-For: 198.51.100.9")
     with _connect(web) as one:
         one.sendall(sent)
-        _until(one, b"wrong_credentials")
+        until(one, b"wrong_credentials")
     assert heard == ["203.0.113.7"]
 
 
 def test_a_connection_that_a_trailer_ends_has_ended(server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(_chunked("POST /api/auth/login", trailer=b"Connection: close") + LIVE)
-        assert _statuses(_rest(one)) == [401]
+        assert _statuses(rest(one)) == [401]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 50, 10_000])
@@ -159,7 +142,7 @@ def test_requests_that_come_at_once_are_answered_one_after_the_other(size: int, 
         for at in range(0, len(sent), size):
             with contextlib.suppress(ConnectionError):  # what follows what is no HTTP
                 one.sendall(sent[at : at + size])
-        assert _statuses(_rest(one)) == [200, 401, 200, 400, 200, 401, 400]
+        assert _statuses(rest(one)) == [200, 401, 200, 400, 200, 401, 400]
 
 
 def test_what_is_no_http_does_not_overtake_an_answer(alice: Person) -> None:
@@ -168,7 +151,7 @@ def test_what_is_no_http_does_not_overtake_an_answer(alice: Person) -> None:
     schedule = _head("POST /api/messages/schedule", f"Cookie: {alice.cookie}", f"Content-Length: {len(body)}") + body
     with _connect(alice.server) as one:
         one.sendall(schedule + LIVE + b"garbage\r\n\r\n")
-        assert _statuses(_rest(one)) == [200, 200, 400]
+        assert _statuses(rest(one)) == [200, 200, 400]
 
 
 def test_a_request_whose_end_is_elsewhere_than_we_thought_is_the_last(
@@ -177,13 +160,13 @@ def test_a_request_whose_end_is_elsewhere_than_we_thought_is_the_last(
     monkeypatch.setattr(BoundedProtocol, "_end_of_piece", lambda _, seen, _at: len(seen))
     with _connect(server) as one:
         one.sendall(LOGIN + LIVE)
-        assert _statuses(_rest(one)) == [401]
+        assert _statuses(rest(one)) == [401]
 
 
 def test_who_sends_much_ahead_is_answered_once(server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(LOGIN + LIVE * (MAX_AHEAD_BYTES // len(LIVE) + 1))
-        assert _statuses(_rest(one)) == [401]
+        assert _statuses(rest(one)) == [401]
 
 
 @pytest.mark.parametrize("follows", [LIVE, LIVE * 2_000, b"garbage\r\n\r\n"])
@@ -191,7 +174,7 @@ def test_a_stream_gives_its_place_back_at_once_whatever_follows_it(follows: byte
     places = alice.server.server._context.limits._under_way
     with _connect(alice.server) as one:
         one.sendall(_head("GET /api/events", f"Cookie: {alice.cookie}") + follows)
-        _until(one, b"event: changed")
+        until(one, b"event: changed")
         assert places
     _soon(lambda: not places)
 
@@ -200,14 +183,14 @@ def test_a_stream_gives_its_place_back_at_once_whatever_follows_it(follows: byte
 def test_a_length_of_many_digits_is_no_http(length: str, server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(_head("POST /api/auth/login", f"Content-Length: {length}") + b"{}")
-        assert _statuses(_rest(one)) == [400]
+        assert _statuses(rest(one)) == [400]
 
 
 def test_headers_are_so_many(server: WebServer) -> None:
     for more, status in ((0, 200), (1, 431)):
         with _connect(server) as one:
             one.sendall(_head("GET /health/live", "Connection: close", *["A: b"] * (MAX_HEADERS - 3 + more)))
-            assert _statuses(_rest(one)) == [status]
+            assert _statuses(rest(one)) == [status]
 
 
 def test_the_body_of_a_request_that_would_speak_something_else_is_no_request(server: WebServer) -> None:
@@ -217,13 +200,13 @@ def test_the_body_of_a_request_that_would_speak_something_else_is_no_request(ser
         )
         with contextlib.suppress(ConnectionError):
             one.sendall(LIVE)
-        assert _statuses(_rest(one)) == [400]
+        assert _statuses(rest(one)) == [400]
 
 
 def test_a_connection_that_waits_keeps_nothing_of_the_request_before(server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(_head("POST /api/auth/logout", "Content-Length: 60000") + b"x" * 60_000)
-        _until(one, b"Logged out")
+        until(one, b"Logged out")
         kept = [vars(one) for one in _protocols(server)]
         _soon(lambda: not any(one[name] for one in kept for name in ("cycle", "scope", "headers")))
         assert server.app.state.memory._total == 0
@@ -232,7 +215,7 @@ def test_a_connection_that_waits_keeps_nothing_of_the_request_before(server: Web
 def test_a_body_that_breaks_off_in_the_middle_of_an_answer_ends_it(alice: Person) -> None:
     with _connect(alice.server) as one:
         one.sendall(_head("GET /api/events", f"Cookie: {alice.cookie}", "Transfer-Encoding: chunked"))
-        got = _until(one, b"event: changed")
+        got = until(one, b"event: changed")
         one.sendall(b"zz\r\n")
-        assert _statuses(got + _rest(one)) == [200]
+        assert _statuses(got + rest(one)) == [200]
     _soon(lambda: not alice.server.server._context.limits._under_way)

@@ -6,8 +6,8 @@ from chatwren.domain.pacing import DAY, ColdState
 from chatwren.store import pacing
 from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
+from chatwren.store.listing import COUNTED
 
-COUNTED = 10_000
 _WINDOW = f"interval '{DAY.total_seconds():.0f} seconds'"
 
 
