@@ -15,6 +15,7 @@ from chatwren.store.database import Database
 from chatwren.web.http.protocol import MAX_HEAD_BYTES
 from tests.api.conftest import Person
 from tests.api.server import WebServer
+from tests.api.wire import rest
 
 _SOON_SECONDS = 5
 MEMBERS = {"type", "title", "status", "detail", "instance", "success", "code", "message", "error", "errors"}
@@ -193,11 +194,7 @@ def _raw(server: WebServer, sent: bytes) -> bytes:
     with contextlib.closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
         with contextlib.suppress(ConnectionError):  # refused half-way
             connection.sendall(sent)
-        got = b""
-        with contextlib.suppress(ConnectionResetError):
-            while piece := connection.recv(65536):
-                got += piece
-        return got
+        return rest(connection)
 
 
 @pytest.mark.parametrize(
