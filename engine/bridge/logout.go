@@ -18,6 +18,7 @@ import (
 
 const (
 	reachTime  = 30 * time.Second // to connect a device only to log it out
+	reachAgain = 8 * time.Second  // without a login, after which it is connected anew: see loginPatience
 	logoutTime = 15 * time.Second // to tell WhatsApp
 	forgetTime = time.Minute      // for the database to come back
 )
@@ -100,18 +101,26 @@ func (e *Engine) unlink(ctx context.Context, id string, device *store.Device, ep
 		default:
 		}
 	}
-	a.connect()
-	select {
-	case event := <-reached:
-		switch event.(type) {
-		case *events.Connected:
-			told = a.unlink(ctx)
-		case *events.LoggedOut:
-			told = true // WhatsApp says that it is
+	again := time.NewTicker(reachAgain)
+	defer again.Stop()
+	late := time.After(within)
+	for over := false; !over; {
+		a.connect()
+		select {
+		case event := <-reached:
+			switch event.(type) {
+			case *events.Connected:
+				told = a.unlink(ctx)
+			case *events.LoggedOut:
+				told = true // WhatsApp says that it is
+			}
+			over = true
+		case <-again.C:
+		case <-late:
+			over = true
+		case <-ctx.Done():
+			return false, ctx.Err()
 		}
-	case <-time.After(within):
-	case <-ctx.Done():
-		return false, ctx.Err()
 	}
 	return told, e.database.forget(jid)
 }

@@ -402,6 +402,19 @@ func TestLogout(t *testing.T) {
 	n.mustSend(kept, newNumber(), "still linked")
 }
 
+// A server that falls silent where the login should be is asked once more, before the keys are given up.
+func TestLogoutIsToldThoughTheFirstLoginIsNotAnswered(t *testing.T) {
+	t.Parallel()
+	server := gateToSandbox(t)
+	n := startNode(t, overAddress(server.address()))
+	alice := n.pair(newNumber())
+	if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	server.silenceNext(1)
+	n.mustLogOut(alice)
+}
+
 func companions(t testing.TB, number string) int {
 	t.Helper()
 	var list []struct {
