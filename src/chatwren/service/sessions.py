@@ -30,6 +30,7 @@ async def start(connection: Connection, user_id: UUID, *, instead_of: str | None
     Returns:
         The new session's id: 43 characters that nobody can guess.
     """
+    await users.lock(connection, user_id)  # before any session, as whoever ends the user's others
     before = await sessions.delete(connection, hash_of(instead_of)) if instead_of is not None else None
     sid = secrets.token_urlsafe(32)
     await sessions.insert(connection, hash_of(sid), user_id)

@@ -138,9 +138,8 @@ async def delete_of_user(connection: Connection, user_id: UUID, *, but: bytes = 
 async def keep_latest(connection: Connection, user_id: UUID, *, at_most: int, new: bytes) -> None:
     """End those of the user's sessions that were not used for longest, until there are `at_most`, the new one included.
 
-    Until the transaction ends, no other session of the user can begin.
+    The caller holds the user's lock, so that no other session of theirs begins meanwhile.
     """
-    await users.lock(connection, user_id)
     await connection.execute(
         """
         DELETE FROM session WHERE sid_hash IN (
