@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from chatwren.store.database import Database
 from chatwren.web.http.protocol import MAX_HEAD_BYTES
@@ -254,13 +256,14 @@ def test_a_body_that_does_not_come_ends_the_request(
 
 
 def test_metrics_and_log_name_routes_and_no_secrets(
-    alice: Person, http: httpx.Client, capfd: pytest.CaptureFixture[str]
+    alice: Person, http: httpx.Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    http.get("/qr/an-unguessable-token/1.svg?secret=query")
-    alice.http.get("/api/users/me")
-    metrics = http.get("/metrics").text
+    with capture_logs([merge_contextvars]) as events:
+        http.get("/qr/an-unguessable-token/1.svg?secret=query")
+        alice.http.get("/api/users/me")
+        metrics = http.get("/metrics").text
     assert 'route="/qr/{token}/{name}",status="404"' in metrics
-    logged = "".join(capfd.readouterr())
+    logged = f"{events}{caplog.text}"
     assert "/api/users/me" in logged
     for text in (metrics, logged):
         for secret in ("an-unguessable-token", "query", alice.cookie[15:40], "alice"):
