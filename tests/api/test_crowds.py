@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwren.web.http.connections import OF_CLIENT, Connections
+from chatwren.web.http.connections import OF_CLIENT, ClientConnections
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import SECRET, WebServer
 from tests.api.test_process import ready
@@ -101,14 +101,14 @@ class _Held:
         self.closed = True
 
 
-def _enter(connections: Connections, address: str, count: int) -> list[_Held]:
+def _enter(connections: ClientConnections, address: str, count: int) -> list[_Held]:
     made = [_Held() for _ in range(count)]
     assert all(connections.enter(one, address) for one in made)  # type: ignore[arg-type]
     return made
 
 
 def test_the_one_that_is_idle_for_longest_makes_room() -> None:
-    connections = Connections(trusts=lambda _: False, in_all=10_000)
+    connections = ClientConnections(trusts=lambda _: False, in_all=10_000)
     theirs = _enter(connections, "192.0.2.1", OF_CLIENT)
     others = _enter(connections, "192.0.2.2", 1)
     connections.busy(theirs[0])  # type: ignore[arg-type]
@@ -120,14 +120,14 @@ def test_the_one_that_is_idle_for_longest_makes_room() -> None:
 
 
 def test_neighbours_in_an_ipv6_network_are_one_client() -> None:
-    connections = Connections(trusts=lambda _: False, in_all=10_000)
+    connections = ClientConnections(trusts=lambda _: False, in_all=10_000)
     first, *_ = _enter(connections, "2001:db8::1", OF_CLIENT)
     _enter(connections, "2001:db8::2", 1)
     assert first.closed
 
 
 def test_when_all_are_busy_a_new_one_is_refused_until_one_leaves() -> None:
-    connections = Connections(trusts=lambda _: False, in_all=3)
+    connections = ClientConnections(trusts=lambda _: False, in_all=3)
     held = _enter(connections, "192.0.2.1", 3)
     for one in held:
         connections.busy(one)  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def test_when_all_are_busy_a_new_one_is_refused_until_one_leaves() -> None:
 
 
 def test_the_clients_of_a_trusted_proxy_are_many_and_all_together_are_bounded() -> None:
-    connections = Connections(trusts=lambda address: str(address) == "192.0.2.1", in_all=OF_CLIENT + 10)
+    connections = ClientConnections(trusts=lambda address: str(address) == "192.0.2.1", in_all=OF_CLIENT + 10)
     behind = _enter(connections, "192.0.2.1", OF_CLIENT + 10)
     assert not any(one.closed for one in behind)
     _enter(connections, "192.0.2.2", 3)
@@ -147,7 +147,7 @@ def test_the_clients_of_a_trusted_proxy_are_many_and_all_together_are_bounded() 
 
 
 def test_a_connection_without_room_is_told(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Connections, "enter", lambda *_: False)
+    monkeypatch.setattr(ClientConnections, "enter", lambda *_: False)
     with contextlib.closing(_connect(server.port)) as one:
         got = rest(one)
     assert got.startswith(b"HTTP/1.1 503 ")
@@ -157,7 +157,7 @@ def test_a_connection_without_room_is_told(server: WebServer, monkeypatch: pytes
 
 def test_what_answers_leave_is_idle_again(alice: Person) -> None:
     app = alice.server.server.config.app
-    connections: Connections = app.state.connections  # type: ignore[union-attr]
+    connections: ClientConnections = app.state.connections  # type: ignore[union-attr]
     with contextlib.closing(_connect(alice.server.port)) as one:
         for _ in range(2):
             one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -201,7 +201,7 @@ def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pyte
     with contextlib.closing(_connect(alice.server.port)) as one:
         one.sendall(f"GET /api/media/{media} HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\n\r\n".encode())
         app = alice.server.server.config.app
-        connections: Connections = app.state.connections  # type: ignore[union-attr]
+        connections: ClientConnections = app.state.connections  # type: ignore[union-attr]
         deadline = time.monotonic() + 20
         while len(connections._clients) > 1 and time.monotonic() < deadline:  # alice's own
             time.sleep(0.02)

@@ -182,7 +182,7 @@ class Traffic:
 
     async def _undecryptable(self) -> int:
         """How often a phone could not read something, which the sandbox counts, or an engine, as workers' logs say."""
-        other: list[str] = [one["what"] for one in self._home.said() if one["event"] == "inbox.other"]
+        other: list[str] = [one["what"] for one in self._home.said() if one["event"] == "events.other"]
         unread = sum(what.startswith("undecryptable") for what in other)
         return unread + (await self._home.phones.stats())["undecryptable"]
 

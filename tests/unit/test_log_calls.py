@@ -92,7 +92,7 @@ def test_no_call_has_an_argument_that_is_not_its_own() -> None:
 @pytest.mark.parametrize(
     "planted",
     [
-        'log.exception("inbox.failed", account="a", event="message")',
+        'log.exception("events.failed", account="a", event="message")',
         'log.info("x", level="high")',
         'log.info("x", at="noon")',
         'log.info("x", self="me")',

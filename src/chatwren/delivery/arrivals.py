@@ -47,7 +47,7 @@ async def apply_facts(connection: Connection, events: Sequence[Event]) -> Record
     if receipts:
         settled = await fenced_messages.apply_receipts(connection, receipts)
         for account in settled.strays:  # the log counts what it does not show
-            log.warning("inbox.stray_receipt", account=str(account))
+            log.warning("events.stray_receipt", account=str(account))
     if not messages:
         return settled
     return Recorded(settled.users | await inbound.store(connection, messages), settled.pauses)
@@ -67,7 +67,7 @@ async def apply_state(connection: Connection, worker: UUID, event: Event, *, exp
         case GroupsChanged():
             await fenced_accounts.groups_changed(connection, worker, event.account)
         case Other():
-            log.info("inbox.other", account=str(event.account), what=event.what.what)
+            log.info("events.other", account=str(event.account), what=event.what.what)
     return None
 
 

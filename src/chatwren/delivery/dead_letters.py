@@ -21,7 +21,7 @@ async def put_aside(connection: Connection, event: Event, reason: str) -> None:
     """Keep an event that cannot be stored. Of an account that has no room for more, it is counted."""
     number = await dead_letters.put_aside(connection, event.account, event.kind, reason, event.raw)
     # Without the reason, which may quote what the message says.
-    log.error("inbox.put_aside", account=str(event.account), kind=event.kind, dead_letter=number)
+    log.error("events.put_aside", account=str(event.account), kind=event.kind, dead_letter=number)
 
 
 def reason_of(error: Exception) -> str:

@@ -15,10 +15,10 @@ from chatwren.channels.channel import Connections
 from chatwren.channels.engine.connections import EngineConnections
 from chatwren.channels.engine.process import EngineProcess
 from chatwren.channels.engine.sender import EngineSender
+from chatwren.delivery.consumer import Consumer
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence
 from chatwren.delivery.heartbeat import Heartbeat, TakenForDead
-from chatwren.delivery.inbox import Inbox
 from chatwren.delivery.ownership import Ownership
 from chatwren.domain.ids import uuid7
 from chatwren.machine import descriptors, lifeline
@@ -127,7 +127,7 @@ class _Worker:
             is_busy=self._dispatcher.is_busy,
             on_ready=self._dispatcher.look,
         )
-        self._inbox = Inbox(
+        self._consumer = Consumer(
             db,
             worker,
             settings=settings,
@@ -146,7 +146,7 @@ class _Worker:
         """
         beating = _Loops(self._heartbeat.run(), self._connections.renew_leases())
         try:
-            async with self._connections.running(self._inbox.follow):
+            async with self._connections.running(self._consumer.follow):
                 working, sending = (
                     _Loops(self._ownership.run(), self._listen(), self._keep_house(), self._accept_bulks()),
                     _Loops(self._dispatcher.run()),

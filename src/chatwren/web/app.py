@@ -24,7 +24,7 @@ from chatwren.web.access import access_of, guard
 from chatwren.web.api import auth, bulk, events, health, media, messages, preview, qr, user_sessions, users, whatsapp
 from chatwren.web.context import Context
 from chatwren.web.http.asgi import HttpApp
-from chatwren.web.http.connections import Connections
+from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.cookie import SessionCookie
 from chatwren.web.http.door import Door
 from chatwren.web.http.errors import respond
@@ -133,7 +133,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         public_url=settings.public_url,
     )
     proxies = TrustedProxies(origins, settings.trusted_proxies)
-    app.state.connections = Connections(trusts=proxies.trusts)
+    app.state.connections = ClientConnections(trusts=proxies.trusts)
     app.state.memory = Memory()
     app.asgi_handler = cast("ASGIApp", Working(Observer(proxies, context.metrics), app.state.memory))
     return app

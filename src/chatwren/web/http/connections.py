@@ -17,13 +17,13 @@ _OTHER_FILES: Final = 256
 _LEAST: Final = 16
 
 
-class Connection(Protocol):
+class ClientConnection(Protocol):
     """What is counted."""
 
     transport: asyncio.Transport
 
 
-class Connections:
+class ClientConnections:
     """The connections of one process.
 
     Where one more would be too many, the one that has been idle for longest is closed: of the same client when that has
@@ -39,11 +39,11 @@ class Connections:
         """
         self._trusts = trusts
         self._in_all = in_all or max(_LEAST, min(_IN_ALL, descriptors.limit() - _OTHER_FILES))
-        self._clients: dict[Connection, str | None] = {}
+        self._clients: dict[ClientConnection, str | None] = {}
         self._open: Counter[str] = Counter()
-        self._idle: dict[Connection, None] = {}  # the longest first
+        self._idle: dict[ClientConnection, None] = {}  # the longest first
 
-    def enter(self, one: Connection, address: str) -> bool:
+    def enter(self, one: ClientConnection, address: str) -> bool:
         """Count a new one, which is idle; False when there is no room for it."""
         client = None if self._trusts(parse_address(address)) else network_of(address)
         full = len(self._clients) >= self._in_all
@@ -56,16 +56,16 @@ class Connections:
         self._idle[one] = None
         return True
 
-    def busy(self, one: Connection) -> None:
+    def busy(self, one: ClientConnection) -> None:
         """A request came on it."""
         self._idle.pop(one, None)
 
-    def idle(self, one: Connection) -> None:
+    def idle(self, one: ClientConnection) -> None:
         """The request was answered."""
         if one in self._clients:
             self._idle[one] = None
 
-    def leave(self, one: Connection) -> None:
+    def leave(self, one: ClientConnection) -> None:
         """It is closed."""
         self._idle.pop(one, None)
         client = self._clients.pop(one, None)

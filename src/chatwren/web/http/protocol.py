@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from chatwren.domain.addresses import network_of
 from chatwren.domain.errors import ChatwrenError, Invalid, Transient, Unavailable
-from chatwren.web.http.connections import Connections
+from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
 from chatwren.web.http.limits import LENGTH_DIGITS
 from chatwren.web.http.memory import HELD, OWNER, Held, Memory
@@ -41,7 +41,7 @@ _BLANK = b"\r\n\r\n"
 class BoundedConfig(uvicorn.Config):
     """What the protocols of one server share."""
 
-    connections: Connections
+    connections: ClientConnections
     memory: Memory
 
 

@@ -16,8 +16,8 @@ import pytest
 from chatwren.channels.engine import convert
 from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.channels.facts import Offline, State
-from chatwren.delivery import inbox
-from chatwren.delivery.inbox import Inbox
+from chatwren.delivery import consumer
+from chatwren.delivery.consumer import Consumer
 from chatwren.domain.pacing import Pacing
 from chatwren.domain.storable import name
 from chatwren.settings import Settings
@@ -36,7 +36,7 @@ REFUSED = "RAISE EXCEPTION 'planted'"
 
 
 class Scene:
-    """A worker's inbox at work, with Alice's and Bob's accounts, which the worker owns."""
+    """A worker's consumer at work, with Alice's and Bob's accounts, which the worker owns."""
 
     def __init__(self, db: Database, rows: Rows, engine: FakeEngine) -> None:
         self.db = db
@@ -56,7 +56,7 @@ class Scene:
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         settings = Settings(_env_file=None, expire_after_hours=1)
-        at_work = Inbox(
+        at_work = Consumer(
             self.db,
             self.worker,
             settings=settings,
@@ -120,7 +120,7 @@ class Scene:
 
 @pytest.fixture
 async def scene(db: Database, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(inbox, "_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(consumer, "_PAUSE_SECONDS", 0.02)
     made = Scene(db, rows, FakeEngine())
     await made.begin()
     return made
@@ -383,7 +383,7 @@ async def test_what_was_read_and_is_not_yet_stored_is_bounded(scene: Scene) -> N
         await scene.engine.say(message(scene.alice, "FIRST"))
         await until(lambda: blocked(scene))
         await scene.engine.say(*[message(scene.alice, raw=bytes(each)) for _ in range(200)])
-        most = inbox.MAX_WAITING_BYTES // each
+        most = consumer.MAX_WAITING_BYTES // each
         await until(lambda: scene.engine.sent >= most)
         before = -1
         while before != scene.engine.sent:  # until it stands still
@@ -396,17 +396,17 @@ async def test_what_was_read_and_is_not_yet_stored_is_bounded(scene: Scene) -> N
 
 
 async def test_many_small_ones_are_bounded_by_their_number(scene: Scene) -> None:
-    came = inbox._Came()
-    filling = asyncio.create_task(fill(came, scene.alice, inbox.MAX_WAITING + 1))
-    await until(lambda: len(came._events) == inbox.MAX_WAITING)
+    came = consumer._Came()
+    filling = asyncio.create_task(fill(came, scene.alice, consumer.MAX_WAITING + 1))
+    await until(lambda: len(came._events) == consumer.MAX_WAITING)
     assert not filling.done()
     assert len(await came.take()) == 200
     await filling
 
 
 async def test_what_was_taken_makes_room(scene: Scene) -> None:
-    came = inbox._Came()
-    large = convert.event(message(scene.alice, raw=bytes(inbox.MAX_WAITING_BYTES // 2 - 1000)).SerializeToString())
+    came = consumer._Came()
+    large = convert.event(message(scene.alice, raw=bytes(consumer.MAX_WAITING_BYTES // 2 - 1000)).SerializeToString())
     for _ in range(3):
         async with asyncio.timeout(5):
             await came.put(large)

@@ -27,7 +27,7 @@ MAX_WAITING_BYTES = 8 << 20
 """Of events that were read and not yet stored: the engine keeps the rest."""
 
 
-class Inbox:
+class Consumer:
     """Stores what a channel reports.
 
     Args:
@@ -60,9 +60,9 @@ class Inbox:
                 async with source.events() as stream:
                     await self._follow(stream)
             except ChannelError as error:
-                log.info("inbox.stream_ended", error=error.message)
+                log.info("events.stream_ended", error=error.message)
             except Exception:
-                log.exception("inbox.stream_failed")
+                log.exception("events.stream_failed")
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _follow(self, stream: Events) -> None:
@@ -118,7 +118,7 @@ class Inbox:
             return tries < _CLASHES
         if not isinstance(error, UNREACHABLE):
             return False
-        log.warning("inbox.database_unreachable", waiting=waiting, error=repr(error))
+        log.warning("events.database_unreachable", waiting=waiting, error=repr(error))
         while True:
             await asyncio.sleep(_PAUSE_SECONDS)
             with contextlib.suppress(*UNREACHABLE):
@@ -154,7 +154,7 @@ class Inbox:
             async with self._db.transaction() as connection:
                 await dead_letters.put_aside(connection, event, dead_letters.reason_of(error))
         except Exception as failure:  # noqa: BLE001 - nothing is acknowledged that is nowhere
-            log.warning("inbox.not_put_aside", account=str(event.account), error=type(failure).__name__)
+            log.warning("events.not_put_aside", account=str(event.account), error=type(failure).__name__)
             await asyncio.sleep(_PAUSE_SECONDS)
             return False
         return True
