@@ -33,13 +33,13 @@ async def fill(db: Database, person: Person, size: int) -> UUID:
         await connection.execute(
             """
             INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, due, wa_id,
-                                 status, attempts, claimed_at, sent_at, ended_at, error_code, error_message)
+                                 status, attempts, claimed_at, sent_at, ended_at, error_code)
             SELECT uuidv7(), $1, $2, 'msg', 'phone', '49152' || lpad((n % 500)::text, 8, '0'), 'Hello ' || n,
                    'Hello ' || n, CASE WHEN n % 20 = 0 THEN now() + interval '1 day' ELSE now() END,
                    '3EB0' || upper(left(replace(gen_random_uuid()::text, '-', ''), 18)),
                    (CASE n % 20 WHEN 0 THEN 'waiting' WHEN 1 THEN 'failed' ELSE 'sent' END)::message_status,
                    1, now(), CASE WHEN n % 20 > 1 THEN now() END, CASE WHEN n % 20 = 1 THEN now() END,
-                   CASE WHEN n % 20 = 1 THEN 'rejected' END, CASE WHEN n % 20 = 1 THEN 'WhatsApp refused it.' END
+                   CASE WHEN n % 20 = 1 THEN 'rejected_479' END
             FROM generate_series(1, $3::integer) AS n
             """,
             person.user,

@@ -18,6 +18,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
 from chatwren.domain.clock import now
+from chatwren.web.api.reasons import WAYS
 from chatwren.web.forms import Form
 from chatwren.web.openapi import TOMORROW, Route, routes
 from tests.api.conftest import Person
@@ -112,6 +113,12 @@ def test_every_route_is_documented_and_named_once(server: WebServer, document: d
     for _, path in known:
         if path.startswith("/api/"):
             assert re.sub(r"{\w+}", "{id}", path) in mentioned, path
+
+
+def test_what_a_reason_says_can_be_done_is_a_route(document: dict[str, Any]) -> None:
+    for way in WAYS.values():
+        method, path = way.split()
+        assert method.lower() in document["paths"][path.replace("{id}", "{message_id}")], way
 
 
 def test_examples_lie_ahead(document: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
 
-from chatwren.domain.failures import Failure
+from chatwren.domain.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Unknown:
 class Refused:
     """It never will be sent: for its recipient, its file or its form. `failure`: the last word on it."""
 
-    failure: Failure
+    failure: Reason
     detail: str = ""
 
 

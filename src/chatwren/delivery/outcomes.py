@@ -1,5 +1,6 @@
 """What becomes of a message after an attempt: a table from what its channel reported to what is recorded."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from chatwren.channels.results import (
@@ -12,10 +13,10 @@ from chatwren.channels.results import (
     Sent,
     Unknown,
 )
-from chatwren.domain import failures
-from chatwren.domain.failures import Failure
+from chatwren.domain import reasons
 from chatwren.domain.messages import NEXT, Event, Status
 from chatwren.domain.outcomes import Decision
+from chatwren.domain.reasons import Reason
 
 _LONGEST_CONFIRMING = timedelta(minutes=1)
 _LONGEST_UNREACHABLE = timedelta(minutes=5)
@@ -59,12 +60,12 @@ def _unreachable(attempts: int, unconfirmed: int, max_resends: int) -> Decision:
     # Of one that is retried after it failed, the attempts before count on.
     tries = attempts % _TRIES_UNREACHABLE
     if not tries:
-        return _failed(failures.UNREACHABLE, unconfirmed)
+        return _failed(reasons.UNREACHABLE, unconfirmed)
     return _never_left(unconfirmed, cause, recipient_pause=_doubling(tries, _LONGEST_UNREACHABLE))
 
 
-def _failed(failure: Failure, unconfirmed: int) -> Decision:
-    return Decision(Status.FAILED, fact=True, failure=failures.doubtful(failure) if unconfirmed else failure)
+def _failed(failure: Reason, unconfirmed: int) -> Decision:
+    return Decision(Status.FAILED, fact=True, failure=reasons.doubtful(failure) if unconfirmed else failure)
 
 
 def _never_left(
@@ -90,8 +91,8 @@ def _never_left(
 
 def _unknown(unconfirmed: int, max_resends: int, cause: str) -> Decision:
     if unconfirmed >= max_resends:
-        failure = failures.UNCONFIRMED if max_resends else failures.UNANSWERED
-        return Decision(Status.FAILED, failure=failure, unconfirmed=True)
+        failure = reasons.UNCONFIRMED if max_resends else reasons.UNANSWERED
+        return Decision(Status.FAILED, failure=replace(failure, cause=reasons.attempt(cause)), unconfirmed=True)
     return Decision(
         Status.SENDING,
         unconfirmed=True,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from chatwren.domain.failures import Failure
 from chatwren.domain.messages import Status
+from chatwren.domain.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Decision:
 
     status: Status
     fact: bool = False
-    failure: Failure | None = None
+    failure: Reason | None = None
     unconfirmed: bool = False
     account_pause: timedelta | None = None
     recipient_pause: timedelta | None = None

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from chatwren.domain.accounts import Account
 from chatwren.domain.errors import Conflict, Unavailable
-from chatwren.domain.health import Reason, account_reason, new_contacts_reason
+from chatwren.domain.health import account_reason, new_contacts_reason
 from chatwren.domain.pairings import Pairing
-from chatwren.service.linking import PAIRING_FAILURES
+from chatwren.domain.reasons import Reason, pairing_failed, sentence
 from chatwren.store import accounts, cold, pairings
 from chatwren.store.database import CHANGED, WORK, Connection, Database
 
@@ -99,10 +99,9 @@ def _unlinked(
 ) -> tuple[Literal["disconnected", "connecting", "qr", "logged_out", "banned"], Reason | None, datetime]:
     if pairing is not None and pairing.ended_at is None and pairing.expires_at > pairing.now:
         return ("qr" if pairing.current else "connecting"), None, account.status_since
-    if pairing is not None and pairing.failure in PAIRING_FAILURES:
+    if pairing is not None and (failure := pairing_failed(pairing.failure)):
         ended = pairing.ended_at or account.status_since
-        reason = Reason(pairing.failure, PAIRING_FAILURES[pairing.failure])
-        return ("disconnected" if account.status == "new" else "logged_out"), reason, ended
+        return ("disconnected" if account.status == "new" else "logged_out"), failure, ended
     if account.status == "new":
         return "disconnected", None, account.status_since
     return (
@@ -129,7 +128,7 @@ async def groups(
             return _groups(known)
         if account.status != "linked":
             reason = account_reason(account, account.now)
-            raise Conflict(reason.message if reason else "Nothing is linked.", code="logged_out")
+            raise Conflict(sentence(reason) if reason else "Nothing is linked.", code="logged_out")
         wanted = await accounts.want_groups(connection, account.id)
     db.hint(WORK, {account.id})
     deadline = time.monotonic() + wait

@@ -16,6 +16,7 @@ from chatwren.domain.clock import now
 from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.domain.limits import Limit
+from chatwren.domain.reasons import sentence
 from chatwren.media.objects import MediaStore
 from chatwren.media.prepare import PreparedFile
 from chatwren.service import files, sessions, wording
@@ -193,7 +194,7 @@ def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[
     warnings = list(new.media.warnings) if new.media else []
     reason = account_reason(account, account.now)
     if reason is not None:
-        warnings.append(f"Accepted, but it waits: {reason.message}")
+        warnings.append(f"Accepted, but it waits: {sentence(reason)}")
     if new.modifications is not None and new.modifications != Modifications() and variation.unchanged_because:
         warnings.append(f"The wording was not changed: {explain(variation.unchanged_because)}")
     warnings += [one.warning for one in (new.due, new.expires) if one and one.warning]

@@ -18,6 +18,7 @@ from chatwren.domain.accounts import Account
 from chatwren.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from chatwren.domain.limits import REACHED, Limit
 from chatwren.domain.pairings import Code, Pairing
+from chatwren.domain.reasons import pairing_failed, sentence
 from chatwren.domain.users import User
 from chatwren.service import sessions
 from chatwren.service.limits import Limits
@@ -28,13 +29,6 @@ _POLL_SECONDS = 0.1
 _WINDOW: Final = timedelta(minutes=10)
 _DAY: Final = timedelta(days=1)
 _OF_A_NUMBER: Final = 10
-
-PAIRING_FAILURES = {
-    "linked_elsewhere": "This WhatsApp number is already linked by another user of this server.",
-    "passkey_required": "WhatsApp wants a passkey to link this account, which Chatwren cannot answer.",
-    "outdated": "WhatsApp wants a newer version of its protocol; the operator has to update Chatwren.",
-}
-"""Why a linking failed: sentences, by the codes that need one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +194,8 @@ def _too_many(what: str, limit: str, allowed: int, wait: timedelta) -> TooMany:
 
 
 def _no_code(pairing: Pairing) -> Unavailable:
-    if pairing.failure in PAIRING_FAILURES:
-        return Unavailable(PAIRING_FAILURES[pairing.failure], code=pairing.failure, retry_after=30)
+    if failure := pairing_failed(pairing.failure):
+        return Unavailable(sentence(failure), code=failure.code, retry_after=30)
     return Unavailable("WhatsApp has not answered with a code yet. Ask again in a few seconds.", retry_after=2)
 
 

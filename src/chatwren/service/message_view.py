@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from chatwren.domain.clock import to_wire
-from chatwren.domain.failures import DEADLINE_PASSED
-from chatwren.domain.health import Reason
 from chatwren.domain.ids import message_public_id
 from chatwren.domain.messages import Shown, Status
+from chatwren.domain.reasons import DEADLINE_PASSED, UNREACHABLE, Reason, attempt, stored
 from chatwren.service.queue_times import QueueTimes, When
-from chatwren.store.messages import MessageRow
+from chatwren.store.messages import MessageRow, Step
 
 _CONFIRMING_AFTER = timedelta(seconds=5)
 
@@ -42,11 +40,12 @@ class QueuedMessage:
 
 @dataclass(frozen=True, slots=True)
 class TimelineStep:
-    """One thing that happened to a message."""
+    """One thing that happened to a message. `number`: of an attempt; `reason`: why, of what went wrong."""
 
     at: datetime
     step: str
-    detail: str | None = None
+    number: int | None = None
+    reason: Reason | None = None
 
 
 def shown(row: MessageRow, times: QueueTimes) -> QueuedMessage:
@@ -95,7 +94,7 @@ def _waits(row: MessageRow, times: QueueTimes) -> tuple[Reason | None, When | No
     """Why the message has not gone out or ended, and when it is tried next where that can be told."""
     match Status(row.status):
         case Status.FAILED | Status.EXPIRED:
-            return Reason(row.error_code or row.status, row.error_message or "It failed."), None
+            return _ended(row), None
         case Status.SENDING:
             return _confirming(row), None
         case Status.WAITING:
@@ -104,17 +103,20 @@ def _waits(row: MessageRow, times: QueueTimes) -> tuple[Reason | None, When | No
             return None, None
 
 
+def _ended(row: MessageRow) -> Reason:
+    return stored(row.error_code or row.status, row.error_params, row.error_message)
+
+
 def _confirming(row: MessageRow) -> Reason | None:
     late = row.claimed_at is not None and row.now - row.claimed_at > _CONFIRMING_AFTER
     if row.attempts > 1 or row.unconfirmed or late:
-        then = "its expiresAt has passed" if _passed(row) else "it goes again under the same id if needed"
-        return Reason("confirming", f"WhatsApp has not confirmed it yet; {then}.")
+        return Reason("confirming", "deadline" if _passed(row) else None)
     return None
 
 
 def _waiting(row: MessageRow, times: QueueTimes) -> tuple[Reason, When | None]:
     if _passed(row):  # until the next sweep
-        return Reason(DEADLINE_PASSED.code, "Its expiresAt has passed, so it is not sent any more."), None
+        return Reason(DEADLINE_PASSED.code, "waits"), None
     reason, when = _waits_for(row, times)
     return reason, when if when is None or row.expires_at is None or when.at < row.expires_at else None
 
@@ -126,62 +128,45 @@ def _passed(row: MessageRow) -> bool:
 
 def _waits_for(row: MessageRow, times: QueueTimes) -> tuple[Reason, When | None]:
     if row.due > row.now:
-        return Reason("scheduled", f"It is due at {to_wire(row.due)}."), When(row.due, estimated=False)
+        return Reason("scheduled", at=row.due), When(row.due, estimated=False)
     if times.blocked is not None:
         until = times.blocked.until
         return times.blocked, When(until, estimated=True) if until else None
     if row.recipient_retry_at is not None and row.recipient_retry_at > row.now:
-        code = row.recipient_retry_code or "recipient_unreachable"
-        return Reason(code, _RECIPIENT[code], until=row.recipient_retry_at), When(
-            row.recipient_retry_at, estimated=False
-        )
+        reason = Reason(row.recipient_retry_code or UNREACHABLE.code, "waits", until=row.recipient_retry_at)
+        return reason, When(row.recipient_retry_at, estimated=False)
     when = times.of(row)
     if row.lane == "cold" and times.cold_blocked is not None:
         return times.cold_blocked, when
     if when is None:
-        return Reason("pacing", "Very many earlier messages of this account go before it."), None
-    if when.estimated:
-        return Reason("pacing", "It waits for earlier messages of this account."), when
-    return Reason("pacing", "It goes out as soon as the pause between messages is over."), when
+        return Reason("pacing", "many"), None
+    return Reason("pacing", None if when.estimated else "next"), when
 
 
-_RECIPIENT = {
-    "recipient_unreachable": "The recipient could not be reached just now; it is tried again.",
-    "cold_refused": "WhatsApp refused a message to this contact, who has not written yet; it is tried again.",
-}
-
-_DETAILS = {
-    "not_connected": "the connection to WhatsApp was down",
-    "not_open": "the connection to WhatsApp was not open yet",
-    "fenced": "the account was given to another worker",
-    "recipient_unreachable": "WhatsApp did not say how to reach the recipient",
-    "no_answer": "WhatsApp did not confirm it in time",
-    "worker_ended": "the worker that sent it ended before it knew",
-}
-
-
-def timeline(row: MessageRow, steps: Sequence[tuple[datetime, str, str | None]]) -> list[TimelineStep]:
+def timeline(row: MessageRow, steps: Sequence[Step]) -> list[TimelineStep]:
     """What has happened to the message, oldest first. `steps`: what its row does not say."""
     found = [TimelineStep(row.accepted_at, "accepted")]
     if row.due > row.accepted_at and row.due <= row.now:
         found.append(TimelineStep(row.due, "due"))
-    found += [TimelineStep(at, step, _detail(step, detail)) for at, step, detail in steps]
-    noted = {(at, step) for at, step, _ in steps}
+    found += map(_noted, steps)
+    noted = {(one.at, one.step) for one in steps}
     if row.claimed_at is not None and (row.claimed_at, "attempt") not in noted:
-        found.append(TimelineStep(row.claimed_at, "attempt", _detail("attempt", str(row.attempts))))
+        found.append(TimelineStep(row.claimed_at, "attempt", number=row.attempts))
     for at, step in ((row.sent_at, "sent"), (row.delivered_at, "delivered"), (row.read_at, "read")):
         if at is not None:
             found.append(TimelineStep(at, step))
     if row.ended_at is not None:
-        found.append(TimelineStep(row.ended_at, row.status, row.error_message))
+        found.append(TimelineStep(row.ended_at, row.status, reason=_ended(row) if row.error_code else None))
     return sorted(found, key=lambda one: one.at)
 
 
-def _detail(step: str, detail: str | None) -> str | None:
-    if detail is None:
-        return None
-    if step == "attempt":
-        return f"number {detail}"
-    if detail.startswith("refused_"):
-        return f"WhatsApp refused it (its code {detail.removeprefix('refused_')})"
-    return _DETAILS.get(detail, detail)
+def _noted(one: Step) -> TimelineStep:
+    """A step that was noted when it happened."""
+    if one.detail is None:
+        return TimelineStep(one.at, one.step)
+    if one.step == "attempt":
+        return TimelineStep(one.at, one.step, number=int(one.detail))
+    if one.step == "failed":
+        reason = stored(one.detail, one.params, told=one.detail if one.params is None else None)
+        return TimelineStep(one.at, one.step, reason=reason)
+    return TimelineStep(one.at, one.step, reason=attempt(one.detail))

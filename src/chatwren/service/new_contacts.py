@@ -10,6 +10,7 @@ from chatwren.domain.accounts import Account
 from chatwren.domain.clock import to_wire
 from chatwren.domain.health import new_contacts_reason
 from chatwren.domain.pacing import ColdState
+from chatwren.domain.reasons import sentence
 from chatwren.service.queue_times import by_cap
 from chatwren.store import cold
 from chatwren.store.database import Connection
@@ -53,7 +54,7 @@ class NewContacts:
         many = (
             f"{known.waiting} messages to new contacts wait, and the account writes to {known.state.cap} in 24 hours."
         )
-        why = reason.message if reason else many
+        why = sentence(reason) if reason else many
         expires = row.expires_at is not None and row.expires_at <= when.at
         then = "Its turn comes after its expiresAt," if expires else "It goes out"
         return f"Accepted, but it waits: {why} {then} about {to_wire(when.at)}."

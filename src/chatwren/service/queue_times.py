@@ -7,9 +7,10 @@ from uuid import UUID
 
 from chatwren.domain.accounts import Account
 from chatwren.domain.clock import later
-from chatwren.domain.health import Reason, account_reason, new_contacts_reason
+from chatwren.domain.health import account_reason, new_contacts_reason
 from chatwren.domain.messages import Status
 from chatwren.domain.pacing import DAY, ColdState
+from chatwren.domain.reasons import Reason
 from chatwren.store import accounts, cold, listing
 from chatwren.store.database import Connection
 from chatwren.store.messages import MessageRow

@@ -10,7 +10,7 @@ What may be out never expires. At its deadline it is given up: its outcome is un
 from datetime import timedelta
 from uuid import UUID
 
-from chatwren.domain.failures import DEADLINE_PASSED, TOO_LATE, UNCONFIRMED_IN_TIME, Failure
+from chatwren.domain.reasons import DEADLINE_PASSED, TOO_LATE, UNCONFIRMED_IN_TIME, Reason, params
 from chatwren.store import pacing
 from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
@@ -58,7 +58,7 @@ async def expire_passed(connection: Connection) -> list[tuple[UUID, UUID]]:
 
 
 async def _expire(
-    connection: Connection, late: str, still: str, failure: Failure, **values: object
+    connection: Connection, late: str, still: str, failure: Reason, **values: object
 ) -> list[tuple[UUID, UUID]]:
     """Expire the messages of a statement for which a condition still holds when they are locked.
 
@@ -73,10 +73,10 @@ async def _expire(
       WITH late AS MATERIALIZED ({late}), locked AS MATERIALIZED (
         SELECT m.id FROM message m JOIN late USING (id) WHERE {still} ORDER BY m.id FOR NO KEY UPDATE OF m
       )
-      UPDATE message m SET status = 'expired', ended_at = now(), error_code = :code, error_message = :sentence
+      UPDATE message m SET status = 'expired', ended_at = now(), error_code = :code, error_params = :params
       FROM locked WHERE m.id = locked.id RETURNING m.account_id, m.user_id
     """
-    rows = await connection.fetch(*named(statement, code=failure.code, sentence=failure.message, **values))
+    rows = await connection.fetch(*named(statement, code=failure.code, params=params(failure), **values))
     return [(row[0], row[1]) for row in rows]
 
 
@@ -95,7 +95,7 @@ async def give_up_passed(connection: Connection) -> list[tuple[UUID, UUID]]:
           ORDER BY a.id FOR NO KEY UPDATE
         ), given_up AS (
           UPDATE message m SET
-            status = 'failed', epoch = NULL, ended_at = now(), error_code = $1, error_message = $2,
+            status = 'failed', epoch = NULL, ended_at = now(), error_code = $1, error_params = $2,
             unconfirmed = m.unconfirmed + (m.epoch IS NOT NULL)::integer
           FROM late JOIN locked a ON a.id = late.account_id
           WHERE m.id = late.id AND {_IN_DOUBT}
@@ -107,7 +107,7 @@ async def give_up_passed(connection: Connection) -> list[tuple[UUID, UUID]]:
         SELECT account_id, user_id FROM given_up
         """,
         UNCONFIRMED_IN_TIME.code,
-        UNCONFIRMED_IN_TIME.message,
+        params(UNCONFIRMED_IN_TIME),
     )
     return [(row[0], row[1]) for row in rows]
 

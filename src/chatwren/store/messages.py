@@ -62,7 +62,8 @@ class MessageRow(_Message):
     delivered_at: datetime | None
     read_at: datetime | None
     error_code: str | None
-    error_message: str | None
+    error_params: dict[str, Any] | None
+    error_message: str | None  # of what an earlier release stored
     media_id: UUID | None
     media_kind: str | None
     media_mimetype: str | None
@@ -168,12 +169,28 @@ async def get(connection: Connection, user_id: UUID, message_id: UUID) -> Messag
     return COLUMNS.of(row) if row else None
 
 
-async def steps(connection: Connection, message_id: UUID) -> Sequence[tuple[datetime, str, str | None]]:
-    """What happened to a message besides what its row says, oldest first: when, what, and a detail."""
-    rows = await connection.fetch(
-        "SELECT at, step, detail FROM message_step WHERE message_id = $1 ORDER BY at", message_id
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happened to a message besides what its row says.
+
+    Attributes:
+        detail: of an attempt its number, else the code of why; of a failure without `params`, its sentence.
+        params: of a failure, what is known beside its code.
+    """
+
+    at: datetime
+    step: str
+    detail: str | None = None
+    params: dict[str, Any] | None = None
+
+
+_STEP = Columns(Step, "s")
+
+
+async def steps(connection: Connection, message_id: UUID) -> list[Step]:
+    """What happened to a message, oldest first."""
+    rows = await connection.fetch(f"SELECT {_STEP} FROM message_step s WHERE message_id = $1 ORDER BY at", message_id)
+    return [_STEP.of(row) for row in rows]
 
 
 async def lock(connection: Connection, user_id: UUID, message_id: UUID) -> None:
@@ -294,11 +311,12 @@ async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool
         await connection.fetchval(
             f"""
             WITH failed AS (
-              SELECT id, claimed_at, attempts, ended_at, error_message FROM message
+              SELECT id, claimed_at, attempts, ended_at, coalesce(error_message, error_code) AS error,
+                     CASE WHEN error_message IS NULL THEN error_params END AS params FROM message
               WHERE user_id = $1 AND id = $2 AND status = 'failed' FOR NO KEY UPDATE
             ), retried AS (
               UPDATE message m SET
-                status = 'waiting', ended_at = NULL, error_code = NULL, error_message = NULL,
+                status = 'waiting', ended_at = NULL, error_code = NULL, error_params = NULL, error_message = NULL,
                 -- It is asked for anew: what is late counts from here.
                 due = now(), expires_at = {_READABLE.format("(now() + (m.expires_at - m.due))")},
                 unconfirmed = least(m.unconfirmed, 1),
@@ -307,11 +325,11 @@ async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool
                 ) THEN 'normal' ELSE m.lane END
               FROM failed WHERE m.id = failed.id RETURNING m.id
             ), noted AS (
-              INSERT INTO message_step (message_id, at, step, detail)
-              SELECT f.id, v.at, v.step, v.detail FROM failed f CROSS JOIN LATERAL (VALUES
-                (f.claimed_at, 'attempt', f.attempts::text), (f.ended_at, 'failed', f.error_message),
-                (now(), 'retried', NULL)
-              ) AS v (at, step, detail)
+              INSERT INTO message_step (message_id, at, step, detail, params)
+              SELECT f.id, v.at, v.step, v.detail, v.params FROM failed f CROSS JOIN LATERAL (VALUES
+                (f.claimed_at, 'attempt', f.attempts::text, NULL), (f.ended_at, 'failed', f.error, f.params),
+                (now(), 'retried', NULL, NULL)
+              ) AS v (at, step, detail, params)
               WHERE v.at IS NOT NULL
             )
             SELECT true FROM retried

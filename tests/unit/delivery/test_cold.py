@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from chatwren.domain.failures import Failure
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.messages import Status
 from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import ColdCap, ColdState, Pacing
+from chatwren.domain.reasons import rejected
 from chatwren.store import cold, inbound, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
@@ -248,7 +248,7 @@ async def test_one_who_was_not_reached_stays_a_stranger(rows: Rows, account: UUI
     await settle(rows, worker, claimed, "waiting", account_pause=timedelta(seconds=1))
     assert [await lane(rows, one) for one in (first, second)] == ["cold", "cold"]
     (claimed,) = await claim(rows.db, worker, account)
-    await settle(rows, worker, claimed, "failed", failure=Failure("rejected_479", "x"))
+    await settle(rows, worker, claimed, "failed", failure=rejected(479))
     assert await lane(rows, second) == "cold"
     assert (await state(rows, account)).used == 0
 
@@ -338,7 +338,7 @@ async def test_a_retried_message_to_one_whom_another_account_has_reached_stays_c
 ) -> None:
     message = await accept(rows, account, "4915200002")
     (claimed,) = await claim(rows.db, worker, account)
-    await settle(rows, worker, claimed, "failed", failure=Failure("rejected_479", "x"))
+    await settle(rows, worker, claimed, "failed", failure=rejected(479))
     await writes(rows, await rows.account("charlie"), "4915200002")
     async with rows.db.connection() as connection:
         assert await messages.retry(connection, rows.users["alice"], message)
@@ -350,7 +350,7 @@ async def test_a_retried_message_to_one_who_has_been_reached_meanwhile_is_cold_n
 ) -> None:
     message = await accept(rows, account, "4915200002")
     (claimed,) = await claim(rows.db, worker, account)
-    await settle(rows, worker, claimed, "failed", failure=Failure("rejected_479", "x"))
+    await settle(rows, worker, claimed, "failed", failure=rejected(479))
     await writes(rows, account, "4915200002")
     async with rows.db.connection() as connection:
         assert await messages.retry(connection, rows.users["alice"], message)

@@ -1,5 +1,6 @@
 """What is decided after an attempt."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,8 +16,9 @@ from chatwren.channels.results import (
     Unknown,
 )
 from chatwren.delivery.outcomes import decide
-from chatwren.domain import failures
+from chatwren.domain import reasons
 from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Status
+from chatwren.domain.reasons import Reason
 
 HOUR = timedelta(hours=1)
 RESULTS: list[Result] = [
@@ -25,9 +27,9 @@ RESULTS: list[Result] = [
     Unknown(),
     AccountRefused(429, HOUR),
     NewContactsRefused(463, HOUR),
-    Refused(failures.NOT_ON_WHATSAPP),
-    Refused(failures.MEDIA_MISSING),
-    Refused(failures.rejected(479)),
+    Refused(reasons.NOT_ON_WHATSAPP),
+    Refused(reasons.MEDIA_MISSING),
+    Refused(reasons.rejected(479)),
 ]
 
 
@@ -55,16 +57,16 @@ def test_an_unknown_outcome_is_tried_again_ever_more_slowly_and_then_given_up() 
         assert (decision.status, decision.unconfirmed) == (Status.SENDING, True)
         pauses.append(decision.account_pause)
     assert pauses == [timedelta(seconds=one) for one in (2, 4, 8, 16, 32)]
-    last = decide(Unknown(), attempts=6, unconfirmed=5, max_resends=5)
+    last = decide(Unknown(cause="refused_500"), attempts=6, unconfirmed=5, max_resends=5)
     assert last.status is Status.FAILED
-    assert last.failure is not None
-    assert last.failure.code == OUTCOME_UNKNOWN
+    assert last.failure == replace(reasons.UNCONFIRMED, cause=reasons.attempt("refused_500"))
     assert not last.fact
 
 
 def test_where_nothing_is_sent_again_an_unknown_outcome_is_the_last_word_but_one() -> None:
     decision = decide(Unknown(), attempts=1, unconfirmed=0, max_resends=0)
-    assert (decision.failure, decision.unconfirmed, decision.fact) == (failures.UNANSWERED, True, False)
+    assert decision.failure == replace(reasons.UNANSWERED, cause=reasons.attempt("no_answer"))
+    assert (decision.unconfirmed, decision.fact) == (True, False)
 
 
 def test_a_refusal_of_the_account_holds_it_and_keeps_the_message() -> None:
@@ -87,7 +89,7 @@ def test_a_recipient_that_cannot_be_reached_delays_only_itself() -> None:
     assert (decision.status, decision.account_pause) == (Status.WAITING, None)
     assert decision.recipient_pause == timedelta(seconds=8)
     last = decide(NotSent(NotSentReason.LOCAL), attempts=24, unconfirmed=0, max_resends=5)
-    assert last.failure == failures.UNREACHABLE
+    assert last.failure == reasons.UNREACHABLE
 
 
 def test_an_unknown_outcome_says_its_cause() -> None:
@@ -102,20 +104,26 @@ def test_pauses_have_a_longest() -> None:
     assert unreachable.recipient_pause == timedelta(minutes=5)
 
 
-@pytest.mark.parametrize("result", [Sent("id"), Refused(failures.UNSENDABLE)])
+@pytest.mark.parametrize("result", [Sent("id"), Refused(reasons.UNSENDABLE)])
 def test_what_whatsapp_or_we_know_is_a_fact_whoever_reports_it(result: Result) -> None:
     assert decide(result, attempts=1, unconfirmed=0, max_resends=5).fact
 
 
 def test_a_refusal_of_the_message_is_its_last_word() -> None:
-    decision = decide(Refused(failures.rejected(479)), attempts=1, unconfirmed=0, max_resends=5)
+    decision = decide(Refused(reasons.rejected(479)), attempts=1, unconfirmed=0, max_resends=5)
     assert decision.fact
     assert decision.failure is not None
     assert decision.failure.code == "rejected_479"
 
 
-@pytest.mark.parametrize("result", [Refused(failures.UNSENDABLE), NotSent(NotSentReason.LOCAL)])
-def test_a_refusal_after_an_attempt_without_an_answer_is_no_last_word(result: Result) -> None:
+@pytest.mark.parametrize(
+    ("result", "cause"),
+    [
+        (Refused(reasons.UNSENDABLE), reasons.UNSENDABLE),
+        (NotSent(NotSentReason.LOCAL), reasons.attempt("recipient_unreachable")),
+    ],
+)
+def test_a_refusal_after_an_attempt_without_an_answer_is_no_last_word(result: Result, cause: Reason) -> None:
     decision = decide(result, attempts=24, unconfirmed=1, max_resends=1)
     assert decision.failure is not None
-    assert decision.failure.code == OUTCOME_UNKNOWN
+    assert (decision.failure.code, decision.failure.cause) == (OUTCOME_UNKNOWN, cause)

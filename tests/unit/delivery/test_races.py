@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chatwren.domain.failures import Failure
+from chatwren.domain.reasons import UNCONFIRMED
 from chatwren.store.database import CLASHES, Database
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_record import Scene
@@ -20,7 +20,7 @@ OUTCOMES: dict[str, dict[str, Any]] = {
     "sent": {"fact": True},
     "sending": {"unconfirmed": True, "account_pause": timedelta(minutes=1)},
     "waiting": {"unconfirmed": True, "account_pause": timedelta(seconds=1)},
-    "failed": {"failure": Failure("outcome_unknown", "x"), "unconfirmed": True},
+    "failed": {"failure": UNCONFIRMED, "unconfirmed": True},
 }
 
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from chatwren.domain.failures import Failure
 from chatwren.domain.messages import Status
 from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import Pacing
+from chatwren.domain.reasons import UNCONFIRMED, rejected
 from chatwren.store import contacts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
@@ -68,7 +68,7 @@ class Scene:
 
     async def steps(self) -> list[tuple[str, str | None]]:
         async with self.db.connection() as connection:
-            return [(step, detail) for _, step, detail in await messages.steps(connection, self.claimed.id)]
+            return [(one.step, one.detail) for one in await messages.steps(connection, self.claimed.id)]
 
     async def again(self) -> Claimed:
         """The next attempt, at once."""
@@ -78,7 +78,7 @@ class Scene:
 
     async def give_up_and_go_on(self) -> UUID:
         """The message is given up, and the next one is in flight: its id."""
-        await self.record(self.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
+        await self.record(self.outcome("failed", failure=UNCONFIRMED, unconfirmed=True))
         await self.rows.message(self.account)
         return (await self.again()).id
 
@@ -107,7 +107,7 @@ async def test_sent(scene: Scene) -> None:
 async def test_the_outcome_is_as_old_as_it_is_when_the_database_was_away(
     scene: Scene, status: str, column: str
 ) -> None:
-    failure = Failure("rejected_479", "x") if status == "failed" else None
+    failure = rejected(479) if status == "failed" else None
     await scene.record(scene.outcome(status, fact=True, failure=failure, age=timedelta(minutes=5)))
     row = await scene.rows.get(scene.claimed.id)
     assert timedelta(minutes=4) < datetime.now(UTC) - row[column] < timedelta(minutes=6)
@@ -149,7 +149,7 @@ async def test_a_restriction_is_kept_with_its_end(scene: Scene) -> None:
 @pytest.mark.parametrize("status", ["waiting", "sending", "failed"])
 async def test_a_decision_of_a_former_owner_counts_for_nothing(scene: Scene, status: str) -> None:
     await scene.lose()
-    failure = Failure("outcome_unknown", "x") if status == "failed" else None
+    failure = UNCONFIRMED if status == "failed" else None
     recorded = await scene.record(scene.outcome(status, failure=failure, account_pause=SECOND))
     assert recorded.users == frozenset()
     row = await scene.rows.get(scene.claimed.id)
@@ -170,7 +170,7 @@ async def test_a_decision_counts_only_from_the_owner_and_under_the_current_epoch
 @pytest.mark.parametrize("status", ["sent", "failed"])
 async def test_a_fact_of_a_former_owner_counts(scene: Scene, status: str) -> None:
     await scene.lose()
-    failure = Failure("rejected_479", "x") if status == "failed" else None
+    failure = rejected(479) if status == "failed" else None
     await scene.record(scene.outcome(status, fact=True, failure=failure))
     assert await scene.rows.status(scene.claimed.id) == status
     assert await scene.is_free()
@@ -178,13 +178,13 @@ async def test_a_fact_of_a_former_owner_counts(scene: Scene, status: str) -> Non
 
 async def test_nothing_goes_backwards(scene: Scene) -> None:
     await scene.record(scene.outcome("sent", fact=True))
-    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=rejected(479)))
     await scene.record(scene.outcome("waiting", account_pause=SECOND))
     assert await scene.rows.status(scene.claimed.id) == "sent"
 
 
 async def test_a_refusal_stays_one_whatever_is_said_later(scene: Scene) -> None:
-    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=rejected(479)))
     assert await scene.rows.one("SELECT count(*) FROM contact WHERE reached_at IS NOT NULL") == 0
     await scene.record(scene.outcome("sent", fact=True))
     assert await scene.rows.status(scene.claimed.id) == "failed"
@@ -201,7 +201,7 @@ async def test_only_what_may_be_out_is_acknowledged_while_it_waits(scene: Scene,
     assert not (await say()).users
     assert await scene.rows.status(scene.claimed.id) == "waiting"
     await scene.again()
-    await scene.record(scene.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
+    await scene.record(scene.outcome("failed", failure=UNCONFIRMED, unconfirmed=True))
     async with scene.db.connection() as connection:
         assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
     assert (await say()).users
@@ -232,7 +232,7 @@ async def test_doubt_is_counted_once_for_each_attempt_and_kept(scene: Scene) -> 
 
 async def test_a_retry_has_its_re_sends_again_and_keeps_the_doubt(scene: Scene) -> None:
     await scene.rows.one("UPDATE message SET unconfirmed = 4")
-    await scene.record(scene.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
+    await scene.record(scene.outcome("failed", failure=UNCONFIRMED, unconfirmed=True))
     async with scene.db.connection() as connection:
         assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
     assert (await scene.again()).unconfirmed == 1
@@ -388,7 +388,7 @@ async def test_a_receipt_from_elsewhere_counts_nothing(
 
 @pytest.mark.parametrize("status", ["sending", "sent", "failed"])
 async def test_beside_an_honest_receipt_a_strangers_counts_nothing(scene: Scene, status: str) -> None:
-    unknown: dict[str, Any] = {"failure": Failure("outcome_unknown", "x")} if status == "failed" else {}
+    unknown: dict[str, Any] = {"failure": UNCONFIRMED} if status == "failed" else {}
     await scene.record(scene.outcome(status, unconfirmed=status != "sent", fact=True, **unknown))
     stray = replace(scene.receipt(read=True, ago=1000), chat=STRANGERS)
     assert (await scene.receive(stray)).users == frozenset()
@@ -446,7 +446,7 @@ async def test_a_receipt_settles_an_unknown_outcome(scene: Scene) -> None:
 
 @pytest.mark.parametrize("late", ["acknowledgement", "receipt"])
 async def test_what_was_given_up_is_sent_after_all(scene: Scene, late: str) -> None:
-    await scene.record(scene.outcome("failed", failure=Failure("outcome_unknown", "x"), unconfirmed=True))
+    await scene.record(scene.outcome("failed", failure=UNCONFIRMED, unconfirmed=True))
     assert await scene.rows.status(scene.claimed.id) == "failed"
     if late == "receipt":
         await scene.receive(scene.receipt(read=True))
@@ -457,7 +457,7 @@ async def test_what_was_given_up_is_sent_after_all(scene: Scene, late: str) -> N
 
 
 async def test_another_failure_is_the_last_word(scene: Scene) -> None:
-    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=rejected(479)))
     await scene.receive(scene.receipt())
     assert await scene.rows.status(scene.claimed.id) == "failed"
 
@@ -465,7 +465,7 @@ async def test_another_failure_is_the_last_word(scene: Scene) -> None:
 async def test_what_may_be_out_stays_so_when_a_refusal_is_retried(scene: Scene) -> None:
     """The owner died in the middle of sending; its heir sent again and was refused."""
     await scene.lose()
-    await scene.record(scene.outcome("failed", fact=True, failure=Failure("rejected_479", "x")))
+    await scene.record(scene.outcome("failed", fact=True, failure=rejected(479)))
     async with scene.db.connection() as connection:
         assert await messages.retry(connection, scene.claimed.user, scene.claimed.id)
         assert not await messages.cancel(connection, scene.claimed.user, scene.claimed.id)

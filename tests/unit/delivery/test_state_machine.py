@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from chatwren.channels.engine.refusals import refused
 from chatwren.channels.results import NotSent, NotSentReason, Refused, Sent, Unknown
 from chatwren.delivery.outcomes import decide
-from chatwren.domain import failures
+from chatwren.domain import reasons
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Event, Status
 from chatwren.store import lateness, messages
@@ -44,7 +44,7 @@ RESULTS = (
     *(NotSent(reason) for reason in NotSentReason),
     Unknown(),
     *(refused(code, "") for code in (429, 463, 479, 500)),
-    Refused(failures.MEDIA_MISSING),
+    Refused(reasons.MEDIA_MISSING),
 )
 REPORTED = {
     Status.SENT: (Event.ACKNOWLEDGED,),

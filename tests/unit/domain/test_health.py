@@ -9,6 +9,7 @@ import pytest
 from chatwren.domain import accounts
 from chatwren.domain.health import account_reason, new_contacts_reason
 from chatwren.domain.pacing import USUAL, ColdCap, ColdState, Pacing
+from chatwren.domain.reasons import sentence
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -105,7 +106,7 @@ def test_since_and_until_are_those_of_the_reason() -> None:
 def test_the_sentence_says_the_cause(account: Account, said: str) -> None:
     reason = account_reason(account, NOW)
     assert reason is not None
-    assert said in reason.message
+    assert said in sentence(reason)
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from chatwren.domain.accounts import Account
-from chatwren.domain.health import Reason
 from chatwren.domain.messages import Shown
 from chatwren.domain.pacing import ColdCap, ColdState, Pacing
+from chatwren.domain.reasons import MEDIA_MISSING, Reason, doubtful, params, sentence
 from chatwren.service.message_view import shown, status_of, timeline
 from chatwren.service.queue_times import QueueTimes, When
-from chatwren.store.messages import MessageRow
+from chatwren.store.messages import MessageRow, Step
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -29,9 +29,9 @@ ROW = MessageRow(
     id=UUID(int=1), user_id=UUID(int=2), account_id=UUID(int=3), prefix="msg", recipient_kind="phone", recipient="1",
     text="hello", original="hello", modifications=None, changes=None, lane="normal", accepted_at=NOW - 60 * SECOND,
     due=NOW - 60 * SECOND, expires_at=None, status="waiting", attempts=0, unconfirmed=0, claimed_at=None, sent_at=None,
-    ended_at=None, delivered_at=None, read_at=None, error_code=None, error_message=None, media_id=None, media_kind=None,
-    media_mimetype=None, media_file_name=None, media_size=None, recipient_retry_at=None, recipient_retry_code=None,
-    now=NOW,
+    ended_at=None, delivered_at=None, read_at=None, error_code=None, error_params=None, error_message=None,
+    media_id=None, media_kind=None, media_mimetype=None, media_file_name=None, media_size=None, recipient_retry_at=None,
+    recipient_retry_code=None, now=NOW,
 )  # fmt: skip
 SENDING = replace(ROW, status="sending", attempts=1, claimed_at=NOW - SECOND)
 SENT = replace(ROW, status="sent", attempts=1, claimed_at=NOW - 9 * SECOND, sent_at=NOW - 8 * SECOND)
@@ -85,7 +85,7 @@ def test_what_waits_for_its_recipient_says_so_until_then(retry_in: timedelta, *,
 def test_what_the_account_waits_for_comes_first_and_its_end_is_an_estimate() -> None:
     row = replace(ROW, recipient_retry_at=NOW + SECOND)
     for until in (NOW + 60 * SECOND, None):
-        blocked = Reason("restricted", "It is restricted.", until=until)
+        blocked = Reason("restricted", until=until)
         view = shown(row, replace(NOTHING, blocked=blocked))
         assert (view.reason, view.next_attempt) == (blocked, When(until, estimated=True) if until else None)
     later = shown(replace(ROW, due=NOW + SECOND), replace(NOTHING, blocked=blocked))
@@ -98,7 +98,7 @@ PASSED = replace(ROW, expires_at=NOW)
 
 def test_what_has_passed_its_deadline_says_so_before_it_is_swept_up() -> None:
     row = replace(PASSED, recipient_retry_at=NOW + SECOND)
-    blocked = replace(NOTHING, blocked=Reason("offline", "It is offline.", until=NOW + SECOND))
+    blocked = replace(NOTHING, blocked=Reason("offline", until=NOW + SECOND))
     for times in (NOTHING, blocked):
         view = shown(row, times)
         assert view.reason is not None
@@ -110,7 +110,8 @@ def test_what_is_not_confirmed_at_its_deadline_does_not_go_again() -> None:
     for row, again in ((replace(late, expires_at=NOW + SECOND), True), (replace(late, expires_at=NOW), False)):
         reason = shown(row, NOTHING).reason
         assert reason is not None
-        assert ("goes again" in reason.message, "expiresAt has passed" in reason.message) == (again, not again)
+        said = sentence(reason)
+        assert ("goes again" in said, "expiresAt has passed" in said) == (again, not again)
 
 
 @pytest.mark.parametrize(("expires_in", "told"), [(10 * SECOND, False), (11 * SECOND, True)])
@@ -121,10 +122,28 @@ def test_no_attempt_is_announced_for_a_time_after_the_deadline(expires_in: timed
     assert (view.reason.code, view.next_attempt is not None) == ("pacing", told)
 
 
-def steps_of(row: MessageRow, *noted: tuple[datetime, str, str | None]) -> list[tuple[str, str | None]]:
-    found = timeline(row, noted)
+DOUBT = doubtful(MEDIA_MISSING)
+
+
+def test_a_failure_is_said_by_its_code_and_what_is_stored_with_it_or_as_an_older_release_said_it() -> None:
+    failed = replace(ROW, status="failed", ended_at=NOW, error_code=DOUBT.code, error_params=params(DOUBT))
+    assert shown(failed, NOTHING).reason == DOUBT
+    assert timeline(failed, ())[-1].reason == DOUBT
+    older = shown(replace(failed, error_message="It was so."), NOTHING).reason
+    assert older is not None
+    assert (older.code, sentence(older)) == (DOUBT.code, "It was so.")
+
+
+def test_a_failure_before_a_retry_is_said_so_too() -> None:
+    newer = Step(NOW, "failed", DOUBT.code, params(DOUBT))
+    assert timeline(ROW, [newer])[-1].reason == DOUBT
+    assert steps_of(ROW, (NOW, "failed", "It was so."))[-1] == ("failed", "It was so.")
+
+
+def steps_of(row: MessageRow, *noted: tuple[datetime, str, str | None]) -> list[tuple[str, int | str | None]]:
+    found = timeline(row, [Step(*one) for one in noted])
     assert [one.at for one in found] == sorted(one.at for one in found)
-    return [(one.step, one.detail) for one in found]
+    return [(one.step, sentence(one.reason) if one.reason else one.number) for one in found]
 
 
 def test_the_timeline_is_in_order_and_tells_each_attempt_once() -> None:
@@ -133,19 +152,19 @@ def test_the_timeline_is_in_order_and_tells_each_attempt_once() -> None:
     again = replace(SENDING, attempts=2, claimed_at=NOW - 2 * SECOND)
     assert steps_of(again, *noted) == [
         ("accepted", None),
-        ("attempt", "number 1"),
+        ("attempt", 1),
         ("unconfirmed", "WhatsApp did not confirm it in time"),
-        ("attempt", "number 2"),
+        ("attempt", 2),
     ]
     assert steps_of(replace(again, attempts=1, claimed_at=first), *noted)[1:] == [
-        ("attempt", "number 1"),
+        ("attempt", 1),
         ("unconfirmed", "WhatsApp did not confirm it in time"),
     ]
     done = replace(SENT, delivered_at=NOW - 2 * SECOND, read_at=NOW - SECOND)
     assert steps_of(done, (NOW - 30 * SECOND, "rescheduled", None)) == [
         ("accepted", None),
         ("rescheduled", None),
-        ("attempt", "number 1"),
+        ("attempt", 1),
         ("sent", None),
         ("delivered", None),
         ("read", None),

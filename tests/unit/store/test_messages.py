@@ -96,7 +96,7 @@ async def changed(rows: Rows, alice: UUID, **what: Any) -> tuple[dict[str, Any],
     before = dict(await rows.get(message))
     async with rows.db.connection() as connection:
         assert await messages.change(connection, alice, message, **what)
-        steps = [step for _, step, _ in await messages.steps(connection, message)]
+        steps = [one.step for one in await messages.steps(connection, message)]
     after = dict(await rows.get(message))
     return {name: after[name] for name in after if after[name] != before[name]}, steps
 

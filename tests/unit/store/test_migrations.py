@@ -11,7 +11,10 @@ import pytest
 from tests.conftest import Postgres
 from tests.unit.delivery.conftest import Rows, until
 
+from chatwren.domain.reasons import doubtful, params, rejected, sentence
 from chatwren.machine.throwaway import fresh_database
+from chatwren.service import messages
+from chatwren.service.limits import Limits
 from chatwren.store.database import Database
 from chatwren.store.migrate import is_current, migrate
 
@@ -231,6 +234,39 @@ async def test_what_the_older_release_stores_has_ids_and_sizes(full: Rows) -> No
     assert await full.one("SELECT size FROM inbound WHERE wa_id = 'new'") == 500 + len("raw")
     for value in ("78@lid", "4915299999999"):
         assert await contact_of(full, "alice", value) is not None
+
+
+FAIL = """
+  UPDATE message SET status = 'failed', ended_at = now(), claimed_at = now(), attempts = 1,
+                     error_code = 'outcome_unknown', unconfirmed = 1, {column} = $2
+  WHERE id = $1
+"""
+
+
+async def test_what_the_older_release_says_of_a_failure_stays_and_the_newer_one_needs_no_sentence(
+    postgres: Postgres,
+) -> None:
+    async with fresh_database(postgres.url) as url:
+        await migrate(url, to=AFTER)
+        async with Database.connect(url, application_name=url) as db:
+            rows = Rows(db)
+            account = await rows.account()
+            before, beside, newer = [await rows.message(account) for _ in range(3)]
+            await rows.one(FAIL.format(column="error_message"), before, "It was so.")
+            await migrate(url)
+            await rows.one(FAIL.format(column="error_message"), beside, "It was so.")
+            failure = doubtful(rejected(479))
+            await rows.one(FAIL.format(column="error_params"), newer, params(failure))
+            for message, said in ((before, "It was so."), (beside, "It was so."), (newer, sentence(failure))):
+                found, _ = await messages.get(db, rows.users["alice"], message)
+                assert found.reason is not None
+                assert (found.reason.code, sentence(found.reason)) == (failure.code, said)
+                await messages.retry(db, rows.users["alice"], message, limits=Limits(db))
+                found, timeline = await messages.get(db, rows.users["alice"], message)
+                failed = [one.reason for one in timeline if one.step == "failed"]
+                assert [one and sentence(one) for one in failed] == [said]
+                assert found.reason is not None
+                assert found.reason.code == "pacing"
 
 
 async def test_a_newer_schema_is_current_for_an_older_release(db: Database) -> None:

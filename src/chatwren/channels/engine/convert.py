@@ -15,7 +15,7 @@ from chatwren.channels import facts, results
 from chatwren.channels.engine import model
 from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.channels.engine.refusals import refused
-from chatwren.domain import failures
+from chatwren.domain import reasons
 from chatwren.domain.storable import MAX_ITEMS, moment, name, span, storable, text
 
 _MEDIA_KINDS = {
@@ -84,9 +84,9 @@ def send_result(response: pb.SendResponse, message_id: str) -> results.Result:
         case "rejected":
             return refused(response.rejected.code, text(response.rejected.detail))
         case "not_on_whatsapp":
-            return results.Refused(failures.NOT_ON_WHATSAPP)
+            return results.Refused(reasons.NOT_ON_WHATSAPP)
         case "invalid":
-            return results.Refused(failures.UNSENDABLE, text(response.invalid.detail))
+            return results.Refused(reasons.UNSENDABLE, text(response.invalid.detail))
     return results.Unknown(text(response.unknown.detail))
 
 

@@ -6,7 +6,7 @@ Why each means what it does: docs/adr/0005-outcomes.md.
 from datetime import timedelta
 
 from chatwren.channels.results import AccountRefused, NewContactsRefused, Refused, Result, Unknown
-from chatwren.domain import failures
+from chatwren.domain import reasons
 
 # They concern the account and not the message, with how long nothing more is tried.
 _ACCOUNT = {429: timedelta(minutes=5)}
@@ -14,6 +14,8 @@ _ACCOUNT = {429: timedelta(minutes=5)}
 _NEW_CONTACTS = {463: timedelta(hours=1), 475: timedelta(hours=1)}
 # WhatsApp's own trouble, not a word on the message.
 _SERVER_TROUBLE = frozenset({500, 503})
+# What the others mean, of those of which it is known: kinds of `rejected` in domain/reasons.py.
+_MEANINGS = {401: "recipient", 403: "group", 404: "no_group"}
 
 
 def refused(code: int, detail: str) -> Result:
@@ -24,4 +26,4 @@ def refused(code: int, detail: str) -> Result:
         return NewContactsRefused(code, _NEW_CONTACTS[code], detail)
     if code in _SERVER_TROUBLE:
         return Unknown(detail, f"refused_{code}")
-    return Refused(failures.rejected(code), detail)
+    return Refused(reasons.rejected(code, _MEANINGS.get(code)), detail)

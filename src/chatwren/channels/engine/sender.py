@@ -9,7 +9,7 @@ import structlog
 from chatwren.channels.engine.client import Engine, EngineError, EngineRefused
 from chatwren.channels.engine.model import Media
 from chatwren.channels.results import NotSent, NotSentReason, Refused, Result, Sent, Unknown
-from chatwren.domain import failures
+from chatwren.domain import reasons
 from chatwren.domain.errors import NotFound, Unavailable
 from chatwren.media.objects import MediaStore
 from chatwren.settings import Settings
@@ -51,19 +51,19 @@ class EngineSender:
         try:
             to = await self._address(engine, message)
             if to is None:
-                return Refused(failures.NOT_ON_WHATSAPP)
+                return Refused(reasons.NOT_ON_WHATSAPP)
             media = await self._media(engine, message, message.file) if message.file else None
         except NotFound:
-            return Refused(failures.MEDIA_MISSING)
+            return Refused(reasons.MEDIA_MISSING)
         except EngineRefused as error:
             log.warning("sender.refused", message=str(message.id), error=error.message)
-            return Refused(failures.MEDIA_REFUSED if message.file else failures.UNSENDABLE, error.message)
+            return Refused(reasons.MEDIA_REFUSED if message.file else reasons.UNSENDABLE, error.message)
         except (EngineError, Unavailable) as error:
             return NotSent(NotSentReason.LOCAL, error.message)
         except (*UNREACHABLE, *CLASHES) as error:
             return NotSent(NotSentReason.NOT_CONNECTED, f"database: {error!r}")
         result = await self._send(engine, message, to, media)
-        if result == Refused(failures.NOT_ON_WHATSAPP) and message.jid is not None:
+        if result == Refused(reasons.NOT_ON_WHATSAPP) and message.jid is not None:
             async with self._db.connection() as connection:
                 await contacts.forget_address(connection, message.account, message.recipient)
         return result

@@ -3,6 +3,7 @@
 Rows are locked in one order everywhere: accounts by id, then messages.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ import asyncpg
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
 from chatwren.domain.outcomes import Decision
+from chatwren.domain.reasons import params
 from chatwren.store import cold, contacts, pacing
 from chatwren.store.conditions import may_go
 from chatwren.store.database import Connection
@@ -226,7 +228,7 @@ _OUTCOMES = Given[Outcome](
     fact=("boolean", lambda one: one.decision.fact),
     age="interval",
     code=("text", lambda one: one.decision.failure and one.decision.failure.code),
-    sentence=("text", lambda one: one.decision.failure and one.decision.failure.message),
+    params=("text", lambda one: one.decision.failure and json.dumps(params(one.decision.failure))),
     unconfirmed=("boolean", lambda one: one.decision.unconfirmed),
     account_pause=("interval", lambda one: one.decision.account_pause),
     recipient_pause=("interval", lambda one: one.decision.recipient_pause),
@@ -245,12 +247,10 @@ _RECORD = f"""
       ORDER BY a.id FOR NO KEY UPDATE
     ), settled AS (
       UPDATE message m SET
-        status = o.status,
-        epoch = NULL,
+        status = o.status, epoch = NULL,
         sent_at = CASE WHEN o.status = 'sent' THEN now() - o.age END,
         ended_at = CASE WHEN o.status = 'failed' THEN now() - o.age END,
-        error_code = o.code,
-        error_message = o.sentence,
+        error_code = o.code, error_params = o.params::jsonb, error_message = NULL,
         unconfirmed = m.unconfirmed + o.unconfirmed::integer
       FROM outcome o JOIN locked k ON k.id = o.account_id
       WHERE m.id = o.message_id
@@ -354,7 +354,7 @@ _SETTLE = f"""
       UPDATE message m SET
         status = 'sent',
         sent_at = coalesce(m.sent_at, greatest(f.delivered, m.claimed_at)),
-        ended_at = NULL, error_code = NULL, error_message = NULL,
+        ended_at = NULL, error_code = NULL, error_params = NULL, error_message = NULL,
         delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
         read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
                   THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from chatwren.domain.failures import UNCONFIRMED
+from chatwren.domain.reasons import UNCONFIRMED, params
 from chatwren.store.conditions import WAITS
 from chatwren.store.database import Connection
 from chatwren.store.rows import Columns, named
@@ -127,7 +127,7 @@ _SUCCEED = f"""
       RETURNING p.account_id
     ), doubtful AS (
       UPDATE message m SET
-        status = 'failed', ended_at = now(), error_code = :code, error_message = :sentence
+        status = 'failed', ended_at = now(), error_code = :code, error_params = :params
       FROM done JOIN account a ON a.id = done.account_id
       WHERE m.id = a.in_flight AND m.status = 'sending' AND a.phone <> :phone
     )
@@ -169,7 +169,7 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
                     lid=lid,
                     phone=phone,
                     code=UNCONFIRMED.code,
-                    sentence=UNCONFIRMED.message,
+                    params=params(UNCONFIRMED),
                 )
             )
     except asyncpg.UniqueViolationError:

@@ -6,8 +6,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatwren.domain.clock import to_wire
+from chatwren.domain.reasons import sentence
+from chatwren.service import message_view
 from chatwren.service.message_view import QueuedMessage
-from chatwren.web.api.whatsapp import WhyNot, why_not
+from chatwren.web.api.reasons import WhyNot, why_not
 from chatwren.web.openapi import TOMORROW, Time
 
 DEFAULT_LIMIT = 10
@@ -284,3 +286,9 @@ def message_shape(one: QueuedMessage) -> Message:
         media=msgspec.convert(one.media, MediaFile) if one.media else None,
         changes=change_list(one.changes) if one.changes is not None else None,
     )
+
+
+def step_shape(one: message_view.TimelineStep) -> TimelineStep:
+    """A step of a message's timeline as answers write it."""
+    detail = f"number {one.number}" if one.number is not None else None
+    return TimelineStep(to_wire(one.at), one.step, sentence(one.reason) if one.reason else detail)

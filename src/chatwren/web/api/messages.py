@@ -38,9 +38,9 @@ from chatwren.web.api.message_shapes import (
     QueueQuery,
     ScheduleBody,
     SendBody,
-    TimelineStep,
     change_list,
     message_shape,
+    step_shape,
 )
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count, parse_cursor, read_filter
 from chatwren.web.context import HttpRequest, context
@@ -135,7 +135,7 @@ async def follow(request: HttpRequest, message_id: FromPath[str]) -> FollowedMes
     found, timeline = await messages.get(context(request).db, user.id, parse_message_id(message_id))
     return FollowedMessage(
         **msgspec.structs.asdict(message_shape(found)),
-        timeline=[TimelineStep(to_wire(one.at), one.step, one.detail) for one in timeline],
+        timeline=[step_shape(one) for one in timeline],
     )
 
 

@@ -7,7 +7,6 @@ from msgspec import Meta, Struct
 
 from chatwren.domain.caller import Scope
 from chatwren.domain.errors import Invalid
-from chatwren.domain.health import Reason
 from chatwren.domain.text import parse_message
 from chatwren.service import messages
 from chatwren.service.message_fields import parse_fields, parse_modifications
@@ -16,7 +15,7 @@ from chatwren.web.access import caller
 from chatwren.web.api.message_shapes import Change, Fields
 from chatwren.web.api.message_shapes import Modifications as Allowed
 from chatwren.web.api.queue_fields import parse_count
-from chatwren.web.api.whatsapp import WhyNot, why_not
+from chatwren.web.api.reasons import WhyNot
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form
 from chatwren.web.http.limits import MAX_FIELDS_BYTES
@@ -85,7 +84,7 @@ async def preview(request: HttpRequest) -> Preview:
             for one in found
         ],
         found[0].variants_possible,
-        why_not(Reason(because, explain(because)) if because else None),
+        WhyNot(because, explain(because)) if because else None,
     )
 
 

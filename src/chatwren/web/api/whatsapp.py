@@ -9,12 +9,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatwren.domain.caller import Scope
 from chatwren.domain.clock import to_wire
-from chatwren.domain.health import Reason
 from chatwren.domain.recipients import parse_phone_digits
 from chatwren.domain.text import parse_boolean
 from chatwren.service import accounts, linking
 from chatwren.web.access import caller
 from chatwren.web.api import qr
+from chatwren.web.api.reasons import WhyNot, why_not
 from chatwren.web.context import HttpRequest, base_url, context
 from chatwren.web.forms import read_form, read_query
 from chatwren.web.openapi import Operation, Time
@@ -39,16 +39,6 @@ class QrCode(Struct, rename="camel"):
     ]
     expires_at: Annotated[Time | None, Meta(description="When the next code replaces this one.")]
     status: Annotated[Literal["qr", "authenticated"], Meta(examples=["qr"])]
-
-
-class WhyNot(Struct, rename="camel"):
-    """Why something waits or ended."""
-
-    code: Annotated[str, Meta(description="Stable: programs may depend on it.", examples=["offline"])]
-    message: Annotated[str, Meta(examples=["The connection to WhatsApp is down; it is being opened again."])]
-    since: Annotated[Time | UnsetType, Meta(description="Since when, where that is known.")] = UNSET
-    until: Annotated[Time | UnsetType, Meta(description="Until when, where that is known.")] = UNSET
-    next_step: Annotated[str | UnsetType, Meta(description="What a person can do about it.")] = UNSET
 
 
 class NewContacts(Struct):
@@ -256,16 +246,3 @@ def _asked(request: HttpRequest) -> tuple[UUID, UUID | None]:
     """Whose account is meant, and which: these routes name none, so the caller's usual one."""
     asks = caller(request)
     return asks.user.id, asks.account.id if asks.account else None
-
-
-def why_not(reason: Reason | None) -> WhyNot | None:
-    """A reason as answers write it."""
-    if reason is None:
-        return None
-    return WhyNot(
-        reason.code,
-        reason.message,
-        since=to_wire(reason.since) if reason.since else UNSET,
-        until=to_wire(reason.until) if reason.until else UNSET,
-        next_step=reason.next_step or UNSET,
-    )

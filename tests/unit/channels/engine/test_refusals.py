@@ -6,7 +6,7 @@ import pytest
 
 from chatwren.channels.engine.refusals import refused
 from chatwren.channels.results import AccountRefused, NewContactsRefused, Refused, Unknown
-from chatwren.domain import failures
+from chatwren.domain import reasons
 
 
 def test_too_fast_is_said_of_the_account() -> None:
@@ -23,6 +23,8 @@ def test_whatsapps_own_trouble_is_no_word_on_the_message(code: int) -> None:
     assert refused(code, "why") == Unknown("why", f"refused_{code}")
 
 
-@pytest.mark.parametrize("code", [400, 401, 403, 404, 479])
-def test_every_other_number_is_the_last_word_on_the_message(code: int) -> None:
-    assert refused(code, "why") == Refused(failures.rejected(code), "why")
+@pytest.mark.parametrize(
+    ("code", "kind"), [(400, None), (401, "recipient"), (403, "group"), (404, "no_group"), (479, None)]
+)
+def test_every_other_number_is_the_last_word_on_the_message(code: int, kind: str | None) -> None:
+    assert refused(code, "why") == Refused(reasons.rejected(code, kind), "why")

@@ -11,7 +11,7 @@ import pytest
 from chatwren.channels.engine.client import EngineError, EngineRefused
 from chatwren.channels.engine.sender import EngineSender, audio_id
 from chatwren.channels.results import NotSent, NotSentReason, Refused, Sent, Unknown
-from chatwren.domain import failures
+from chatwren.domain import reasons
 from chatwren.media.objects import MediaStore, media_store
 from chatwren.settings import Settings
 from chatwren.store.database import Database
@@ -75,8 +75,8 @@ async def test_an_address_is_asked_for_once(
         assert await sender.send(message) == Sent(message.wa_id)
     assert engine.count("address") == 1
     assert [to for name, _, to in engine.asked if name == "send"] == ["1@lid", "1@lid"]
-    engine.results = [Refused(failures.NOT_ON_WHATSAPP)]  # the number has changed hands
-    assert await sender.send(await claimed()) == Refused(failures.NOT_ON_WHATSAPP)
+    engine.results = [Refused(reasons.NOT_ON_WHATSAPP)]  # the number has changed hands
+    assert await sender.send(await claimed()) == Refused(reasons.NOT_ON_WHATSAPP)
     assert await rows.one("SELECT checked_at IS NULL FROM contact")
     await sender.send(await claimed())
     assert engine.count("address") == 2
@@ -86,7 +86,7 @@ async def test_a_number_that_is_not_on_whatsapp_is_never_sent_to(
     engine: ToldEngine, sender: EngineSender, claimed: Claim
 ) -> None:
     engine.jid = None
-    assert await sender.send(await claimed()) == Refused(failures.NOT_ON_WHATSAPP)
+    assert await sender.send(await claimed()) == Refused(reasons.NOT_ON_WHATSAPP)
     assert not engine.sent
 
 
@@ -122,9 +122,7 @@ async def test_a_recording_with_a_text_is_two_messages_of_which_the_text_is_the_
     assert [media is not None for _, _, media in engine.sent] == [True, False]
 
 
-@pytest.mark.parametrize(
-    "result", [NotSent(NotSentReason.FENCED), Unknown(), Refused(failures.rejected(479))], ids=repr
-)
+@pytest.mark.parametrize("result", [NotSent(NotSentReason.FENCED), Unknown(), Refused(reasons.rejected(479))], ids=repr)
 async def test_a_recording_that_did_not_go_is_followed_by_no_text(
     engine: ToldEngine, sender: EngineSender, claimed: Claim, result: Any
 ) -> None:
@@ -178,9 +176,9 @@ async def test_what_is_refused_for_good_says_whether_the_file_is_at_fault(
     rows: Rows, engine: ToldEngine, sender: EngineSender, store: MediaStore, claimed: Claim
 ) -> None:
     engine.errors = {"address": [EngineRefused("no")], "upload": [EngineRefused("no")]}
-    assert await sender.send(await claimed()) == Refused(failures.UNSENDABLE, "no")
-    assert await sender.send(await claimed(kind="image")) == Refused(failures.MEDIA_REFUSED, "no")
+    assert await sender.send(await claimed()) == Refused(reasons.UNSENDABLE, "no")
+    assert await sender.send(await claimed(kind="image")) == Refused(reasons.MEDIA_REFUSED, "no")
     message = await claimed(kind="image")
     assert message.file is not None
     await store.delete(media_key(rows.users["alice"], message.file.id))
-    assert await sender.send(message) == Refused(failures.MEDIA_MISSING)
+    assert await sender.send(message) == Refused(reasons.MEDIA_MISSING)
