@@ -22,6 +22,7 @@ ANYBODY = {
     "GET /metrics",
     "GET /openapi.json",
     "GET /docs",
+    "GET /static/{name:str}",
     "GET /",
 }
 """What strangers may call. Whoever adds to this knows why."""

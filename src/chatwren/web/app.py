@@ -32,7 +32,7 @@ from chatwren.web.http.memory import Memory, Working
 from chatwren.web.http.observe import Observer
 from chatwren.web.http.origins import Origins
 from chatwren.web.http.proxies import TrustedProxies
-from chatwren.web.pages import docs
+from chatwren.web.pages import docs, page
 
 
 @get("/", access=None)
@@ -78,7 +78,8 @@ _HANDLERS: Sequence[BaseRouteHandler] = (
     health.ready,
     health.metrics,
     docs.openapi,
-    docs.page,
+    docs.docs,
+    page.static,
     index,
 )
 

@@ -6,6 +6,7 @@ The members of RFC 9457 (`type`, `title`, `status`, `detail`, `instance`), and f
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -92,23 +93,43 @@ Headers = list[tuple[bytes, bytes]]
 _ALWAYS: Headers = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
-def answer(error: Exception, scope: HTTPScope) -> tuple[int, Headers, bytes]:
-    """Status, headers and body that tell a client of `error`. What is nobody's fault but ours is logged.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client is told of an error, in whatever form.
 
-    Its traceback is gone afterwards.
+    Attributes:
+        error: of our tree.
+        instance: where it happened, or a name for this one time.
+        headers: that go with it.
     """
+
+    error: ChatwrenError
+    status: HTTPStatus
+    instance: str
+    headers: Headers
+
+
+def told(error: Exception, scope: HTTPScope) -> Told:
+    """What a client is told of `error`. What is nobody's fault but ours is logged. Its traceback is gone afterwards."""
     known, instance, headers = _understood(error, scope)
     forget_traces(error)
     status = next((STATUS[kind] for kind in type(known).__mro__ if kind in STATUS), HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers += _ALWAYS
+    if isinstance(known, Transient):
+        headers.append((b"retry-after", b"%d" % max(1, round(known.retry_after))))
+    return Told(known, status, instance, headers)
+
+
+def answer(error: Exception, scope: HTTPScope) -> tuple[int, Headers, bytes]:
+    """Status, headers and body that tell a client of `error`."""
+    found = told(error, scope)
     wants_problem = any(
         b"application/problem+json" in value.lower() for name, value in scope["headers"] if name == b"accept"
     )
     media_type = b"application/problem+json" if wants_problem else b"application/json"
-    body = msgspec.json.encode(_body(known, status, instance))
-    headers += [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *_ALWAYS]
-    if isinstance(known, Transient):
-        headers.append((b"retry-after", b"%d" % max(1, round(known.retry_after))))
-    return status.value, headers, body
+    body = msgspec.json.encode(_body(found.error, found.status, found.instance))
+    headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body)), *found.headers]
+    return found.status.value, headers, body
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

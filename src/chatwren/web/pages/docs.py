@@ -1,50 +1,25 @@
 """The API's documentation, made of the same document as /openapi.json. No script, nothing from elsewhere."""
 
 import json
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Litestar, Response, get
-from markupsafe import Markup, escape
+from markupsafe import escape
 
 from chatwren.domain.clock import now
 from chatwren.web.context import HttpRequest, base_url
 from chatwren.web.openapi import JSON, MULTIPART, document, example
+from chatwren.web.pages import page
 
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-frame-options": "DENY",
-}
 _JAR = "cookies.txt"
 _SERVER = "http://server.invalid"
 _METHODS = ("get", "post", "patch", "delete")  # the order in which the methods of a path are shown
-_CODE = re.compile(r"`([^`]+)`")
-
-_environment = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-
-
-def _prose(text: str) -> Markup:
-    """A description as HTML: what stands between backticks is code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
-
-
-_environment.filters["prose"] = _prose
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +58,11 @@ async def openapi(request: HttpRequest) -> Response[bytes]:
     return Response(made.replace(_SERVER.encode(), server), media_type=JSON)
 
 
-@get("/docs", access=None)
-async def page(request: HttpRequest) -> Response[str]:
+@page.get("/docs", access=None)
+async def docs(request: HttpRequest) -> Response[str]:
     """The documentation as a page."""
     made = _made(request.app, now().date())[1]
-    return Response(made.replace(_SERVER, str(escape(base_url(request)))), media_type="text/html", headers=_HEADERS)
+    return page.answer(made.replace(_SERVER, str(escape(base_url(request)))))
 
 
 @lru_cache(maxsize=2)
@@ -99,7 +74,8 @@ def _made(app: Litestar, _day: date) -> tuple[bytes, str]:
         for path, methods in described["paths"].items()
         for method, operation in sorted(methods.items(), key=lambda one: _METHODS.index(one[0]))
     ]
-    html = _environment.get_template("docs.html").render(
+    html = page.render(
+        "docs.html",
         title=described["info"]["title"],
         version=described["info"]["version"],
         description=described["info"]["description"],
