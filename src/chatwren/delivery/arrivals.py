@@ -24,12 +24,12 @@ from chatwren.channels.facts import (
     State,
     Unlinked,
 )
-from chatwren.store import inbound, lateness
+from chatwren.domain.facts import Inbound, Receipt
+from chatwren.domain.outcomes import Recorded
+from chatwren.service import arrivals
+from chatwren.store import lateness
 from chatwren.store.database import Connection
 from chatwren.store.fenced import accounts as fenced_accounts
-from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Receipt, Recorded
-from chatwren.store.inbound import Inbound
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +43,7 @@ async def apply_facts(connection: Connection, events: Sequence[Event]) -> Record
         if isinstance(event.what, ReceiptReceived)
         for wa_id in event.what.ids
     ]
-    settled = Recorded(frozenset(), {})
-    if receipts:
-        settled = await fenced_messages.apply_receipts(connection, receipts)
-        for account in settled.strays:  # the log counts what it does not show
-            log.warning("events.stray_receipt", account=str(account))
-    if not messages:
-        return settled
-    return Recorded(settled.users | await inbound.store(connection, messages), settled.pauses)
+    return await arrivals.store(connection, receipts, messages)
 
 
 async def apply_state(connection: Connection, worker: UUID, event: Event, *, expire_after: timedelta) -> UUID | None:

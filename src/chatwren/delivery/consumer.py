@@ -11,9 +11,9 @@ import structlog
 from chatwren.channels.channel import ChannelError
 from chatwren.channels.facts import Event, Events, Source, State, Unreadable
 from chatwren.delivery import arrivals, dead_letters
+from chatwren.domain.outcomes import Recorded
 from chatwren.settings import Settings
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, Connection, Database
-from chatwren.store.fenced.messages import Recorded
 
 log = structlog.get_logger(__name__)
 

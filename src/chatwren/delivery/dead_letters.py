@@ -9,10 +9,10 @@ import structlog
 from chatwren.channels.facts import Event, MessageReceived, ReceiptReceived, Unreadable
 from chatwren.delivery import arrivals
 from chatwren.domain.errors import Conflict, NotFound
+from chatwren.domain.outcomes import Recorded
 from chatwren.service.dead_letters import get, missing
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, WORK, Connection, Database
-from chatwren.store.fenced.messages import Recorded
 
 log = structlog.get_logger(__name__)
 

@@ -14,10 +14,11 @@ from chatwren.channels.results import NotSent, NotSentReason, Result, Unknown
 from chatwren.delivery.fence import Fence
 from chatwren.delivery.outcomes import decide
 from chatwren.delivery.recorder import Recorder
+from chatwren.domain.outcomes import Recorded
 from chatwren.settings import Settings
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claimed, Outcome, Recorded
+from chatwren.store.fenced.messages import Claimed, Outcome
 
 log = structlog.get_logger(__name__)
 

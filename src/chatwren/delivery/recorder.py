@@ -9,10 +9,11 @@ from uuid import UUID
 
 import structlog
 
+from chatwren.domain.outcomes import Recorded
 from chatwren.store.batches import Batches
 from chatwren.store.database import CHANGED, UNREACHABLE, Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Outcome, Recorded
+from chatwren.store.fenced.messages import Outcome
 
 log = structlog.get_logger(__name__)
 

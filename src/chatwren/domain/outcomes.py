@@ -1,7 +1,8 @@
-"""What is decided about a message after an attempt to send it."""
+"""What is decided about a message after an attempt to send it, and what recording that changes."""
 
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from chatwren.domain.messages import Status
 from chatwren.domain.reasons import Reason
@@ -32,3 +33,16 @@ class Decision:
     restriction: int | None = None
     cold_refusal: int | None = None
     cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Whose data a write changed, and for how long each account that may go on now has to pause.
+
+    Attributes:
+        strays: of receipts, the accounts of those from elsewhere than where the message went, once for each.
+    """
+
+    users: frozenset[UUID]
+    pauses: dict[UUID, timedelta]
+    strays: tuple[UUID, ...] = ()

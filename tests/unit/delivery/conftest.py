@@ -9,12 +9,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chatwren.domain.facts import Receipt
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.pacing import ColdCap, Pacing
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases, workers
-from chatwren.store.fenced.messages import Claimed, Receipt
+from chatwren.store.fenced.messages import Claimed
 
 NO_CAP = ColdCap(0, 0, 0)
 

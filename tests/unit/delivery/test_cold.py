@@ -7,16 +7,16 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.domain.facts import Inbound
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.messages import Status
 from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import ColdCap, ColdState, Pacing
 from chatwren.domain.reasons import rejected
-from chatwren.store import cold, inbound, messages
+from chatwren.store import cold, facts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome
-from chatwren.store.inbound import Inbound
 from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
@@ -78,7 +78,7 @@ async def writes(rows: Rows, account: UUID, phone: str) -> None:
         from_me=False, is_group=False, at=datetime.now(UTC), text="hello", media=None,
     )  # fmt: skip
     async with rows.db.transaction() as connection:
-        await inbound.store(connection, [message])
+        await facts.store_messages(connection, [message])
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ async def test_a_receipt_proves_that_a_contact_was_reached(rows: Rows, account: 
     other = await accept(rows, account, "4915200003")
     (claimed,) = await claim(rows.db, worker, account)
     async with rows.db.transaction() as connection:
-        await fenced_messages.apply_receipts(connection, [receipt_of(claimed)])
+        await facts.apply_receipts(connection, [receipt_of(claimed)])
     assert [await lane(rows, one) for one in (second, other)] == ["normal", "cold"]
 
 

@@ -18,12 +18,12 @@ from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.channels.facts import Offline, State
 from chatwren.delivery import consumer
 from chatwren.delivery.consumer import Consumer
+from chatwren.domain.outcomes import Recorded
 from chatwren.domain.pacing import Pacing
 from chatwren.domain.storable import name
 from chatwren.settings import Settings
 from chatwren.store import dead_letters
 from chatwren.store.database import CHANGED, Database
-from chatwren.store.fenced.messages import Recorded
 from tests.unit import hostile
 from tests.unit.delivery.conftest import NO_CAP, Rows, until
 from tests.unit.delivery.test_claim import claim

@@ -11,7 +11,7 @@ from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import Pacing
 from chatwren.service import housekeeping
 from chatwren.settings import Settings
-from chatwren.store import lateness, messages, totals
+from chatwren.store import facts, lateness, messages, totals
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome
@@ -142,7 +142,7 @@ async def test_an_unknown_outcome_is_not_tried_again_and_the_account_goes_on(
     assert (await rows.get(claimed.id))["unconfirmed"] == 1
     assert [one.id for one in await claim(db, worker, account)] == [behind]
     async with db.transaction() as connection:
-        await fenced_messages.apply_receipts(connection, [receipt_of(claimed)])
+        await facts.apply_receipts(connection, [receipt_of(claimed)])
     assert await ended(rows, claimed.id) == ("sent", None)
 
 

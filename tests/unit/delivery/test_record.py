@@ -7,15 +7,16 @@ from uuid import UUID
 
 import pytest
 
+from chatwren.domain.facts import Receipt
 from chatwren.domain.messages import Status
-from chatwren.domain.outcomes import Decision
+from chatwren.domain.outcomes import Decision, Recorded
 from chatwren.domain.pacing import Pacing
 from chatwren.domain.reasons import UNCONFIRMED, rejected
-from chatwren.store import contacts, messages
+from chatwren.store import contacts, facts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claimed, Outcome, Receipt, Recorded
+from chatwren.store.fenced.messages import Claimed, Outcome
 from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
@@ -52,7 +53,7 @@ class Scene:
 
     async def receive(self, *receipts: Receipt) -> Recorded:
         async with self.db.transaction() as connection:
-            return await fenced_messages.apply_receipts(connection, receipts)
+            return await facts.apply_receipts(connection, receipts)
 
     def receipt(self, *, read: bool = False, ago: float = 0) -> Receipt:
         return receipt_of(self.claimed, read=read, at=datetime.now(UTC) - timedelta(seconds=ago))

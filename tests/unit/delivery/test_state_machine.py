@@ -22,13 +22,14 @@ from chatwren.channels.engine.refusals import refused
 from chatwren.channels.results import NotSent, NotSentReason, Refused, Sent, Unknown
 from chatwren.delivery.outcomes import decide
 from chatwren.domain import reasons
+from chatwren.domain.facts import Receipt
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.messages import NEXT, OUTCOME_UNKNOWN, Event, Status
-from chatwren.store import lateness, messages
+from chatwren.store import facts, lateness, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claimed, Outcome, Receipt
+from chatwren.store.fenced.messages import Claimed, Outcome
 from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim
 
@@ -337,7 +338,7 @@ class Lives(RuleBasedStateMachine):
 
         async def apply() -> None:
             async with self.db.transaction() as connection:
-                facts = [
+                told = [
                     Receipt(
                         row["account_id"],
                         row["wa_id"],
@@ -348,7 +349,7 @@ class Lives(RuleBasedStateMachine):
                     )
                     for row, read, ago in named
                 ]
-                await fenced_messages.apply_receipts(connection, facts)
+                await facts.apply_receipts(connection, told)
 
         self.do(apply(), Event.ACKNOWLEDGED)
         for row, read, _ in named:

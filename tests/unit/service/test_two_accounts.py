@@ -11,7 +11,7 @@ from chatwren.domain.messages import Filter, Status
 from chatwren.domain.outcomes import Decision
 from chatwren.domain.pacing import ColdCap, Pacing
 from chatwren.service import accounts, messages
-from chatwren.store import cold
+from chatwren.store import cold, facts
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Outcome
@@ -102,7 +102,7 @@ async def test_the_pause_after_a_message_is_the_accounts_own(rows: Rows, quick: 
         else:
             now = await connection.fetchval("SELECT now()")
             receipts = [receipt_of(one, at=now) for one in claimed]
-            await fenced_messages.apply_receipts(connection, receipts)
+            await facts.apply_receipts(connection, receipts)
     pauses = {
         account: await rows.one(
             "SELECT a.next_at - m.claimed_at FROM account a JOIN message m ON m.account_id = a.id WHERE a.id = $1",

@@ -12,11 +12,11 @@ from tests.unit.delivery.test_cold import accept, row
 from tests.unit.delivery.test_races import until_no_clash
 
 from chatwren.domain.errors import NotFound
+from chatwren.domain.facts import Inbound
 from chatwren.domain.ids import contact_public_id, whatsapp_message_id
 from chatwren.service import contacts as service
 from chatwren.service.contacts import Contact
-from chatwren.store import contacts, deletions, exports, inbound, messages
-from chatwren.store.inbound import Inbound
+from chatwren.store import contacts, deletions, exports, facts, messages
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ def written(
 
 async def arrive(rows: Rows, *those: Inbound) -> None:
     async with rows.db.transaction() as connection:
-        await inbound.store(connection, those)
+        await facts.store_messages(connection, those)
 
 
 async def answered(rows: Rows, account: UUID, address: str, jid: str) -> None:

@@ -6,13 +6,13 @@ Rows are locked in one order everywhere: accounts by id, then messages.
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
-from chatwren.domain.outcomes import Decision
+from chatwren.domain.outcomes import Decision, Recorded
 from chatwren.domain.reasons import params
 from chatwren.store import cold, contacts, pacing
 from chatwren.store.conditions import may_go
@@ -80,36 +80,6 @@ class Outcome:
     decision: Decision
     first: bool = False
     age: timedelta = timedelta()
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """WhatsApp's word that a message has arrived, or was read.
-
-    Attributes:
-        chat, chat_alt: where it was said, and that chat's other address. Elsewhere than where the message went, it is a
-            stranger's who knows its id.
-    """
-
-    account: UUID
-    wa_id: str
-    chat: str
-    chat_alt: str | None
-    read: bool
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Whose data a write changed, and for how long each account that may go on now has to pause.
-
-    Attributes:
-        strays: of receipts, the accounts of those from elsewhere than where the message went, once for each.
-    """
-
-    users: frozenset[UUID]
-    pauses: dict[UUID, timedelta]
-    strays: tuple[UUID, ...] = ()
 
 
 _PACED = pacing.next_at("a", "s.claimed_at")
@@ -320,81 +290,8 @@ async def _record(connection: Connection, worker: UUID, outcomes: Sequence[Outco
     return rows
 
 
-_RECEIPTS = Given[Receipt](
-    "f",
-    account_id=("uuid", lambda one: one.account),
-    wa_id="text",
-    chat="text",
-    chat_alt="text",
-    read="boolean",
-    at="timestamptz",
-)
-_NAMED = f"{_RECEIPTS} JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id"
-_LOCK_FREED = f"""
-    SELECT FROM account a WHERE a.id IN (SELECT m.account_id FROM {_NAMED} WHERE m.status = 'sending')
-    ORDER BY a.id FOR NO KEY UPDATE
-"""
-_DELIVERED_TO = contacts.reach(
-    "SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'"
-    " GROUP BY account_id, recipient"
-)
-_SETTLE = f"""
-    WITH named AS (
-      -- It went to its recipient's address or, where WhatsApp has another one for that number, there.
-      SELECT m.id, m.account_id, f.read, least(f.at, now()) AS at,
-             (CASE m.recipient_kind WHEN 'phone' THEN m.recipient || '@s.whatsapp.net' ELSE m.recipient END
-                IN (f.chat, f.chat_alt)
-              OR (SELECT k.jid FROM contact k WHERE k.account_id = m.account_id AND k.address = m.recipient)
-                IN (f.chat, f.chat_alt)) IS TRUE AS meant
-      FROM {_NAMED}
-    ), fact AS (
-      SELECT id, min(at) AS delivered, min(at) FILTER (WHERE read) AS read FROM named WHERE meant GROUP BY id
-    ), settled AS (
-      -- WhatsApp's times are whole seconds: what follows must not seem to have come before.
-      UPDATE message m SET
-        status = 'sent',
-        sent_at = coalesce(m.sent_at, greatest(f.delivered, m.claimed_at)),
-        ended_at = NULL, error_code = NULL, error_params = NULL, error_message = NULL,
-        delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
-        read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
-                  THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
-      FROM fact f
-      WHERE m.id = f.id
-        AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
-             OR (m.status = 'waiting' AND m.unconfirmed > 0)
-             OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
-      RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.claimed_at, m.delivered_at
-    ), reached AS (
-      {_DELIVERED_TO}
-    ), paused AS (
-      UPDATE account a SET in_flight = NULL, next_at = {_PACED}
-      FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
-      RETURNING a.id, a.next_at - now() AS pause
-    )
-    SELECT s.user_id, s.account_id, r.address AS reached, p.pause
-    FROM settled s LEFT JOIN paused p ON p.id = s.account_id
-    LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
-    UNION ALL
-    SELECT NULL, n.account_id, NULL, NULL FROM named n WHERE NOT n.meant
-"""
-
-
-async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> Recorded:
-    """Apply receipts to the messages that they name, only forward: a receipt also proves that a message was sent.
-
-    Those that come from elsewhere than where the message went are passed over. To be called in a transaction.
-    """
-    facts = _RECEIPTS.values(receipts)
-    await connection.execute(*named(_LOCK_FREED, **facts))
-    rows = await connection.fetch(*named(_SETTLE, **facts))
-    reached = [(row["account_id"], row["reached"]) for row in rows if row["reached"] is not None]
-    await contacts.promote(connection, reached)
-    return _recorded(rows)
-
-
 def _recorded(rows: Sequence[asyncpg.Record]) -> Recorded:
     return Recorded(
-        users=frozenset(row["user_id"] for row in rows if row["user_id"] is not None),
+        users=frozenset(row["user_id"] for row in rows),
         pauses={row["account_id"]: row["pause"] for row in rows if row["pause"] is not None},
-        strays=tuple(row["account_id"] for row in rows if row["user_id"] is None),
     )

@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 from tests.unit.delivery.conftest import Rows
 
+from chatwren.domain.facts import Inbound
 from chatwren.domain.ids import whatsapp_message_id
-from chatwren.store import inbound
-from chatwren.store.inbound import Inbound
+from chatwren.store import facts
 
 pytestmark = pytest.mark.anyio
 
@@ -30,7 +30,7 @@ async def arrives(rows: Rows, account: UUID, *, ago: float = 0, **more: Any) -> 
         at=datetime.now(UTC) - timedelta(seconds=ago), text="hello", media=None,
     )  # fmt: skip
     async with rows.db.transaction() as connection:
-        return await inbound.store(connection, [replace(message, **more)])
+        return await facts.store_messages(connection, [replace(message, **more)])
 
 
 async def contact(rows: Rows) -> Any:

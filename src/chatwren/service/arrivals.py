@@ -1,0 +1,24 @@
+"""What arrives is stored the same way whichever edge hears it: a worker's stream, or a request of another's server."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from chatwren.domain.facts import Inbound, Receipt
+from chatwren.domain.outcomes import Recorded
+from chatwren.store import facts
+from chatwren.store.database import Connection
+
+log = structlog.get_logger(__name__)
+
+
+async def store(connection: Connection, receipts: Sequence[Receipt], messages: Sequence[Inbound]) -> Recorded:
+    """Store what arrived; what is stored already changes nothing. To be called in a transaction."""
+    settled = Recorded(frozenset(), {})
+    if receipts:
+        settled = await facts.apply_receipts(connection, receipts)
+        for account in settled.strays:  # the log counts what it does not show
+            log.warning("events.stray_receipt", account=str(account))
+    if not messages:
+        return settled
+    return Recorded(settled.users | await facts.store_messages(connection, messages), settled.pauses)

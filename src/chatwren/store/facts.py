@@ -1,0 +1,143 @@
+"""What arrives: receipts and messages. It is true whoever stores it, and changes nothing when it is stored again."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chatwren.domain.facts import Inbound, Receipt
+from chatwren.domain.ids import uuid7
+from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.domain.outcomes import Recorded
+from chatwren.store import contacts, pacing
+from chatwren.store.database import Connection
+from chatwren.store.rows import Given, named
+
+_RECEIPTS = Given[Receipt](
+    "f",
+    account_id=("uuid", lambda one: one.account),
+    wa_id="text",
+    chat="text",
+    chat_alt="text",
+    read="boolean",
+    at="timestamptz",
+)
+_NAMED = f"{_RECEIPTS} JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id"
+_LOCK_FREED = f"""
+    SELECT FROM account a WHERE a.id IN (SELECT m.account_id FROM {_NAMED} WHERE m.status = 'sending')
+    ORDER BY a.id FOR NO KEY UPDATE
+"""
+_DELIVERED_TO = contacts.reach(
+    "SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'"
+    " GROUP BY account_id, recipient"
+)
+_SETTLE = f"""
+    WITH named AS (
+      -- It went to its recipient's address or, where WhatsApp has another one for that number, there.
+      SELECT m.id, m.account_id, f.read, least(f.at, now()) AS at,
+             (CASE m.recipient_kind WHEN 'phone' THEN m.recipient || '@s.whatsapp.net' ELSE m.recipient END
+                IN (f.chat, f.chat_alt)
+              OR (SELECT k.jid FROM contact k WHERE k.account_id = m.account_id AND k.address = m.recipient)
+                IN (f.chat, f.chat_alt)) IS TRUE AS meant
+      FROM {_NAMED}
+    ), fact AS (
+      SELECT id, min(at) AS delivered, min(at) FILTER (WHERE read) AS read FROM named WHERE meant GROUP BY id
+    ), settled AS (
+      -- WhatsApp's times are whole seconds: what follows must not seem to have come before.
+      UPDATE message m SET
+        status = 'sent',
+        sent_at = coalesce(m.sent_at, greatest(f.delivered, m.claimed_at)),
+        ended_at = NULL, error_code = NULL, error_params = NULL, error_message = NULL,
+        delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
+        read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
+                  THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
+      FROM fact f
+      WHERE m.id = f.id
+        AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
+             OR (m.status = 'waiting' AND m.unconfirmed > 0)
+             OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
+      RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.claimed_at, m.delivered_at
+    ), reached AS (
+      {_DELIVERED_TO}
+    ), paused AS (
+      UPDATE account a SET in_flight = NULL, next_at = {pacing.next_at("a", "s.claimed_at")}
+      FROM settled s WHERE a.id = s.account_id AND a.in_flight = s.id
+      RETURNING a.id, a.next_at - now() AS pause
+    )
+    SELECT s.user_id, s.account_id, r.address AS reached, p.pause
+    FROM settled s LEFT JOIN paused p ON p.id = s.account_id
+    LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
+    UNION ALL
+    SELECT NULL, n.account_id, NULL, NULL FROM named n WHERE NOT n.meant
+"""
+
+
+async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> Recorded:
+    """Apply receipts to the messages that they name, only forward: a receipt also proves that a message was sent.
+
+    Those that come from elsewhere than where the message went are passed over. To be called in a transaction.
+    """
+    facts = _RECEIPTS.values(receipts)
+    await connection.execute(*named(_LOCK_FREED, **facts))
+    rows = await connection.fetch(*named(_SETTLE, **facts))
+    reached = [(row["account_id"], row["reached"]) for row in rows if row["reached"] is not None]
+    await contacts.promote(connection, reached)
+    return Recorded(
+        users=frozenset(row["user_id"] for row in rows if row["user_id"] is not None),
+        pauses={row["account_id"]: row["pause"] for row in rows if row["pause"] is not None},
+        strays=tuple(row["account_id"] for row in rows if row["user_id"] is None),
+    )
+
+
+_MESSAGES = Given[Inbound](
+    "g",
+    id=("uuid", lambda _: uuid7()),  # in the order of arrival
+    account_id=("uuid", lambda one: one.account),
+    chat="text",
+    sender="text",
+    wa_id="text",
+    chat_phone="text",
+    sender_phone="text",
+    push_name="text",
+    from_me="boolean",
+    is_group="boolean",
+    at="timestamptz",
+    text="text",
+    media="bytea",
+)
+_STORE_MESSAGES = f"""
+    WITH given AS (
+      SELECT g.* FROM {_MESSAGES} JOIN account a ON a.id = g.account_id
+    ), stored AS (
+      INSERT INTO inbound (id, account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group,
+                           at, text, media)
+      SELECT id, account_id, chat, sender, wa_id, chat_phone, sender_phone, push_name, from_me, is_group, at, text,
+             media
+      FROM given
+      ON CONFLICT DO NOTHING
+      RETURNING account_id, chat, chat_phone, push_name, from_me, is_group, at
+    ), wrote AS (
+      INSERT INTO contact (account_id, address, name, wrote_at)
+      SELECT account_id, coalesce(chat_phone, chat) AS address, (array_agg(push_name ORDER BY at DESC))[1],
+             least(max(at), now())  -- by its sender's clock
+      FROM stored WHERE NOT from_me AND NOT is_group
+      GROUP BY account_id, address ORDER BY account_id, address
+      ON CONFLICT (account_id, address) DO UPDATE SET
+        name = coalesce(excluded.name, contact.name),
+        wrote_at = greatest(excluded.wrote_at, contact.wrote_at),
+        -- Who writes may be answered, whatever WhatsApp said of new contacts.
+        retry_at = CASE WHEN contact.retry_code = 'cold_refused' THEN NULL ELSE contact.retry_at END
+      RETURNING account_id, address
+    )
+    SELECT a.user_id, s.account_id, w.address FROM stored s JOIN account a ON a.id = s.account_id
+    LEFT JOIN wrote w ON w.account_id = s.account_id AND w.address = coalesce(s.chat_phone, s.chat)
+"""
+
+
+async def store_messages(connection: Connection, messages: Sequence[Inbound]) -> set[UUID]:
+    """Store messages; those that are stored already, and those of accounts that are gone, are passed over.
+
+    A contact that writes is known by that. Returns the users whose messages are new. To be called in a transaction.
+    """
+    rows = await connection.fetch(*named(_STORE_MESSAGES, **_MESSAGES.values(messages)))
+    wrote = {(row["account_id"], row["address"]) for row in rows if row["address"] is not None}
+    await contacts.promote(connection, list(wrote))
+    return {row["user_id"] for row in rows}
