@@ -32,7 +32,8 @@ const (
 )
 
 // mostRows bounds the rows of one account that others can make, those kept that come first in `order`. Where there is no
-// time, the newest are mostly the last on disk. What is lost is asked of WhatsApp again: a name, a session, an identity.
+// time, the newest are mostly the last on disk. What is lost is asked of WhatsApp again: a name, a session, an identity, an
+// address.
 var mostRows = []struct {
 	table, account, order string
 	most                  int
@@ -47,6 +48,7 @@ var mostRows = []struct {
 	{"whatsmeow_pre_keys", "jid", "key_id DESC", 20_000}, // whoever asks WhatsApp for one need not use it
 	{"whatsmeow_app_state_sync_keys", "jid", "timestamp DESC", 1000},
 	{"whatsmeow_event_buffer", "our_jid", "insert_timestamp DESC", 1_000_000},
+	{"chatwren_lid_map", "our_jid", "ctid DESC", 100_000},
 }
 
 // clean deletes in batches, so that no lock and no transaction lasts long. Two engines may clean at the same time.

@@ -33,7 +33,7 @@ func (s *door) Groups(ctx context.Context, request *enginepb.GroupsRequest) (*en
 				lid = member.JID
 			}
 			participant := &enginepb.Group_Participant{
-				Phone: a.phone(member.JID, member.PhoneNumber),
+				Phone: a.phone(ctx, member.JID, member.PhoneNumber),
 				Admin: member.IsAdmin || member.IsSuperAdmin,
 			}
 			if !lid.IsEmpty() {
@@ -82,7 +82,7 @@ func (s *door) CheckNumbers(ctx context.Context, request *enginepb.CheckNumbersR
 			}
 			result.Registered = true
 			result.Jid = address.ToNonAD().String()
-			result.RegisteredPhone = a.phone(address, answer.JID)
+			result.RegisteredPhone = a.phone(ctx, address, answer.JID)
 		}
 		response.Results = append(response.Results, result)
 	}

@@ -14,7 +14,6 @@ import (
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/store/sqlstore/upgrades"
-	"go.mau.fi/whatsmeow/types"
 	waLog "go.mau.fi/whatsmeow/util/log"
 )
 
@@ -53,8 +52,7 @@ func openDatabase(ctx context.Context, url, worker string, log waLog.Logger) (*d
 	if err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	var version int
-	if err := pool.QueryRowContext(ctx, "SELECT version FROM whatsmeow_version").Scan(&version); err != nil {
+	if _, err := pool.ExecContext(ctx, "SELECT FROM chatwren_lid_map LIMIT 0"); err != nil { // which is made last
 		var problem *pgconn.PgError
 		if errors.As(err, &problem) && problem.Code == undefinedTable {
 			err = errors.New("the database is not migrated: run `chatwren-engine migrate`")
@@ -64,7 +62,7 @@ func openDatabase(ctx context.Context, url, worker string, log waLog.Logger) (*d
 	return db, nil
 }
 
-// Migrate makes or updates whatsmeow's tables in their schema. Two at a time wait for each other.
+// Migrate makes or updates whatsmeow's tables in their schema, and the one that stands beside them. Two at a time wait for each other.
 func Migrate(ctx context.Context, url string) error {
 	config, err := parseURL(url)
 	if err != nil {
@@ -89,7 +87,10 @@ func Migrate(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	return db.container.Upgrade(ctx)
+	if err := db.container.Upgrade(ctx); err != nil {
+		return err
+	}
+	return migrateLIDMap(ctx, pool)
 }
 
 func parseURL(url string) (*pgx.ConnConfig, error) {
@@ -115,17 +116,6 @@ func wrap(pool *sql.DB, log waLog.Logger) (*database, error) {
 		container:  sqlstore.NewWithWrappedDB(queries, log),
 		plaintexts: plaintexts{stored: make(map[bufferedKey]struct{})},
 	}, nil
-}
-
-// numberOf is the number of a LID as the table has it. whatsmeow keeps in memory that it has none, and hears of none that
-// another process has learned.
-func (d *database) numberOf(ctx context.Context, lid types.JID) (types.JID, error) {
-	number := types.JID{Server: types.DefaultUserServer}
-	err := d.sql.QueryRowContext(ctx, "SELECT pn FROM whatsmeow_lid_map WHERE lid = $1", lid.User).Scan(&number.User)
-	if errors.Is(err, sql.ErrNoRows) {
-		return types.JID{}, nil
-	}
-	return number, err
 }
 
 func (d *database) close() { _ = d.sql.Close() }

@@ -37,7 +37,7 @@ func (a *account) inbound(event *events.Message) *enginepb.Event {
 		Id:          info.ID,
 		Chat:        chat.ToNonAD().String(),
 		Sender:      info.Sender.ToNonAD().String(),
-		SenderPhone: a.phone(info.Sender, info.SenderAlt),
+		SenderPhone: a.phone(a.ctx, info.Sender, info.SenderAlt),
 		FromMe:      info.IsFromMe,
 		Group:       group,
 		PushName:    info.PushName,
@@ -47,7 +47,7 @@ func (a *account) inbound(event *events.Message) *enginepb.Event {
 		Raw:         raw,
 	}
 	if !group {
-		message.ChatPhone = a.phone(chat, chatAlt)
+		message.ChatPhone = a.phone(a.ctx, chat, chatAlt)
 	}
 	return &enginepb.Event{NeedsAck: true, Event: &enginepb.Event_Message_{Message: message}}
 }
@@ -74,7 +74,7 @@ func (a *account) receipt(event *events.Receipt) (*enginepb.Event, error) {
 		return nil, nil
 	}
 	chat := event.Chat.ToNonAD()
-	alternative, err := a.keeper.otherAddress(a.ctx, chat, event.SenderAlt.ToNonAD())
+	alternative, err := a.otherAddress(chat, event.SenderAlt.ToNonAD())
 	if err != nil {
 		return nil, err
 	}
@@ -154,8 +154,18 @@ func rawOf(message *waE2E.Message) (raw []byte) {
 	return raw[:min(len(raw), largestBytes)]
 }
 
+// otherAddress is the LID of a contact that is addressed by number, and the number of one that is addressed by LID, if
+// WhatsApp has told it with the stanza or ever before; none for a group.
+func (a *account) otherAddress(jid, told types.JID) (types.JID, error) {
+	if jid.Server == types.DefaultUserServer && told.Server == types.HiddenUserServer ||
+		jid.Server == types.HiddenUserServer && told.Server == types.DefaultUserServer {
+		return told, nil
+	}
+	return a.client.Store.GetAltJID(a.ctx, jid)
+}
+
 // phone is the number behind an address, from whichever of its two forms is known; empty where WhatsApp hides it.
-func (a *account) phone(address, alternative types.JID) string {
+func (a *account) phone(ctx context.Context, address, alternative types.JID) string {
 	for _, jid := range []types.JID{address, alternative} {
 		if jid.Server == types.DefaultUserServer {
 			return jid.User
@@ -164,11 +174,7 @@ func (a *account) phone(address, alternative types.JID) string {
 	if address.Server != types.HiddenUserServer {
 		return ""
 	}
-	return a.phoneOf(a.ctx, address)
-}
-
-func (a *account) phoneOf(ctx context.Context, lid types.JID) string {
-	number, err := a.client.Store.LIDs.GetPNForLID(ctx, lid)
+	number, err := a.client.Store.LIDs.GetPNForLID(ctx, address)
 	if err != nil {
 		a.log.Warn("a number could not be looked up", "error", err.Error())
 	}

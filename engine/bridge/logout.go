@@ -136,10 +136,8 @@ func (a *account) unlink(ctx context.Context) bool {
 	return true
 }
 
-// forgetDevice: privacy tokens have no foreign key, nor has the LID of the number, which no other device of it needs.
-const forgetDevice = `WITH tokens AS (DELETE FROM whatsmeow_privacy_tokens WHERE our_jid = $1),
-	own AS (DELETE FROM whatsmeow_lid_map WHERE pn = $2 AND NOT EXISTS (
-		SELECT FROM whatsmeow_device WHERE jid <> $1 AND substring(jid FROM '^[0-9]+') = $2))
+// forgetDevice: privacy tokens have no foreign key.
+const forgetDevice = `WITH tokens AS (DELETE FROM whatsmeow_privacy_tokens WHERE our_jid = $1)
 	DELETE FROM whatsmeow_device WHERE jid = $1`
 
 // forget deletes the keys of a device, and all else that is kept for it.
@@ -147,7 +145,7 @@ func (d *database) forget(jid types.JID) error {
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
 	for {
-		_, err := d.sql.ExecContext(ctx, forgetDevice, jid.String(), jid.User)
+		_, err := d.sql.ExecContext(ctx, forgetDevice, jid.String())
 		if err == nil {
 			return nil
 		}

@@ -40,6 +40,7 @@ type memory struct {
 	tokens     map[types.JID]*store.PrivacyToken // nil: there is none
 	salt       *[]byte
 	migrated   map[string]bool // numbers whose sessions have been moved to their LID
+	lids       lidMemory
 }
 
 func newMemory() *memory {
@@ -57,6 +58,7 @@ func (m *memory) discard() {
 	m.senderKeys = make(map[senderKeyID][]byte)
 	m.tokens = make(map[types.JID]*store.PrivacyToken)
 	m.salt = nil
+	m.lids.discard()
 }
 
 // forget drops the devices of users, and whatever `also` drops, after something has been done to them on disk.

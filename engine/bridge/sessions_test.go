@@ -229,7 +229,7 @@ func TestFailedReadIsNotUndecryptable(t *testing.T) {
 	}
 }
 
-// failing finds a LID only at its third try.
+// failing finds an address only at its third try.
 type failing struct {
 	store.LIDStore
 	tries int
@@ -242,43 +242,26 @@ func (f *failing) GetLIDForPN(context.Context, types.JID) (types.JID, error) {
 	return types.NewJID("1", types.HiddenUserServer), nil
 }
 
+func (f *failing) GetPNForLID(ctx context.Context, lid types.JID) (types.JID, error) {
+	return f.GetLIDForPN(ctx, lid)
+}
+
 // An inbound message waits for the address whose session it is decrypted with; an outgoing one does not.
 func TestAddressOfAMessageIsWaitedFor(t *testing.T) {
 	state, _ := newTestState(t)
-	lids := keptLIDs{&failing{}, &keeper{database: state.database, log: slog.New(slog.DiscardHandler)}}
-	bob := types.NewJID("4915112345678", types.DefaultUserServer)
-	if _, err := lids.GetLIDForPN(withExchange(t.Context(), &exchange{}), bob); err == nil {
-		t.Error("an outgoing message waited")
-	}
-	if lid, err := lids.GetLIDForPN(t.Context(), bob); err != nil || lid.User != "1" {
-		t.Errorf("an inbound message did not wait: %v, %v", lid, err)
-	}
-}
-
-// A receipt names its chat by both addresses, whichever of them it came from and whoever has learned the other.
-func TestOtherAddressOfAChat(t *testing.T) {
-	state, _ := newTestState(t)
 	k := &keeper{database: state.database, log: slog.New(slog.DiscardHandler)}
-	digits := fmt.Sprintf("%09d", rand.IntN(1_000_000_000))
-	number, lid := types.NewJID("49152"+digits, types.DefaultUserServer), types.NewJID("77"+digits, types.HiddenUserServer)
-	expect := func(jid, told, want types.JID) {
-		t.Helper()
-		if other, err := k.otherAddress(t.Context(), jid, told); err != nil || other != want {
-			t.Errorf("%v, told %v: %v, %v; want %v", jid, told, other, err, want)
+	bob, hidden := types.NewJID("4915112345678", types.DefaultUserServer), types.NewJID("1", types.HiddenUserServer)
+	for from, find := range map[types.JID]func(context.Context, types.JID) (types.JID, error){
+		bob:    keptLIDs{&failing{}, k}.GetLIDForPN,
+		hidden: keptLIDs{&failing{}, k}.GetPNForLID,
+	} {
+		if _, err := find(withExchange(t.Context(), &exchange{}), from); err == nil {
+			t.Error("an outgoing message waited")
+		}
+		if other, err := find(t.Context(), from); err != nil || other.User != "1" {
+			t.Errorf("an inbound message did not wait: %v, %v", other, err)
 		}
 	}
-	none := types.EmptyJID
-	expect(lid, none, none)
-	expect(lid, number, number)
-	expect(number, lid, lid)
-	expect(types.NewJID("1203", types.GroupServer), number, none)
-	// Another engine learns it, of which this one's memory hears nothing.
-	if _, err := state.database.sql.Exec("INSERT INTO whatsmeow_lid_map (lid, pn) VALUES ($1, $2)", lid.User, number.User); err != nil {
-		t.Fatal(err)
-	}
-	expect(lid, none, number)
-	expect(number, none, lid)
-	expect(lid, lid, number)
 }
 
 // What is read from disk while it is being written, and what is written twice at once, leaves no trace of the older in

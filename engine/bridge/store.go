@@ -51,7 +51,7 @@ func (k *keeper) wrapStores(device *store.Device) {
 	bind(device)
 	device.Sessions = guardedSessions{device.Sessions, k.guard, k.lease}
 	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k}
-	device.LIDs = keptLIDs{device.LIDs, k}
+	device.LIDs = keptLIDs{lidStore{k.database, &k.memory.lids, device, device.GetJID().String()}, k}
 	device.PreKeys = keptPreKeys{device.PreKeys, k}
 }
 
@@ -237,47 +237,44 @@ func (*keptEvents) DeleteOldOutgoingEvents(context.Context) error { return nil }
 // DeleteOldBufferedHashes does nothing: whatsmeow calls it once for each account, for the rows of all. See cleanHourly.
 func (*keptEvents) DeleteOldBufferedHashes(context.Context) error { return nil }
 
-// keptLIDs waits for the database where an inbound message is to be decrypted: with no address found it would be
-// decrypted with the wrong session, fail, and be acknowledged.
+// keptLIDs waits for the database where an inbound message is to be decrypted, or said whose it is: with no address found
+// it would be decrypted with the wrong session, fail, and be acknowledged. It writes while the lease lasts.
 type keptLIDs struct {
 	store.LIDStore
 	keeper *keeper
 }
 
-func (l keptLIDs) GetLIDForPN(ctx context.Context, pn types.JID) (lid types.JID, err error) {
-	if exchangeOf(ctx) != nil || pn.Server != types.DefaultUserServer {
-		return l.LIDStore.GetLIDForPN(ctx, pn)
-	}
-	err = l.keeper.patiently(ctx, func() (err error) {
-		lid, err = l.LIDStore.GetLIDForPN(ctx, pn)
-		return err
-	})
-	return lid, err
+func (l keptLIDs) GetLIDForPN(ctx context.Context, pn types.JID) (types.JID, error) {
+	return l.find(ctx, pn, types.DefaultUserServer, l.LIDStore.GetLIDForPN)
 }
 
-// otherAddress is the LID of a contact that is addressed by number, and the number of one that is addressed by LID, if
-// WhatsApp has told it with the stanza or ever before; none for a group.
-func (k *keeper) otherAddress(ctx context.Context, jid, told types.JID) (other types.JID, err error) {
-	lids := k.database.container.LIDMap
-	switch jid.Server {
-	case types.DefaultUserServer:
-		if told.Server == types.HiddenUserServer {
-			return told, nil
-		}
-		err = k.patiently(ctx, func() (err error) {
-			other, err = lids.GetLIDForPN(ctx, jid)
-			return err
-		})
-	case types.HiddenUserServer:
-		if told.Server == types.DefaultUserServer {
-			return told, nil
-		}
-		err = k.patiently(ctx, func() (err error) {
-			if other, err = lids.GetPNForLID(ctx, jid); err == nil && other.IsEmpty() {
-				other, err = k.database.numberOf(ctx, jid)
-			}
-			return err
-		})
+func (l keptLIDs) GetPNForLID(ctx context.Context, lid types.JID) (types.JID, error) {
+	return l.find(ctx, lid, types.HiddenUserServer, l.LIDStore.GetPNForLID)
+}
+
+func (l keptLIDs) find(
+	ctx context.Context, jid types.JID, server string, look func(context.Context, types.JID) (types.JID, error),
+) (other types.JID, err error) {
+	if exchangeOf(ctx) != nil || jid.Server != server {
+		return look(ctx, jid)
 	}
+	err = l.keeper.patiently(ctx, func() (err error) {
+		other, err = look(ctx, jid)
+		return err
+	})
 	return other, err
+}
+
+func (l keptLIDs) PutLIDMapping(ctx context.Context, lid, pn types.JID) error {
+	if err := l.keeper.lease(); err != nil {
+		return err
+	}
+	return l.LIDStore.PutLIDMapping(ctx, lid, pn)
+}
+
+func (l keptLIDs) PutManyLIDMappings(ctx context.Context, mappings []store.LIDMapping) error {
+	if err := l.keeper.lease(); err != nil {
+		return err
+	}
+	return l.LIDStore.PutManyLIDMappings(ctx, mappings)
 }

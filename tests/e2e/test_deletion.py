@@ -53,10 +53,17 @@ async def erin_with_all(home: House) -> AsyncIterator[tuple[Person, list[str | U
             "SELECT u.id, a.id FROM app_user u JOIN account a ON a.user_id = u.id WHERE username = $1", erin.username
         )
         files = [row[0] for row in await home.sql("SELECT id FROM media WHERE user_id = $1", user)]
-        ((lid,),) = await home.sql("SELECT lid FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", erin.number)
+        lid = await _lid(home, erin)
         left: list[str | UUID] = [own_phone, erin.number, friend, lid, erin.username, group, sent, later_text, in_bulk]
         left += [received, file, user, account, UUID(later.partition("_")[2]), *files]
         yield erin, left
+
+
+async def _lid(home: House, person: Person) -> str:
+    ((lid,),) = await home.sql(
+        "SELECT substring(lid FROM '^[0-9]+') FROM whatsmeow.whatsmeow_device WHERE jid ^@ $1", person.number
+    )
+    return str(lid)
 
 
 async def _tomorrow(home: House) -> str:
@@ -89,9 +96,12 @@ async def test_the_export_holds_what_whatsapp_told_of_contacts(own_house: House)
         own = await own_house.sql("SELECT their_jid FROM whatsmeow.whatsmeow_contacts WHERE our_jid = $1", jid)
         assert own
         assert {row["their_jid"] for row in rows if row["type"] == "address_book"} == {row[0] for row in own}
+        told = await own_house.sql("SELECT pn FROM whatsmeow.chatwren_lid_map WHERE our_jid = $1", jid)
+        assert told
+        assert {row["pn"] for row in rows if row["type"] == "other_address"} == {row[0] for row in told}
         types = {row["type"] for row in rows}
         assert types > {"session", "pairing", "file", "message", "inbound", "bulk", "bulk_row", "answer"}
-        tables = await own_house.sql("SELECT relname FROM pg_class WHERE relname ~ '^whatsmeow_' AND relkind = 'r'")
+        tables = await own_house.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'whatsmeow'")
         assert {row[0] for row in tables} - exports.EXPORTED - set(exports.NOT_EXPORTED) == set()
 
 
@@ -102,6 +112,9 @@ async def test_nothing_is_left(own_house: House) -> None:
         friend = a_number()
         sent = await bob.send(friend, "bob's own")
         await bob.until_message(sent, receipt="read")
+        own = (await _lid(own_house, bob), bob.number)
+        for lid, number in (own, (await _lid(own_house, erin), erin.number)):
+            await own_house.sql("INSERT INTO whatsmeow.whatsmeow_lid_map (lid, pn) VALUES ($1, $2)", lid, number)
         before = await _found(own_house, left)
         assert {one.rpartition(" in ")[0] for one in before} == {str(one) for one in left}, "the search sees all"
         assert "is deleted." in await _ended(await _delete(own_house, erin))
@@ -110,7 +123,9 @@ async def test_nothing_is_left(own_house: House) -> None:
         assert (await erin.http.get("/api/users/me")).status_code == 401
         assert (await bob.message(sent))["message"] == "bob's own"
         await bob.until_message(await bob.send(friend, "and goes on"), receipt="read")
-        assert await own_house.sql("SELECT 1 FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", friend)
+        assert await own_house.sql("SELECT 1 FROM whatsmeow.chatwren_lid_map WHERE pn = $1", friend)
+        of_an_older_release = await own_house.sql("SELECT lid, pn FROM whatsmeow.whatsmeow_lid_map")
+        assert [tuple(row) for row in of_an_older_release] == [own]
 
 
 async def test_nothing_is_left_once_a_worker_runs(own_house: House) -> None:
@@ -144,7 +159,7 @@ async def test_between_linked_and_the_first_login(own_house: House, unreached: i
         await own_house.phones.fault("drop", phone=erin.number, milliseconds=unreached)
         await own_house.phones.scan(erin.number, code)
         assert await own_house.phones.devices(erin.number) == 1
-        ((lid,),) = await own_house.sql("SELECT lid FROM whatsmeow.whatsmeow_lid_map WHERE pn = $1", erin.number)
+        lid = await _lid(own_house, erin)
         said = await _ended(await _delete(own_house, erin))
         await own_house.phones.end_faults()
         assert "is deleted." in said

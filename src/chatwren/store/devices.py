@@ -1,7 +1,7 @@
 """whatsmeow's own tables, which the engine writes, as far as they hold what belongs to users.
 
-Its rows are a linked device's and go with it, but for two tables without a foreign key: privacy tokens, and the map of
-numbers to LIDs, which all devices share.
+Their rows are a linked device's and go with it, but for privacy tokens, which have no foreign key, and the map of
+numbers to LIDs that an older release kept for all devices together.
 """
 
 from chatwren.store.database import Connection
@@ -10,23 +10,8 @@ SCHEMA = "whatsmeow"
 
 _STEP = 5000
 
-# Where a device knows somebody by number or LID. An address begins with it: 4915112345678:7@s.whatsapp.net, 123_1:0.
-_KNOWN = " UNION ".join(
-    f"SELECT substring({column} FROM '^[0-9]+') FROM {SCHEMA}.whatsmeow_{table}"
-    for table, columns in {
-        "device": ("jid", "lid"),
-        "contacts": ("their_jid",),
-        "sessions": ("their_id",),
-        "identity_keys": ("their_id",),
-        "sender_keys": ("sender_id",),
-        "chat_settings": ("chat_jid",),
-        "message_secrets": ("chat_jid", "sender_jid"),
-        "privacy_tokens": ("their_jid",),
-        "retry_buffer": ("chat_jid",),
-    }.items()
-    for column in columns
-)
-# Skipping what is locked: an engine that is just learning an address waits for nobody, and nobody for it.
+# Skipping what is locked: an engine of that release that is just learning an address waits for nobody, and nobody for
+# it. It needs the numbers of linked devices to write to their phones, and asks WhatsApp again for others.
 _LEFT = (
     f"""
     DELETE FROM {SCHEMA}.whatsmeow_privacy_tokens WHERE ctid = ANY (ARRAY(
@@ -36,10 +21,9 @@ _LEFT = (
     ))
     """,
     f"""
-    WITH known (name) AS MATERIALIZED ({_KNOWN})
     DELETE FROM {SCHEMA}.whatsmeow_lid_map WHERE ctid = ANY (ARRAY(
       SELECT m.ctid FROM {SCHEMA}.whatsmeow_lid_map m
-      WHERE NOT EXISTS (SELECT FROM known WHERE name = m.lid) AND NOT EXISTS (SELECT FROM known WHERE name = m.pn)
+      WHERE NOT EXISTS (SELECT FROM {SCHEMA}.whatsmeow_device d WHERE substring(d.jid FROM '^[0-9]+') = m.pn)
       LIMIT {_STEP} FOR UPDATE SKIP LOCKED
     ))
     """,
@@ -47,10 +31,7 @@ _LEFT = (
 
 
 async def remove_leftovers(connection: Connection) -> None:
-    """Remove what devices that are gone have left: their privacy tokens, and numbers that no device knows.
-
-    A number's LID is something that can be asked of WhatsApp again, so a device that still needed it loses nothing.
-    """
+    """Remove what devices that are gone have left: their privacy tokens, and what an older release knew of numbers."""
     if not await exist(connection):
         return
     for statement in _LEFT:

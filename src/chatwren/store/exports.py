@@ -67,7 +67,7 @@ _ROWS: Final = {
     ),
     "dead_letter": ("dead_letter", f"to_jsonb(one) - 'event' FROM dead_letter one {_OF_ACCOUNT} ORDER BY one.id"),
 }
-# The same of whatsmeow's tables, which are not there before the engine's own migration.
+# The same of the engine's tables, which are not there before the engine's own migration.
 _DEVICES: Final = {
     "whatsmeow_contacts": (
         "address_book",
@@ -76,6 +76,10 @@ _DEVICES: Final = {
     "whatsmeow_chat_settings": (
         "chat_settings",
         f"to_jsonb(one) FROM {devices.SCHEMA}.whatsmeow_chat_settings one {_OF_DEVICE} ORDER BY chat_jid",
+    ),
+    "chatwren_lid_map": (
+        "other_address",
+        f"to_jsonb(one) FROM {devices.SCHEMA}.chatwren_lid_map one {_OF_DEVICE} ORDER BY one.lid",
     ),
 }
 
@@ -98,7 +102,7 @@ NOT_EXPORTED: Final = {
     "whatsmeow_message_secrets": "keys",
     "whatsmeow_privacy_tokens": "tokens with which contacts let the device write to them",
     "whatsmeow_nct_salt": "keys",
-    "whatsmeow_lid_map": "shared by all devices: WhatsApp's two names of a contact",
+    "whatsmeow_lid_map": "an older release's, of all devices together",
     "whatsmeow_event_buffer": "inbound messages until they are stored, which are exported then",
     "whatsmeow_retry_buffer": "sent messages again, for a recipient who asks once more",
     "whatsmeow_version": "of the schema",
