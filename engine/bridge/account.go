@@ -77,6 +77,7 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 	a.keeper.adopt(device)
 	a.client = e.newClient(wire, device, a.log)
 	a.client.GetClientPayload = func() *waWa6.ClientPayload {
+		a.keeper.pairing.Store(false)
 		a.memory.discard() // whoever else wrote for the account was connected for it, between two logins of this client
 		payload, version := e.version.payload(device)
 		a.named.Store(&version)

@@ -263,6 +263,48 @@ func TestPairingThatEndsAsItIsConfirmed(t *testing.T) {
 	}
 }
 
+// The device is saved, and the connection breaks before WhatsApp has confirmed that it heard so: whatever WhatsApp knows, the
+// keys stay until the device is logged out. Not in parallel: it holds up whoever saves keys.
+func TestPairingThatCannotBeConfirmed(t *testing.T) {
+	server := gateToSandbox(t)
+	n := startNode(t, overAddress(server.address()))
+	alice := linked{id: newAccountID(), number: newNumber()}
+	stream, list := n.startPair(alice.id, "")
+	go tryScan(t, alice.number, list[0].Text)
+	alice.jid = next(t, stream).GetConfirm().GetJid()
+	held, err := world.admin.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Rollback() }()
+	if _, err := held.Exec("LOCK TABLE whatsmeow.whatsmeow_identity_keys"); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(confirmPairing(true)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the device is saved, and the phone's key is being", func() (waits bool) {
+		if err := world.admin.QueryRow(`SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+			AND wait_event_type = 'Lock' AND query LIKE '%whatsmeow_identity_keys%')`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+		return waits
+	})
+	server.close()
+	if failure := next(t, stream).GetFailure(); failure == nil {
+		t.Error("it was linked")
+	}
+	if err := held.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "whatsmeow gives up", func() bool { return strings.Contains(n.logs.String(), "Failed to pair device") })
+	if !n.deviceStored(alice.jid) {
+		t.Error("the keys are forgotten")
+	}
+	server.open()
+	n.mustLogOut(alice)
+}
+
 // mustLogOut logs a device out, after which nothing of it is left: neither here nor on the phone.
 func (n *node) mustLogOut(l linked) {
 	n.t.Helper()

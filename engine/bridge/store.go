@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.mau.fi/whatsmeow/proto/waE2E"
@@ -27,6 +28,8 @@ type keeper struct {
 	lease    func() error          // an error once this process may no longer act for the account
 	aside    func(raw []byte) bool // puts aside what was decrypted and is no message
 	log      *slog.Logger
+
+	pairing atomic.Bool // the device was saved just now, and has not begun to log in
 
 	saving    sync.Mutex
 	forgotten bool
@@ -110,6 +113,7 @@ func (c keptContainer) PutDevice(ctx context.Context, device *store.Device) erro
 	if fresh && device.Initialized { // the stores were made just now, and the container was set back
 		device.Container = c
 		c.keeper.wrapStores(device)
+		c.keeper.pairing.Store(true)
 	}
 	return err
 }
@@ -118,9 +122,17 @@ func (c keptContainer) PutDevice(ctx context.Context, device *store.Device) erro
 // as it is. whatsmeow would empty it while its other goroutines read it.
 var errForgotten = errors.New("the keys of the device are forgotten")
 
+// errKept is what whatsmeow is told when it deletes a device whose pairing it could not confirm to WhatsApp. WhatsApp may have
+// heard of it all the same, and the phone list the device: with its keys alone can it be logged out, as after a pairing
+// that fails later.
+var errKept = errors.New("the keys of the device are kept until it is logged out")
+
 func (c keptContainer) DeleteDevice(_ context.Context, device *store.Device) error {
 	c.keeper.saving.Lock()
 	defer c.keeper.saving.Unlock()
+	if c.keeper.pairing.Load() {
+		return errKept
+	}
 	c.keeper.forgotten = true
 	if err := c.keeper.database.forget(device.GetJID()); err != nil {
 		return err
