@@ -1,7 +1,10 @@
 package bridge_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -104,6 +107,45 @@ func TestAHostileItemCostsItselfAlone(t *testing.T) {
 	if lost := worker.all(stateOf(alice.id, enginepb.Event_State_DISCONNECTED)); len(lost) > 0 {
 		t.Errorf("the connection was lost: %v", lost)
 	}
+}
+
+// TestASnapshotThatWasNotAskedForIsNotUnpacked has a linked phone answer what nobody asked, with 256 MB in 256 kB.
+func TestASnapshotThatWasNotAskedForIsNotUnpacked(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	mallory, friend := n.pair(newNumber()), newNumber()
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	if _, err := io.CopyN(writer, zeros{}, 256<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	attack(t, mallory.number, friend, encoded(t, &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
+		Type: waE2E.ProtocolMessage_PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE.Enum(),
+		PeerDataOperationRequestResponseMessage: &waE2E.PeerDataOperationRequestResponseMessage{
+			PeerDataOperationRequestType: waE2E.PeerDataOperationRequestType_COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY.Enum(),
+			PeerDataOperationResult: []*waE2E.PeerDataOperationRequestResponseMessage_PeerDataOperationResult{{
+				SyncdSnapshotFatalRecoveryResponse: &waE2E.PeerDataOperationRequestResponseMessage_PeerDataOperationResult_SyncDSnapshotFatalRecoveryResponse{
+					CollectionSnapshot: packed.Bytes(), IsCompressed: proto.Bool(true),
+				},
+			}},
+		},
+	}}), nil)
+	write(t, mallory.number, friend, "after it")
+	worker.await("the message after it", 1, messageWith(mallory.id, "after it"))
+	if log := n.logs.String(); !strings.Contains(log, "that were not asked for") || strings.Contains(log, "recovery blob") {
+		t.Errorf("it was unpacked: %s", log)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(into []byte) (int, error) {
+	clear(into)
+	return len(into), nil
 }
 
 // TestWhatTheWorkerRefusesIsPutAside has a worker that never stores one message.

@@ -188,20 +188,40 @@ func (b *keptEvents) GetBufferedEvent(ctx context.Context, hash [32]byte) (*stor
 // PutBufferedEvent keeps a message until it is stored. What is none whatsmeow would keep for as long as its hash, since it
 // is never stored: it is put aside instead.
 func (b *keptEvents) PutBufferedEvent(ctx context.Context, hash [32]byte, plaintext []byte, serverTime time.Time) error {
-	if !isMessage(plaintext) {
+	message := messageOf(plaintext)
+	if message == nil {
 		b.garbage, plaintext = plaintext, nil
+	}
+	if unpacks(message) {
+		return errUnpacks
 	}
 	return b.EventBuffer.PutBufferedEvent(ctx, hash, plaintext, serverTime)
 }
 
-// isMessage says whether whatsmeow can read a plaintext, which ends with n times the byte n.
-func isMessage(plaintext []byte) bool {
+// messageOf is what whatsmeow reads a plaintext as, which ends with n times the byte n; nil where it cannot.
+func messageOf(plaintext []byte) *waE2E.Message {
 	if len(plaintext) == 0 {
-		return false
+		return nil
 	}
 	last := plaintext[len(plaintext)-1]
 	unpadded, padded := bytes.CutSuffix(plaintext, bytes.Repeat([]byte{last}, int(last)))
-	return padded && proto.Unmarshal(unpadded, &waE2E.Message{}) == nil
+	message := &waE2E.Message{}
+	if !padded || proto.Unmarshal(unpadded, message) != nil {
+		return nil
+	}
+	return message
+}
+
+var errUnpacks = errors.New("it holds settings of the phone that were not asked for")
+
+// unpacks says whether whatsmeow would unpack a snapshot of the phone's settings, whatever it grows to: 16 MB of a linked
+// phone's become 16 GB in the process of all accounts. This engine never asks for one.
+func unpacks(message *waE2E.Message) bool {
+	if sent := message.GetDeviceSentMessage().GetMessage(); sent != nil {
+		message = sent
+	}
+	answer := message.GetProtocolMessage().GetPeerDataOperationRequestResponseMessage()
+	return answer.GetPeerDataOperationRequestType() == waE2E.PeerDataOperationRequestType_COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY
 }
 
 func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.Context) error) error {
