@@ -88,6 +88,11 @@ func TestAHostileItemCostsItselfAlone(t *testing.T) {
 	worker.await("the receipt's one id", 1, receiptOf("known", enginepb.Event_Receipt_READ))
 	phones(t, http.MethodPost, "/phones/"+mallory+"/receipts", map[string]any{"to": alice.number, "ids": []any{strings.Repeat("r", 100_000)}}, nil)
 	worker.await("a receipt for nothing", 1, unreadableOf(alice.id, "receipt"))
+	phones(t, http.MethodPost, "/phones/"+mallory+"/receipts", map[string]any{"to": alice.number, "ids": []any{"known"}, "timestamp": "soon"}, nil)
+	attack(t, mallory, alice.number, hi, map[string]any{"timestamp": "soon"})
+	for _, refused := range []string{"Failed to parse receipt", "Failed to parse message"} {
+		eventually(t, refused, func() bool { return strings.Contains(n.logs.String(), refused) })
+	}
 	phones(t, http.MethodPatch, "/phones/"+alice.number, map[string]any{"name": base64("a\x00c\xff")}, nil)
 	worker.await("the own name", 1, func(event *enginepb.Event) bool { return event.GetPushName().GetName() == "a\uFFFDc\uFFFD" })
 

@@ -41,7 +41,12 @@ async def log_out(db: Database, engine: Engine, worker: UUID, account: Owned) ->
 
 
 async def end_device(db: Database, engine: Engine, worker: UUID, account: UUID, jid: str, *, epoch: int) -> None:
-    """Unlink a device that a pairing confirmed and did not link the account to: the phone may list it all the same."""
+    """Unlink a device that a pairing confirmed and did not link the account to: the phone may list it all the same.
+
+    One without keys counts as told: it was not saved, so that the phone lists none. Or an earlier try forgot them and
+    ended before that was recorded here; if WhatsApp was out of reach then, the phone lists a device of which its user
+    is not told.
+    """
     try:
         told = await engine.logout(account, jid, epoch)
     except NoDevice:
