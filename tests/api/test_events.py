@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from chatwren.domain.limits import BOUNDS, Limit
-from chatwren.store.database import CHANGED, Database
+from chatwren.store.database import Database, Topic
 from tests.api.conftest import Person
 from tests.api.server import WebServer
 
@@ -105,6 +105,7 @@ def test_without_a_session_there_is_no_stream(http: httpx.Client) -> None:
 
 def _hint(person: Person) -> None:
     async def hint(db: Database) -> None:
-        db.hint(CHANGED, {person.id})
+        async with db.connection() as connection:
+            connection.tell(Topic.MESSAGES, {person.id})
 
     person.server.run(hint)

@@ -46,44 +46,36 @@ async def apply_facts(connection: Connection, events: Sequence[Event]) -> Record
     return await arrivals.store(connection, receipts, messages)
 
 
-async def apply_state(connection: Connection, worker: UUID, event: Event, *, expire_after: timedelta) -> UUID | None:
-    """Store a state that an event tells of an account, if it is one and the account is this worker's.
-
-    Returns:
-        The user whose data changed.
-    """
+async def apply_state(connection: Connection, worker: UUID, event: Event, *, expire_after: timedelta) -> None:
+    """Store a state that an event tells of an account, if it is one and the account is this worker's."""
     match event.what:
         case Connected() | Offline() | Restricted() | Unlinked():
-            return await _state_changed(connection, worker, event.account, event.what, expire_after)
+            await _state_changed(connection, worker, event.account, event.what, expire_after)
         case NameChanged():
-            return await fenced_accounts.named(connection, worker, event.account, event.what.name)
+            await fenced_accounts.named(connection, worker, event.account, event.what.name)
         case GroupsChanged():
             await fenced_accounts.groups_changed(connection, worker, event.account)
         case Other():
             log.info("events.other", account=str(event.account), what=event.what.what)
-    return None
 
 
 async def _state_changed(
     connection: Connection, worker: UUID, account: UUID, state: State, expire_after: timedelta
-) -> UUID | None:
+) -> None:
     log.info(
         "account.connection", account=str(account), state="connected" if isinstance(state, Connected) else repr(state)
     )
     match state:
         case Connected():
-            user = await fenced_accounts.connected(connection, worker, account, state.name)
-            if user is not None:  # before anything is claimed: what is too late must not go out
+            if await fenced_accounts.connected(connection, worker, account, state.name):
+                # Before anything is claimed: what is too late must not go out.
                 await lateness.expire(connection, account, expire_after)
-            return user
         case Restricted():
-            return await fenced_accounts.restricted(
-                connection, worker, account, state.code, state.until, otherwise=UNTOLD
-            )
+            await fenced_accounts.restricted(connection, worker, account, state.code, state.until, otherwise=UNTOLD)
         case Unlinked():
-            return await fenced_accounts.unlinked(connection, worker, account, state.status, state.reason)
+            await fenced_accounts.unlinked(connection, worker, account, state.status, state.reason)
         case Offline():
-            return await fenced_accounts.disconnected(connection, worker, account, state.reason)
+            await fenced_accounts.disconnected(connection, worker, account, state.reason)
 
 
 def _inbound(account: UUID, message: MessageReceived) -> Inbound:

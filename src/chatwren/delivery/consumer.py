@@ -13,7 +13,7 @@ from chatwren.channels.facts import Event, Events, Source, State, Unreadable
 from chatwren.delivery import arrivals, dead_letters
 from chatwren.domain.outcomes import Recorded
 from chatwren.settings import Settings
-from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, Connection, Database
+from chatwren.store.database import CLASHES, UNREACHABLE, Connection, Database
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +126,6 @@ class Consumer:
                 return tries < _TRIES
 
     def _tell(self, recorded: Recorded, batch: Sequence[Event]) -> None:
-        self._db.hint(CHANGED, recorded.users)
         self._on_recorded(recorded)
         for event in batch:
             if isinstance(event.what, State):
@@ -137,16 +136,13 @@ class Consumer:
             return await self._apply(connection, batch)
 
     async def _apply(self, connection: Connection, batch: Sequence[Event]) -> Recorded:
-        facts = await arrivals.apply_facts(connection, batch)
-        users = set(facts.users)
+        recorded = await arrivals.apply_facts(connection, batch)
         for event in batch:
             if isinstance(event.what, Unreadable):
                 await dead_letters.put_aside(connection, event, event.what.reason)
                 continue
-            user = await arrivals.apply_state(connection, self._worker, event, expire_after=self._expire_after)
-            if user is not None:
-                users.add(user)
-        return Recorded(frozenset(users), facts.pauses)
+            await arrivals.apply_state(connection, self._worker, event, expire_after=self._expire_after)
+        return recorded
 
     async def _put_aside(self, event: Event, error: Exception) -> bool:
         """Keep an event that cannot be stored as what it is. False: that cannot be done either; try all of it again."""

@@ -9,10 +9,9 @@ import structlog
 from chatwren.channels.facts import Event, MessageReceived, ReceiptReceived, Unreadable
 from chatwren.delivery import arrivals
 from chatwren.domain.errors import Conflict, NotFound
-from chatwren.domain.outcomes import Recorded
 from chatwren.service.dead_letters import get, missing
 from chatwren.store import dead_letters
-from chatwren.store.database import CHANGED, CLASHES, UNREACHABLE, WORK, Connection, Database
+from chatwren.store.database import CLASHES, UNREACHABLE, Connection, Database
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +53,7 @@ async def retry(db: Database, letter: int, *, read: Callable[[bytes], Event]) ->
     if not isinstance(event.what, MessageReceived | ReceiptReceived):
         raise Conflict("It tells of a state of its account, which was true at that moment only.")
     try:
-        recorded = await _store(db, letter, event)
+        await _store(db, letter, event)
     except (NotFound, *UNREACHABLE, *CLASHES):
         raise
     except Exception as error:
@@ -62,12 +61,10 @@ async def retry(db: Database, letter: int, *, read: Callable[[bytes], Event]) ->
         async with db.connection() as connection:
             await dead_letters.tried_again(connection, letter, reason)
         raise Conflict(f"It still cannot be stored: {reason}") from error
-    db.hint(CHANGED, recorded.users)
-    db.hint(WORK, recorded.pauses)
 
 
-async def _store(db: Database, letter: int, event: Event) -> Recorded:
+async def _store(db: Database, letter: int, event: Event) -> None:
     async with db.transaction() as connection:
         if not await dead_letters.remove(connection, letter):  # by another who tries it
             raise missing(letter)
-        return await arrivals.apply_facts(connection, [event])
+        await arrivals.apply_facts(connection, [event])

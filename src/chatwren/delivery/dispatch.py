@@ -16,7 +16,7 @@ from chatwren.delivery.outcomes import decide
 from chatwren.delivery.recorder import Recorder
 from chatwren.domain.outcomes import Recorded
 from chatwren.settings import Settings
-from chatwren.store.database import CHANGED, UNREACHABLE, Database
+from chatwren.store.database import UNREACHABLE, Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome
 
@@ -154,8 +154,6 @@ class Dispatcher:
             )
         for message in claimed:
             self._sending[message.account] = asyncio.create_task(self._send(message))
-        if claimed:
-            self._db.hint(CHANGED, {message.user for message in claimed})
 
     async def _send(self, message: Claimed) -> None:
         try:

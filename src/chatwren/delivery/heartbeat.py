@@ -10,7 +10,7 @@ import structlog
 
 from chatwren.delivery.fence import Fence, uptime
 from chatwren.settings import Settings
-from chatwren.store.database import WORK, Database
+from chatwren.store.database import Database
 from chatwren.store.fenced import workers
 
 log = structlog.get_logger(__name__)
@@ -82,8 +82,6 @@ class Heartbeat:
             reaped = await workers.reap(connection, self._worker, lease=self._lease)
         for dead in reaped.workers:
             log.warning("heartbeat.reaped", worker=str(dead))
-        if reaped.accounts:
-            self._db.hint(WORK, reaped.accounts)
         if renewal.next_end is None:
             return self._pause
         return min(self._pause, renewal.next_end.total_seconds() + _CERTAINLY_OVER_SECONDS)

@@ -11,7 +11,7 @@ import structlog
 
 from chatwren.domain.outcomes import Recorded
 from chatwren.store.batches import Batches
-from chatwren.store.database import CHANGED, UNREACHABLE, Database
+from chatwren.store.database import UNREACHABLE, Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Outcome
 
@@ -55,6 +55,5 @@ class Recorder:
                 log.warning("recorder.database_unreachable", waiting=len(batch), error=repr(error))
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
-                self._db.hint(CHANGED, recorded.users)
                 self._on_recorded(recorded)
                 return [None] * len(batch)

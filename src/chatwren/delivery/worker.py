@@ -26,7 +26,7 @@ from chatwren.media.objects import media_store
 from chatwren.service import bulk, deletion, housekeeping
 from chatwren.service.computing import share_python
 from chatwren.settings import CannotStart, Settings
-from chatwren.store.database import CLASHES, UNREACHABLE, WORK, Database
+from chatwren.store.database import CLASHES, UNREACHABLE, Database, Topic
 from chatwren.store.fenced import workers
 
 log = structlog.get_logger(__name__)
@@ -184,11 +184,11 @@ class _Worker:
             self._ownership.look()
             self._dispatcher.look_everywhere()
 
-        def look(accounts: set[UUID]) -> None:
+        def look(_topic: Topic, accounts: set[UUID]) -> None:
             self._ownership.look()
             self._dispatcher.look(accounts)
 
-        await self._db.listen(WORK, look, on_gap=everywhere)
+        await self._db.listen([Topic.WORK], look, on_gap=everywhere)
 
     async def _keep_house(self) -> None:
         async def often() -> None:

@@ -16,7 +16,7 @@ from chatwren.domain.health import account_reason, new_contacts_reason
 from chatwren.domain.pairings import Pairing
 from chatwren.domain.reasons import Reason, pairing_failed, sentence
 from chatwren.store import accounts, cold, pairings
-from chatwren.store.database import CHANGED, WORK, Connection, Database
+from chatwren.store.database import Connection, Database
 
 _POLL_SECONDS = 0.1
 
@@ -130,7 +130,6 @@ async def groups(
             reason = account_reason(account, account.now)
             raise Conflict(sentence(reason) if reason else "Nothing is linked.", code="logged_out")
         wanted = await accounts.want_groups(connection, account.id)
-    db.hint(WORK, {account.id})
     deadline = time.monotonic() + wait
     while time.monotonic() < deadline:
         async with db.connection() as connection:
@@ -156,7 +155,6 @@ async def logout(db: Database, user_id: UUID, account_id: UUID | None) -> None:
     async with db.transaction() as connection:
         account = await _linked_once(connection, user_id, account_id)
         await accounts.want_logout(connection, account.id)
-    db.hint(WORK, {account.id})
 
 
 async def hold(db: Database, user_id: UUID, account_id: UUID | None) -> None:
@@ -168,7 +166,6 @@ async def hold(db: Database, user_id: UUID, account_id: UUID | None) -> None:
     async with db.transaction() as connection:
         account = await _linked_once(connection, user_id, account_id)
         await accounts.hold(connection, account.id)
-    db.hint(CHANGED, {user_id})
 
 
 async def release(db: Database, user_id: UUID, account_id: UUID | None) -> None:
@@ -180,8 +177,6 @@ async def release(db: Database, user_id: UUID, account_id: UUID | None) -> None:
     async with db.transaction() as connection:
         account = await _linked_once(connection, user_id, account_id)
         await accounts.release(connection, account.id)
-    db.hint(WORK, {account.id})
-    db.hint(CHANGED, {user_id})
 
 
 async def _linked_once(connection: Connection, user_id: UUID, account_id: UUID | None) -> Account:

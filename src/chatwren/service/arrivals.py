@@ -13,12 +13,15 @@ log = structlog.get_logger(__name__)
 
 
 async def store(connection: Connection, receipts: Sequence[Receipt], messages: Sequence[Inbound]) -> Recorded:
-    """Store what arrived; what is stored already changes nothing. To be called in a transaction."""
+    """Store what arrived; what is stored already changes nothing. To be called in a transaction.
+
+    Returns what the receipts settled.
+    """
     settled = Recorded(frozenset(), {})
     if receipts:
         settled = await facts.apply_receipts(connection, receipts)
         for account in settled.strays:  # the log counts what it does not show
             log.warning("events.stray_receipt", account=str(account))
-    if not messages:
-        return settled
-    return Recorded(settled.users | await facts.store_messages(connection, messages), settled.pauses)
+    if messages:
+        await facts.store_messages(connection, messages)
+    return settled

@@ -41,7 +41,7 @@ from chatwren.service.queue_times import by_cap, by_pace
 from chatwren.store import accounts, bulk_steps, bulks, cold, messages, users
 from chatwren.store.bulk_steps import Taken
 from chatwren.store.bulks import Bulk, GivenRow, Progress, Result
-from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Connection, Database
+from chatwren.store.database import UNREACHABLE, Connection, Database
 from chatwren.store.messages import NewRow
 
 log = structlog.get_logger(__name__)
@@ -183,8 +183,6 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
                 async with db.connection() as connection:
                     await bulk_steps.give_back(connection, taken)
         raise
-    db.hint(WORK, {taken.bulk.account_id})
-    db.hint(CHANGED, {taken.bulk.user_id})
     return True
 
 

@@ -14,7 +14,7 @@ import structlog
 from chatwren.domain.users import Deleted
 from chatwren.media.objects import MediaStore
 from chatwren.store import deletions, devices
-from chatwren.store.database import WORK, Database
+from chatwren.store.database import Database
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +40,7 @@ async def begin(db: Database, media: MediaStore, user_id: UUID, *, lease: timede
     """
     async with db.connection() as ear, deletions.watch(ear, user_id) as ended:
         async with db.transaction() as connection:
-            accounts = await deletions.begin(connection, user_id)
-        db.hint(WORK, accounts)
+            await deletions.begin(connection, user_id)
         if user_id in await pending(db):
             await work_off(db, media, [user_id])
         else:

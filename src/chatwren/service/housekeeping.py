@@ -11,7 +11,7 @@ from chatwren.media.objects import MediaStore
 from chatwren.service import users
 from chatwren.settings import Settings
 from chatwren.store import files, lateness, retention, totals
-from chatwren.store.database import CHANGED, WORK, Database
+from chatwren.store.database import Database
 
 log = structlog.get_logger(__name__)
 
@@ -24,13 +24,9 @@ async def often(db: Database, settings: Settings) -> None:
         for end in (lateness.expire_passed, lateness.give_up_passed):
             ended = lateness.AT_ONCE
             while ended == lateness.AT_ONCE:
-                whose = await end(connection)
-                ended = len(whose)
-                db.hint(WORK, {account for account, _ in whose})
-                db.hint(CHANGED, {user for _, user in whose})
-        for account, user in await lateness.cut_off(connection):
-            if await lateness.expire(connection, account, settings.expire_after):
-                db.hint(CHANGED, {user})
+                ended = await end(connection)
+        for account in await lateness.cut_off(connection):
+            await lateness.expire(connection, account, settings.expire_after)
         while await totals.fold(connection) == totals.FOLDED_AT_ONCE:
             pass
 

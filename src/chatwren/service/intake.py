@@ -28,7 +28,7 @@ from chatwren.service.limits import Limits
 from chatwren.service.new_contacts import Connect, NewContacts
 from chatwren.store import messages
 from chatwren.store.batches import Batches
-from chatwren.store.database import CHANGED, UNREACHABLE, WORK, Database
+from chatwren.store.database import UNREACHABLE, Database
 from chatwren.variation import Modifications, Variation, explain
 
 _UNSURE_SECONDS = 5.0
@@ -137,8 +137,6 @@ class Intake:
                     accepted = await self._store(accepted, account, replace(row, media_id=media_id), key)
             except KeyTakenError as taken:
                 return _restored(await winners_answer(self._db, taken.key))
-        self._db.hint(WORK, {account.id})
-        self._db.hint(CHANGED, {user.id})
         return accepted
 
     async def _told(

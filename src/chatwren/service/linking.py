@@ -23,7 +23,7 @@ from chatwren.domain.users import User
 from chatwren.service import sessions
 from chatwren.service.limits import Limits
 from chatwren.store import accounts, pairings, users
-from chatwren.store.database import WORK, Connection, Database
+from chatwren.store.database import Connection, Database
 
 _POLL_SECONDS = 0.1
 _WINDOW: Final = timedelta(minutes=10)
@@ -78,7 +78,6 @@ async def create_qr(db: Database, limits: Limits, user: User, account_id: UUID |
         if account.status == "linked":
             return QrState("authenticated", await pairings.linked_token(connection, account.id) or "", None, ())
         pairing = await start_or_join(connection, account_id=account.id, user_id=user.id, phone=None, allowed=allowed)
-    db.hint(WORK, {account.id})
     pairing = await _settled(db, pairing, wait, lambda one: one.current is not None)
     if pairing.state == "linked":
         return QrState("authenticated", pairing.token, None, ())
@@ -107,7 +106,6 @@ async def pair_by_phone(
         pairing = await start_or_join(
             connection, account_id=account.id, user_id=user.id, phone=phone_digits, allowed=allowed
         )
-    db.hint(WORK, {account.id})
     pairing = await _settled(db, pairing, wait, lambda one: one.phone_code is not None)
     if pairing.phone_code is None:
         raise _no_code(pairing)

@@ -19,7 +19,7 @@ from chatwren.service.limits import Limits
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
 from chatwren.service.queue_times import queue_times
 from chatwren.store import bulks, listing, messages
-from chatwren.store.database import CHANGED, CLASHES, WORK, Connection, Database
+from chatwren.store.database import CLASHES, Connection, Database
 from chatwren.store.messages import MessageRow
 from chatwren.variation import Modifications, Template, Variation, bounded
 
@@ -88,10 +88,7 @@ async def cancel(db: Database, user_id: UUID, message_id: UUID) -> QueuedMessage
         row = await _row(connection, user_id, message_id)
         if not done and row.status != Status.CANCELLED:
             raise _not_waiting(row)
-        view = await _shown(connection, row)
-    if done:
-        db.hint(CHANGED, {user_id})
-    return view
+        return await _shown(connection, row)
 
 
 async def cancel_all(db: Database, where: Filter) -> int:
@@ -110,12 +107,10 @@ async def cancel_all(db: Database, where: Filter) -> int:
             if not ids:
                 break
             try:
-                cancelled += await messages.cancel_all(connection, ids)
+                cancelled += await messages.cancel_all(connection, where.user_id, ids)
             except CLASHES:
                 continue
         after = ids[-1]
-    if cancelled:
-        db.hint(CHANGED, {where.user_id})
     return cancelled
 
 
@@ -180,10 +175,7 @@ async def change(
         row = await _row(connection, user_id, message_id)
         if not done:
             raise _not_waiting(row)
-        view = await _shown(connection, row)
-    db.hint(WORK, {row.account_id})
-    db.hint(CHANGED, {user_id})
-    return view
+        return await _shown(connection, row)
 
 
 async def retry(db: Database, user_id: UUID, message_id: UUID, *, limits: Limits) -> QueuedMessage:
@@ -201,10 +193,7 @@ async def retry(db: Database, user_id: UUID, message_id: UUID, *, limits: Limits
         row = await _row(connection, user_id, message_id)
         if not done:
             raise Conflict(f"The message is {status_of(row)}; only one that failed can be retried.", code="not_failed")
-        view = await _shown(connection, row)
-    db.hint(WORK, {row.account_id})
-    db.hint(CHANGED, {user_id})
-    return view
+        return await _shown(connection, row)
 
 
 async def preview(

@@ -10,7 +10,7 @@ import asyncpg
 from chatwren.domain.accounts import Account
 from chatwren.domain.ids import uuid7
 from chatwren.store import pacing
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns
 
 _ACCOUNT = Columns(Account, "account", status="account.status::text", now="now()", pacing=None)
@@ -66,6 +66,7 @@ async def want_groups(connection: Connection, account_id: UUID) -> datetime:
     wanted: datetime = await connection.fetchval(
         "UPDATE account SET groups_wanted_at = now() WHERE id = $1 RETURNING groups_wanted_at", account_id
     )
+    connection.tell(Topic.WORK, (account_id,))
     return wanted
 
 
@@ -75,15 +76,24 @@ async def want_logout(connection: Connection, account_id: UUID) -> None:
         "UPDATE account SET logout_wanted_at = now() WHERE id = $1 AND status = 'linked' AND logout_wanted_at IS NULL",
         account_id,
     )
+    connection.tell(Topic.WORK, (account_id,))
 
 
 async def hold(connection: Connection, account_id: UUID) -> None:
     """Let nothing go out until `release`. What holds it already goes on to."""
-    await connection.execute(
-        "UPDATE account SET held_reason = 'user', held_since = now() WHERE id = $1 AND held_reason IS NULL", account_id
+    await connection.change(
+        Topic.ACCOUNT,
+        "UPDATE account SET held_reason = 'user', held_since = now() WHERE id = $1 AND held_reason IS NULL"
+        " RETURNING user_id",
+        account_id,
     )
 
 
 async def release(connection: Connection, account_id: UUID) -> None:
     """Let what is held go out."""
-    await connection.execute("UPDATE account SET held_reason = NULL, held_since = NULL WHERE id = $1", account_id)
+    await connection.change(
+        Topic.ACCOUNT,
+        "UPDATE account SET held_reason = NULL, held_since = NULL WHERE id = $1 RETURNING user_id",
+        account_id,
+    )
+    connection.tell(Topic.WORK, (account_id,))

@@ -11,7 +11,7 @@ from datetime import datetime
 from uuid import UUID
 
 from chatwren.store.bulks import BULK, Bulk, Result
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Given, named
 
 _ROWS = 200
@@ -128,6 +128,7 @@ async def finish(connection: Connection, taken: Taken, results: Sequence[Result]
 
     In the transaction of `is_ours`.
     """
+    connection.tell(Topic.BULK, (taken.bulk.user_id,))
     if not results:
         await connection.execute("UPDATE bulk SET ended_at = now(), taken_at = NULL WHERE id = $1", taken.bulk.id)
         return

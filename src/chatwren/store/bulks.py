@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chatwren.domain.messages import Shown
 from chatwren.store.conditions import WAITS
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns
 
 
@@ -103,7 +103,10 @@ async def stop(connection: Connection, user_id: UUID, bulk: UUID | None, errors:
         "UPDATE bulk_row SET given = NULL, errors = $2 WHERE bulk_id = ANY($1) AND given IS NOT NULL", open_ones, errors
     )
     await connection.execute("UPDATE bulk SET ended_at = now() WHERE id = ANY($1)", open_ones)
-    return int(result.removeprefix("UPDATE "))
+    stopped = int(result.removeprefix("UPDATE "))
+    if stopped:
+        connection.tell(Topic.BULK, (user_id,))
+    return stopped
 
 
 async def get(connection: Connection, user_id: UUID, bulk: UUID) -> Bulk | None:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from enum import StrEnum
 from functools import partial
 from typing import Any, Self
 from uuid import UUID
@@ -15,9 +16,6 @@ from chatwren.domain.pacing import USUAL, Pacing
 from chatwren.store.pacing import tell
 
 log = structlog.get_logger(__name__)
-
-Connection = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
-"""What the functions of store/ take: a connection, in a transaction where they write more than one row."""
 
 UNREACHABLE = (
     OSError,
@@ -35,14 +33,50 @@ UNREACHABLE = (
 CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What asyncpg raises when two transactions stood in each other's way, and this one was ended. It may be repeated."""
 
-WORK = "chatwren_work"
-"""Channel of hints to workers: account ids with something to do."""
-CHANGED = "chatwren_changed"
-"""Channel of hints to web processes: user ids whose data changed."""
-
 _WAIT_SECONDS = 30.0  # for a connection of the pool
 _HINT_SECONDS = 0.1
 _HINT_BYTES = 7500  # a NOTIFY payload ends at 8000
+
+
+class Topic(StrEnum):
+    """What a hint is about. It names accounts whose worker has something to do (WORK), or users whose data changed."""
+
+    WORK = "work"
+    MESSAGES = "messages"
+    ACCOUNT = "account"
+    BULK = "bulk"
+    INBOX = "inbox"
+
+
+OF_USERS = frozenset(Topic) - {Topic.WORK}
+"""The topics whose ids are users'."""
+_CHANNEL = "chatwren_"
+
+
+class Connection:
+    """What the functions of store/ take: asyncpg's connection, in a transaction where they write more than one row.
+
+    Attributes:
+        news: what other processes are told when the connection is given back, so after the commit. Of a transaction
+            that fails they are told as well: who hears of something looks.
+    """
+
+    def __init__(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        self._connection = connection
+        self.news: dict[Topic, set[UUID]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def tell(self, topic: Topic, ids: Iterable[UUID]) -> None:
+        """Tell of what a statement has changed."""
+        self.news.setdefault(topic, set()).update(ids)
+
+    async def change(self, topic: Topic, statement: str, *values: object) -> bool:
+        """Run a statement that returns whom it concerns, and tell of them. Whether there were any."""
+        rows = await self.fetch(statement, *values)
+        self.tell(topic, (row[0] for row in rows))
+        return bool(rows)
 
 
 class Database:
@@ -52,7 +86,7 @@ class Database:
         self._pool = pool
         self._dsn = dsn
         self._application_name = application_name
-        self._hints: dict[str, set[UUID]] = {WORK: set(), CHANGED: set()}
+        self._hints: dict[Topic, set[UUID]] = {topic: set() for topic in Topic}
         self._hint_task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
@@ -92,11 +126,13 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection without a transaction: for one statement, or for reading."""
         async with asyncio.timeout(_WAIT_SECONDS):  # the pool's own time limit makes a task of each wait
-            connection = await self._pool.acquire()
+            acquired = await self._pool.acquire()
+        connection = Connection(acquired)
         try:
             yield connection
         finally:
-            await self._pool.release(connection)
+            self._hint(connection.news)
+            await self._pool.release(acquired)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -113,20 +149,18 @@ class Database:
         async with self.connection() as connection:
             await connection.execute("SELECT")
 
-    def hint(self, channel: str, ids: Iterable[UUID]) -> None:
-        """Tell other processes, soon and at most once per 100 ms, that there is news of these ids. Call after commit.
-
-        A hint may be lost; whoever listens also polls.
-        """
-        self._hints[channel].update(ids)
-        if self._hint_task is None or self._hint_task.done():
+    def _hint(self, news: dict[Topic, set[UUID]]) -> None:
+        """Tell other processes of this news, soon and at most once per 100 ms."""
+        for topic, ids in news.items():
+            self._hints[topic] |= ids
+        if any(self._hints.values()) and (self._hint_task is None or self._hint_task.done()):
             self._hint_task = asyncio.create_task(self._send_hints())
 
     async def _send_hints(self) -> None:
         while any(self._hints.values()):
             payloads = {
-                channel: " ".join(waiting.pop().hex for _ in range(min(len(waiting), _HINT_BYTES // 34)))
-                for channel, waiting in self._hints.items()
+                _CHANNEL + topic: " ".join(waiting.pop().hex for _ in range(min(len(waiting), _HINT_BYTES // 34)))
+                for topic, waiting in self._hints.items()
                 if waiting
             }
             # In one statement: each transaction that notifies waits for the disk, and for others that notify.
@@ -141,11 +175,18 @@ class Database:
                 async with asyncio.timeout(_HINT_SECONDS):
                     await self._closing.wait()
 
-    async def listen(self, channel: str, on_hint: Callable[[set[UUID]], None], *, on_gap: Callable[[], None]) -> None:
-        """Call `on_hint` with the ids of each hint until cancelled.
+    async def listen(
+        self, topics: Collection[Topic], on_hint: Callable[[Topic, set[UUID]], None], *, on_gap: Callable[[], None]
+    ) -> None:
+        """Call `on_hint` with the topic and the ids of each hint on these topics, until cancelled.
 
-        `on_gap` is called after every (re)connection: hints may have been missed, so everything must be looked at.
+        `on_gap` is called after every (re)connection: hints may have been missed, so everything must be looked at. Any
+        hint may be lost: whoever listens also polls.
         """
+
+        def hear(_connection: Any, _pid: int, channel: str, payload: str) -> None:
+            on_hint(Topic(channel.removeprefix(_CHANNEL)), {UUID(hex=one) for one in payload.split()})
+
         while True:
             closed = asyncio.Event()
             connection = None
@@ -154,14 +195,13 @@ class Database:
                     self._dsn, timeout=10, server_settings={"application_name": f"{self._application_name} listen"}
                 )
                 connection.add_termination_listener(lambda _, closed=closed: closed.set())
-                await connection.add_listener(
-                    channel, lambda _c, _p, _ch, payload: on_hint({UUID(hex=one) for one in str(payload).split()})
-                )
+                for topic in topics:
+                    await connection.add_listener(_CHANNEL + topic, hear)
                 on_gap()
                 await closed.wait()
-                log.warning("database.listen_lost", channel=channel)
+                log.warning("database.listen_lost", topics=sorted(topics))
             except UNREACHABLE as error:
-                log.warning("database.unreachable", channel=channel, error=str(error))
+                log.warning("database.unreachable", topics=sorted(topics), error=str(error))
             finally:
                 if connection is not None:
                     connection.terminate()

@@ -64,7 +64,7 @@ async def get(connection: Connection, letter: int) -> tuple[DeadLetter, bytes] |
 
 async def remove(connection: Connection, letter: int) -> bool:
     """Forget a dead letter. False: it is gone already."""
-    return await connection.execute("DELETE FROM dead_letter WHERE id = $1", letter) == "DELETE 1"
+    return bool(await connection.execute("DELETE FROM dead_letter WHERE id = $1", letter) == "DELETE 1")
 
 
 async def tried_again(connection: Connection, letter: int, reason: str) -> None:

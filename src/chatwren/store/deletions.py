@@ -10,7 +10,7 @@ from functools import partial
 from uuid import UUID
 
 from chatwren.domain.users import Deleted
-from chatwren.store.database import UNREACHABLE, Connection
+from chatwren.store.database import UNREACHABLE, Connection, Topic
 
 STEP = 1000
 """Most rows that one statement removes; what hangs on them goes with them."""
@@ -33,8 +33,8 @@ _MUCH = {
 }
 
 
-async def begin(connection: Connection, user_id: UUID) -> list[UUID]:
-    """The user is to be deleted: nothing can be done as them from now on. In a transaction. Returns their accounts.
+async def begin(connection: Connection, user_id: UUID) -> None:
+    """The user is to be deleted: nothing can be done as them from now on. In a transaction.
 
     The worker that owns an account unlinks its device, also one that the pairing has left. Until then nothing more goes
     out from it.
@@ -54,14 +54,14 @@ async def begin(connection: Connection, user_id: UUID) -> list[UUID]:
         """,
         user_id,
     )
-    rows = await connection.fetch(
+    await connection.change(
+        Topic.WORK,
         """
         UPDATE account SET logout_wanted_at = CASE WHEN status = 'linked' THEN coalesce(logout_wanted_at, now()) END
         WHERE user_id = $1 RETURNING id
         """,
         user_id,
     )
-    return [row[0] for row in rows]
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,7 @@ from chatwren.domain.ids import uuid7
 from chatwren.domain.messages import OUTCOME_UNKNOWN
 from chatwren.domain.outcomes import Recorded
 from chatwren.store import contacts, pacing
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Given, named
 
 _RECEIPTS = Given[Receipt](
@@ -80,11 +80,14 @@ async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) ->
     rows = await connection.fetch(*named(_SETTLE, **facts))
     reached = [(row["account_id"], row["reached"]) for row in rows if row["reached"] is not None]
     await contacts.promote(connection, reached)
-    return Recorded(
+    settled = Recorded(
         users=frozenset(row["user_id"] for row in rows if row["user_id"] is not None),
         pauses={row["account_id"]: row["pause"] for row in rows if row["pause"] is not None},
         strays=tuple(row["account_id"] for row in rows if row["user_id"] is None),
     )
+    connection.tell(Topic.MESSAGES, settled.users)
+    connection.tell(Topic.WORK, settled.pauses)
+    return settled
 
 
 _MESSAGES = Given[Inbound](
@@ -140,4 +143,6 @@ async def store_messages(connection: Connection, messages: Sequence[Inbound]) ->
     rows = await connection.fetch(*named(_STORE_MESSAGES, **_MESSAGES.values(messages)))
     wrote = {(row["account_id"], row["address"]) for row in rows if row["address"] is not None}
     await contacts.promote(connection, list(wrote))
-    return {row["user_id"] for row in rows}
+    users = {row["user_id"] for row in rows}
+    connection.tell(Topic.INBOX, users)
+    return users

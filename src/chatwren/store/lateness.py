@@ -7,13 +7,16 @@ is done in the transaction in which the account can send again, and now and then
 What may be out never expires. At its deadline it is given up: its outcome is unknown, and its account goes on.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
+
+import asyncpg
 
 from chatwren.domain.reasons import DEADLINE_PASSED, TOO_LATE, UNCONFIRMED_IN_TIME, Reason, params
 from chatwren.store import pacing
 from chatwren.store.conditions import WAITS
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import named
 
 AT_ONCE = 1000
@@ -30,8 +33,8 @@ _IN_DOUBT = """
 """
 
 
-async def expire(connection: Connection, account: UUID, allowed: timedelta) -> bool:
-    """Expire what of an account's waiting messages has become too late by its outages. Returns whether there were any.
+async def expire(connection: Connection, account: UUID, allowed: timedelta) -> None:
+    """Expire what of an account's waiting messages has become too late by its outages.
 
     Args:
         connection: one statement is run.
@@ -45,21 +48,16 @@ async def expire(connection: Connection, account: UUID, allowed: timedelta) -> b
         AND m.expires_at IS NULL AND m.due <= line.at
     """
     still = "m.status = 'waiting' AND m.unconfirmed = 0"
-    return bool(await _expire(connection, late, still, TOO_LATE, account=account, allowed=allowed))
+    await _expire(connection, late, still, TOO_LATE, account=account, allowed=allowed)
 
 
-async def expire_passed(connection: Connection) -> list[tuple[UUID, UUID]]:
-    """Expire up to AT_ONCE waiting messages whose deadline has passed. Returns the account and the user of each.
-
-    One statement is run.
-    """
+async def expire_passed(connection: Connection) -> int:
+    """Expire up to AT_ONCE waiting messages whose deadline has passed. Returns how many. One statement is run."""
     late = f"SELECT m.id FROM message m WHERE {_PASSED} ORDER BY m.expires_at LIMIT {AT_ONCE}"
     return await _expire(connection, late, _PASSED, DEADLINE_PASSED)
 
 
-async def _expire(
-    connection: Connection, late: str, still: str, failure: Reason, **values: object
-) -> list[tuple[UUID, UUID]]:
+async def _expire(connection: Connection, late: str, still: str, failure: Reason, **values: object) -> int:
     """Expire the messages of a statement for which a condition still holds when they are locked.
 
     Args:
@@ -77,10 +75,17 @@ async def _expire(
       FROM locked WHERE m.id = locked.id RETURNING m.account_id, m.user_id
     """
     rows = await connection.fetch(*named(statement, code=failure.code, params=params(failure), **values))
-    return [(row[0], row[1]) for row in rows]
+    return _told(connection, rows)
 
 
-async def give_up_passed(connection: Connection) -> list[tuple[UUID, UUID]]:
+def _told(connection: Connection, ended: Sequence[asyncpg.Record]) -> int:
+    """How many messages were ended; their accounts, which go on, and their users are told."""
+    connection.tell(Topic.WORK, (row["account_id"] for row in ended))
+    connection.tell(Topic.MESSAGES, (row["user_id"] for row in ended))
+    return len(ended)
+
+
+async def give_up_passed(connection: Connection) -> int:
     """Give up up to AT_ONCE messages past their deadline that may be out, none of which is under way.
 
     Their accounts go on. Returns as `expire_passed`; one statement is run.
@@ -109,20 +114,20 @@ async def give_up_passed(connection: Connection) -> list[tuple[UUID, UUID]]:
         UNCONFIRMED_IN_TIME.code,
         params(UNCONFIRMED_IN_TIME),
     )
-    return [(row[0], row[1]) for row in rows]
+    return _told(connection, rows)
 
 
-async def cut_off(connection: Connection) -> list[tuple[UUID, UUID]]:
-    """The accounts that cannot send now and have messages waiting, each with its user."""
+async def cut_off(connection: Connection) -> list[UUID]:
+    """The accounts that cannot send now and have messages waiting."""
     rows = await connection.fetch(
         """
-        SELECT a.id, a.user_id FROM outage o JOIN account a ON a.id = o.account_id
+        SELECT o.account_id FROM outage o
         WHERE o.ended_at IS NULL AND EXISTS (
-          SELECT FROM message m WHERE m.account_id = a.id AND m.status <= 'sending' AND m.due <= now()
+          SELECT FROM message m WHERE m.account_id = o.account_id AND m.status <= 'sending' AND m.due <= now()
         )
         """
     )
-    return [(row[0], row[1]) for row in rows]
+    return [row[0] for row in rows]
 
 
 async def forget_outages(connection: Connection, kept: timedelta) -> None:

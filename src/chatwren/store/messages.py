@@ -11,7 +11,7 @@ import asyncpg
 
 from chatwren.domain.clock import LATEST
 from chatwren.store.contacts import KNOWN
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns, Given, named
 from chatwren.store.sessions import LIVING
 
@@ -160,7 +160,11 @@ async def insert(connection: Connection, rows: Sequence[NewRow]) -> dict[UUID, s
         The lane of each that is stored, by id: of all but those whose session has ended.
     """
     stored = await connection.fetch(*named(_INSERT, **_GIVEN.values(rows)))
-    return {row[0]: row[1] for row in stored}
+    lanes = {row[0]: row[1] for row in stored}
+    accepted = [row for row in rows if row.id in lanes]
+    connection.tell(Topic.WORK, (row.account_id for row in accepted))
+    connection.tell(Topic.MESSAGES, (row.user_id for row in accepted))
+    return lanes
 
 
 async def get(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow | None:
@@ -218,30 +222,25 @@ _MAY_CHANGE = "status = 'waiting' AND unconfirmed = 0"
 
 async def cancel(connection: Connection, user_id: UUID, message_id: UUID) -> bool:
     """Cancel a message that waits. False: it does not exist, is another user's, or may be out."""
-    return bool(
-        await connection.fetchval(
-            f"""
-            UPDATE message SET status = 'cancelled', ended_at = now()
-            WHERE user_id = $1 AND id = $2 AND {_MAY_CHANGE} RETURNING true
-            """,
-            user_id,
-            message_id,
-        )
-    )
+    return await cancel_all(connection, user_id, [message_id]) == 1
 
 
-async def cancel_all(connection: Connection, ids: Sequence[UUID]) -> int:
-    """Cancel those of these messages that wait. Returns how many."""
+async def cancel_all(connection: Connection, user_id: UUID, ids: Sequence[UUID]) -> int:
+    """Cancel those of these messages of the user's that wait. Returns how many."""
     result = await connection.execute(
         f"""
         WITH chosen AS MATERIALIZED (
-          SELECT id FROM message WHERE id = ANY($1) AND {_MAY_CHANGE} ORDER BY id FOR NO KEY UPDATE
+          SELECT id FROM message WHERE user_id = $1 AND id = ANY($2) AND {_MAY_CHANGE} ORDER BY id FOR NO KEY UPDATE
         )
         UPDATE message m SET status = 'cancelled', ended_at = now() FROM chosen WHERE m.id = chosen.id
         """,
+        user_id,
         ids,
     )
-    return int(result.removeprefix("UPDATE "))
+    cancelled = int(result.removeprefix("UPDATE "))
+    if cancelled:
+        connection.tell(Topic.MESSAGES, (user_id,))
+    return cancelled
 
 
 _CHANGE = f"""
@@ -252,7 +251,7 @@ _CHANGE = f"""
         text = coalesce(:text, text),
         original = CASE WHEN :text::text IS NULL THEN original ELSE :original END,
         changes = CASE WHEN :text::text IS NULL THEN changes ELSE :changes END
-      WHERE user_id = :user_id AND id = :message_id AND {_MAY_CHANGE} RETURNING id
+      WHERE user_id = :user_id AND id = :message_id AND {_MAY_CHANGE} RETURNING id, account_id
     ), noted AS (
       INSERT INTO message_step (message_id, step)
       SELECT id, step FROM changed
@@ -262,7 +261,7 @@ _CHANGE = f"""
       ) AS given (step, so)
       WHERE so
     )
-    SELECT true FROM changed
+    SELECT account_id FROM changed
 """
 
 
@@ -285,7 +284,9 @@ async def change(
     Raises:
         EXPIRES_TOO_EARLY: it would expire before it is due.
     """
-    return bool(
+    return _changed(
+        connection,
+        user_id,
         await connection.fetchval(
             *named(
                 _CHANGE,
@@ -298,7 +299,7 @@ async def change(
                 original=original,
                 changes=changes,
             )
-        )
+        ),
     )
 
 
@@ -307,7 +308,9 @@ async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool
 
     One of which an attempt has an unknown outcome keeps that: it may be neither cancelled nor changed.
     """
-    return bool(
+    return _changed(
+        connection,
+        user_id,
         await connection.fetchval(
             f"""
             WITH failed AS (
@@ -323,7 +326,7 @@ async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool
                 lane = CASE WHEN m.lane = 'cold' AND EXISTS (
                   SELECT FROM contact c WHERE c.account_id = m.account_id AND c.address = m.recipient AND {KNOWN}
                 ) THEN 'normal' ELSE m.lane END
-              FROM failed WHERE m.id = failed.id RETURNING m.id
+              FROM failed WHERE m.id = failed.id RETURNING m.account_id
             ), noted AS (
               INSERT INTO message_step (message_id, at, step, detail, params)
               SELECT f.id, v.at, v.step, v.detail, v.params FROM failed f CROSS JOIN LATERAL (VALUES
@@ -332,9 +335,18 @@ async def retry(connection: Connection, user_id: UUID, message_id: UUID) -> bool
               ) AS v (at, step, detail, params)
               WHERE v.at IS NOT NULL
             )
-            SELECT true FROM retried
+            SELECT account_id FROM retried
             """,
             user_id,
             message_id,
-        )
+        ),
     )
+
+
+def _changed(connection: Connection, user_id: UUID, account: UUID | None) -> bool:
+    """Whether a statement has changed a message, that is, named its account; then it is told."""
+    if account is None:
+        return False
+    connection.tell(Topic.WORK, (account,))
+    connection.tell(Topic.MESSAGES, (user_id,))
+    return True

@@ -8,7 +8,7 @@ import asyncpg
 
 from chatwren.domain.ids import uuid7
 from chatwren.domain.pairings import Code, Pairing
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns, named
 from chatwren.store.sessions import STILL_LIVING
 
@@ -65,6 +65,7 @@ async def start(connection: Connection, *, account_id: UUID, user_id: UUID, phon
             lifetime=LIFETIME,
         )
     )
+    connection.tell(Topic.WORK, (account_id,))
     return _pairing(row)
 
 

@@ -126,7 +126,7 @@ async def delete_one(connection: Connection, user_id: UUID, public_id: str) -> b
     result = await connection.execute(
         f"DELETE FROM session WHERE user_id = $1 AND {_PUBLIC_ID} = $2", user_id, public_id
     )
-    return result != "DELETE 0"
+    return bool(result != "DELETE 0")
 
 
 async def delete_of_user(connection: Connection, user_id: UUID, *, but: bytes = b"") -> int:

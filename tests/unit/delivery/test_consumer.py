@@ -23,7 +23,7 @@ from chatwren.domain.pacing import Pacing
 from chatwren.domain.storable import name
 from chatwren.settings import Settings
 from chatwren.store import dead_letters
-from chatwren.store.database import CHANGED, Database
+from chatwren.store.database import OF_USERS, Database, Topic
 from tests.unit import hostile
 from tests.unit.delivery.conftest import NO_CAP, Rows, until
 from tests.unit.delivery.test_claim import claim
@@ -522,26 +522,31 @@ async def claimed(scene: Scene, account: UUID) -> UUID:
 
 
 async def test_the_users_concerned_get_a_hint_and_no_other_does(scene: Scene, database_url: str) -> None:
-    heard: set[UUID] = set()
+    heard: set[tuple[Topic, UUID]] = set()
     listening = asyncio.Event()
     async with Database.connect(database_url, size=1) as ear:
-        task = asyncio.create_task(ear.listen(CHANGED, heard.update, on_gap=listening.set))
+
+        def hear(topic: Topic, users: set[UUID]) -> None:
+            heard.update((topic, one) for one in users)
+
+        task = asyncio.create_task(ear.listen(OF_USERS, hear, on_gap=listening.set))
         await listening.wait()
         async with scene.following():
-            for event in (
-                message(scene.alice, "ONE"),
-                state(scene.alice, "DISCONNECTED"),
-                pb.Event(account=str(scene.alice), needs_ack=True, push_name=pb.Event.PushName(name="A")),
+            name = pb.Event(account=str(scene.alice), needs_ack=True, push_name=pb.Event.PushName(name="A"))
+            for topic, event in (
+                (Topic.INBOX, message(scene.alice, "ONE")),
+                (Topic.ACCOUNT, state(scene.alice, "DISCONNECTED")),
+                (Topic.ACCOUNT, name),
             ):
                 heard.clear()
                 await scene.say(event)
-                await until(lambda: scene.rows.users["alice"] in heard)
-                assert heard == {scene.rows.users["alice"]}
+                await until(lambda: heard)
+                assert heard == {(topic, scene.rows.users["alice"])}
             heard.clear()
             await scene.say(message(scene.alice, "ONE"))  # known already
             await scene.say(message(scene.bob, "TWO"))
             await until(lambda: heard)
-            assert heard == {scene.rows.users["bob"]}
+            assert heard == {(Topic.INBOX, scene.rows.users["bob"])}
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

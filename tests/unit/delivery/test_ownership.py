@@ -11,7 +11,7 @@ from chatwren.delivery.heartbeat import Heartbeat, TakenForDead
 from chatwren.machine.throwaway import fresh_database
 from chatwren.settings import Settings
 from chatwren.store import accounts
-from chatwren.store.database import UNREACHABLE, WORK, Database
+from chatwren.store.database import UNREACHABLE, Database, Topic
 from chatwren.store.fenced import accounts as fenced_accounts
 from chatwren.store.fenced import leases, workers
 from tests.cable import cable
@@ -409,7 +409,9 @@ async def test_a_dead_worker_is_removed_when_its_lease_ends_and_all_are_told_of_
     await rows.one("UPDATE worker SET heartbeat_at = now() - interval '5.5 s' WHERE id = $1", dead)
     told: list[set[UUID]] = []
     ready = asyncio.Event()
-    listening = asyncio.create_task(db.listen(WORK, told.append, on_gap=ready.set))
+    listening = asyncio.create_task(
+        db.listen([Topic.WORK], lambda _, accounts: told.append(accounts), on_gap=ready.set)
+    )
     await ready.wait()
     never = settings.model_copy(update={"heartbeat_seconds": 3600})
     beating = asyncio.create_task(Heartbeat(db, heir, fence=Fence(6), settings=never, on_renewed=lambda: None).run())

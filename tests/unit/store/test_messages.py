@@ -78,7 +78,8 @@ async def test_only_what_certainly_is_not_out_may_be_changed(db: Database, rows:
         assert (await rows.get(message) == before) != allowed
     several = [await make(rows, state) for _ in range(2)]
     async with db.connection() as connection:
-        assert await messages.cancel_all(connection, several) == (2 if allowed else 0)
+        assert await messages.cancel_all(connection, rows.users["charlie"], several) == 0
+        assert await messages.cancel_all(connection, alice, several) == (2 if allowed else 0)
 
 
 @pytest.mark.parametrize("state", STATES)

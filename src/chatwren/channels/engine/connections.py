@@ -22,7 +22,7 @@ from chatwren.channels.engine.process import EngineProcess
 from chatwren.channels.facts import UNTOLD, Connected, Offline, Restricted, Source, State, Unlinked
 from chatwren.domain import clock
 from chatwren.domain.errors import ChatwrenError
-from chatwren.store.database import CHANGED, UNREACHABLE, Database
+from chatwren.store.database import UNREACHABLE, Database
 from chatwren.store.fenced import accounts as fenced_accounts
 from chatwren.store.fenced.leases import Owned
 
@@ -223,9 +223,8 @@ class EngineConnections:
         """Start what is wanted of these accounts, and stop what no longer is."""
         if self._engine_lost:
             async with self._db.connection() as connection:
-                users = await fenced_accounts.all_disconnected(connection, self._worker, "engine_restarts")
+                await fenced_accounts.all_disconnected(connection, self._worker, "engine_restarts")
             self._engine_lost = False
-            self._db.hint(CHANGED, users)
             self._look()  # what is given here was read before
             return
         for row in accounts:

@@ -6,7 +6,7 @@ from uuid import UUID
 import structlog
 
 from chatwren.channels.engine.client import Engine, NoDevice
-from chatwren.store.database import CHANGED, Database
+from chatwren.store.database import Database
 from chatwren.store.fenced import accounts as fenced_accounts
 from chatwren.store.fenced import pairings as fenced_pairings
 from chatwren.store.fenced.leases import Owned
@@ -22,7 +22,6 @@ async def connect(db: Database, engine: Engine, worker: UUID, account: Owned, *,
         log.warning("account.device_gone", account=str(account.account))
         async with db.connection() as connection:
             await fenced_accounts.unlinked(connection, worker, account.account, "logged_out", "device_gone")
-        db.hint(CHANGED, {account.user})
         return False
     return True
 
@@ -37,7 +36,6 @@ async def log_out(db: Database, engine: Engine, worker: UUID, account: Owned) ->
     async with db.connection() as connection:
         reason = "by_user" if told else "not_told"
         await fenced_accounts.unlinked(connection, worker, account.account, "logged_out", reason)
-    db.hint(CHANGED, {account.user})
 
 
 async def end_device(db: Database, engine: Engine, worker: UUID, account: UUID, jid: str, *, epoch: int) -> None:
@@ -70,7 +68,6 @@ async def fetch_groups(db: Database, engine: Engine, worker: UUID, account: Owne
     ]
     async with db.connection() as connection:
         await fenced_accounts.store_groups(connection, worker, account.account, listed, asked_for)
-    db.hint(CHANGED, {account.user})
 
 
 async def log_out_orphans(db: Database, engine: Engine) -> None:

@@ -12,7 +12,7 @@ import structlog
 from chatwren.channels.engine import jobs
 from chatwren.channels.engine.client import Engine, EngineError, Pairing
 from chatwren.channels.engine.model import Codes, Confirm, PairEvent, PairingFailed, PasskeyWanted, Success, TypedCode
-from chatwren.store.database import CHANGED, Database
+from chatwren.store.database import Database
 from chatwren.store.fenced import pairings as fenced_pairings
 from chatwren.store.fenced.pairings import Job
 
@@ -45,13 +45,10 @@ async def pair(db: Database, engine: Engine, worker: UUID, epoch: int, pairing: 
             return False
         await fenced_pairings.start_over(connection, pairing)
     run = _Run(db, worker, job)
-    try:
-        async with asyncio.timeout(_AT_MOST_SECONDS), engine.pair(job.account, epoch, job.phone) as steps:
-            async for step in steps:
-                if await run.follow(step, steps):
-                    return run.linked
-    finally:
-        db.hint(CHANGED, {job.user})
+    async with asyncio.timeout(_AT_MOST_SECONDS), engine.pair(job.account, epoch, job.phone) as steps:
+        async for step in steps:
+            if await run.follow(step, steps):
+                return run.linked
     raise EngineError("the pairing ended without a word")
 
 
@@ -91,7 +88,6 @@ class _Run:
             case PasskeyWanted():
                 await self._fail("passkey_required")
                 goes_on = False
-        self._db.hint(CHANGED, {self._job.user})
         return not goes_on
 
     async def _confirm(self, jid: str, pairing: Pairing) -> None:

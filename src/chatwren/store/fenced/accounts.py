@@ -1,21 +1,23 @@
 """What a worker learns about its accounts: connection, restriction, logout, name, groups. Each write is fenced.
 
-What the API reads and asks for: accounts.py.
+Where one returns a boolean, it says whether it changed anything; then the account's user is told. What the API reads
+and asks for: accounts.py.
 """
 
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 
 # Of an account that the worker $1 owns; None of it is written for one that it has lost.
 _OWNED = "EXISTS (SELECT FROM lease l WHERE l.account_id = a.id AND l.worker_id = $1)"
 
 
-async def connected(connection: Connection, worker: UUID, account: UUID, push_name: str | None) -> UUID | None:
-    """The account is connected: a ban for a time, if there was one, is over. Returns its user."""
-    user: UUID | None = await connection.fetchval(
+async def connected(connection: Connection, worker: UUID, account: UUID, push_name: str | None) -> bool:
+    """The account is connected: a ban for a time, if there was one, is over."""
+    return await connection.change(
+        Topic.ACCOUNT,
         f"""
         UPDATE account a SET
           connected = true,
@@ -30,12 +32,12 @@ async def connected(connection: Connection, worker: UUID, account: UUID, push_na
         account,
         push_name,
     )
-    return user
 
 
-async def disconnected(connection: Connection, worker: UUID, account: UUID, reason: str) -> UUID | None:
-    """The connection is down, with a stable code of why. Returns the account's user."""
-    user: UUID | None = await connection.fetchval(
+async def disconnected(connection: Connection, worker: UUID, account: UUID, reason: str) -> bool:
+    """The connection is down, with a stable code of why."""
+    return await connection.change(
+        Topic.ACCOUNT,
         f"""
         UPDATE account a SET
           connected = false,
@@ -47,12 +49,12 @@ async def disconnected(connection: Connection, worker: UUID, account: UUID, reas
         account,
         reason,
     )
-    return user
 
 
-async def all_disconnected(connection: Connection, worker: UUID, reason: str) -> list[UUID]:
-    """The worker's engine is gone, and every connection with it. Returns the users."""
-    rows = await connection.fetch(
+async def all_disconnected(connection: Connection, worker: UUID, reason: str) -> bool:
+    """The worker's engine is gone, and every connection with it."""
+    return await connection.change(
+        Topic.ACCOUNT,
         f"""
         WITH mine AS MATERIALIZED (
           SELECT a.id FROM account a WHERE a.connected AND {_OWNED} ORDER BY a.id FOR NO KEY UPDATE
@@ -63,14 +65,14 @@ async def all_disconnected(connection: Connection, worker: UUID, reason: str) ->
         worker,
         reason,
     )
-    return [row[0] for row in rows]
 
 
 async def restricted(
     connection: Connection, worker: UUID, account: UUID, code: int, until: datetime | None, *, otherwise: timedelta
-) -> UUID | None:
-    """WhatsApp has banned the account for a time; where it does not say how long, for `otherwise`. Returns its user."""
-    user: UUID | None = await connection.fetchval(
+) -> bool:
+    """WhatsApp has banned the account for a time; where it does not say how long, for `otherwise`."""
+    return await connection.change(
+        Topic.ACCOUNT,
         f"""
         UPDATE account a SET
           connected = false,
@@ -87,12 +89,12 @@ async def restricted(
         until,
         otherwise,
     )
-    return user
 
 
-async def unlinked(connection: Connection, worker: UUID, account: UUID, status: str, reason: str) -> UUID | None:
-    """The device is no longer linked: `logged_out` or `banned`, with a stable code of why. Returns the user."""
-    user: UUID | None = await connection.fetchval(
+async def unlinked(connection: Connection, worker: UUID, account: UUID, status: str, reason: str) -> bool:
+    """The device is no longer linked: `logged_out` or `banned`, with a stable code of why."""
+    return await connection.change(
+        Topic.ACCOUNT,
         f"""
         UPDATE account a SET
           status = $3::account_status, status_since = now(), status_reason = $4,
@@ -107,15 +109,17 @@ async def unlinked(connection: Connection, worker: UUID, account: UUID, status: 
         status,
         reason,
     )
-    return user
 
 
-async def named(connection: Connection, worker: UUID, account: UUID, name: str) -> UUID | None:
-    """The account's own name. Returns its user."""
-    user: UUID | None = await connection.fetchval(
-        f"UPDATE account a SET name = $3 WHERE a.id = $2 AND {_OWNED} RETURNING a.user_id", worker, account, name
+async def named(connection: Connection, worker: UUID, account: UUID, name: str) -> bool:
+    """The account's own name."""
+    return await connection.change(
+        Topic.ACCOUNT,
+        f"UPDATE account a SET name = $3 WHERE a.id = $2 AND {_OWNED} RETURNING a.user_id",
+        worker,
+        account,
+        name,
     )
-    return user
 
 
 async def groups_changed(connection: Connection, worker: UUID, account: UUID) -> None:
@@ -129,13 +133,13 @@ async def groups_changed(connection: Connection, worker: UUID, account: UUID) ->
 
 async def store_groups(
     connection: Connection, worker: UUID, account: UUID, groups: list[dict[str, Any]], asked_for: datetime
-) -> UUID | None:
-    """WhatsApp's list of groups: answers every wish up to `asked_for`. Returns the account's user."""
-    user: UUID | None = await connection.fetchval(
+) -> bool:
+    """WhatsApp's list of groups: answers every wish up to `asked_for`."""
+    return await connection.change(
+        Topic.ACCOUNT,
         f"UPDATE account a SET groups = $3, groups_at = $4 WHERE a.id = $2 AND {_OWNED} RETURNING a.user_id",
         worker,
         account,
         groups,
         asked_for,
     )
-    return user

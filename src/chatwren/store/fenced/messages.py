@@ -16,7 +16,7 @@ from chatwren.domain.outcomes import Decision, Recorded
 from chatwren.domain.reasons import params
 from chatwren.store import cold, contacts, pacing
 from chatwren.store.conditions import may_go
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns, Given, named
 
 
@@ -179,7 +179,9 @@ async def claim(
             upload_age=upload_age,
         )
     )
-    return [_claimed(row) for row in rows]
+    claimed = [_claimed(row) for row in rows]
+    connection.tell(Topic.MESSAGES, (one.user for one in claimed))
+    return claimed
 
 
 def _claimed(row: asyncpg.Record) -> Claimed:
@@ -275,12 +277,12 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
     Takes at most one outcome for each account.
     """
     if not any(one.first or one.decision.status is Status.WAITING for one in outcomes):
-        return _recorded(await _record(connection, worker, outcomes))
+        return _recorded(connection, await _record(connection, worker, outcomes))
     async with connection.transaction():
         rows = await _record(connection, worker, outcomes)
         # Also those whose message waits again: they may have written while it was under way.
         await contacts.promote(connection, [(row["account_id"], row["recipient"]) for row in rows])
-    return _recorded(rows)
+    return _recorded(connection, rows)
 
 
 async def _record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome]) -> Sequence[asyncpg.Record]:
@@ -290,8 +292,10 @@ async def _record(connection: Connection, worker: UUID, outcomes: Sequence[Outco
     return rows
 
 
-def _recorded(rows: Sequence[asyncpg.Record]) -> Recorded:
-    return Recorded(
+def _recorded(connection: Connection, rows: Sequence[asyncpg.Record]) -> Recorded:
+    recorded = Recorded(
         users=frozenset(row["user_id"] for row in rows),
         pauses={row["account_id"]: row["pause"] for row in rows if row["pause"] is not None},
     )
+    connection.tell(Topic.MESSAGES, recorded.users)
+    return recorded

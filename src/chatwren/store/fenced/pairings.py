@@ -9,7 +9,7 @@ import asyncpg
 
 from chatwren.domain.reasons import UNCONFIRMED, params
 from chatwren.store.conditions import WAITS
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns, named
 
 _ORPHANS_LOCK = 0x43_48_41_4F
@@ -59,38 +59,36 @@ async def get(connection: Connection, pairing: UUID) -> Job | None:
 
 async def show_codes(connection: Connection, pairing: UUID, codes: Sequence[tuple[str, timedelta]]) -> bool:
     """The QR codes, one after the other from now, each for its time. False: the pairing has ended."""
-    return bool(
-        await connection.fetchval(
-            """
-            UPDATE pairing SET state = 'waiting', codes = (
-              SELECT jsonb_agg(jsonb_build_object('text', c.text, 'from', now() + c.until - c.lasts,
-                                                  'until', now() + c.until) ORDER BY c.number)
-              FROM (
-                SELECT text, lasts, number, sum(lasts) OVER (ORDER BY number) AS until
-                FROM unnest($2::text[], $3::interval[]) WITH ORDINALITY AS given (text, lasts, number)
-              ) AS c
-            )
-            WHERE id = $1 AND ended_at IS NULL RETURNING true
-            """,
-            pairing,
-            [text for text, _ in codes],
-            [lasts for _, lasts in codes],
+    return await connection.change(
+        Topic.ACCOUNT,
+        """
+        UPDATE pairing SET state = 'waiting', codes = (
+          SELECT jsonb_agg(jsonb_build_object('text', c.text, 'from', now() + c.until - c.lasts,
+                                              'until', now() + c.until) ORDER BY c.number)
+          FROM (
+            SELECT text, lasts, number, sum(lasts) OVER (ORDER BY number) AS until
+            FROM unnest($2::text[], $3::interval[]) WITH ORDINALITY AS given (text, lasts, number)
+          ) AS c
         )
+        WHERE id = $1 AND ended_at IS NULL RETURNING user_id
+        """,
+        pairing,
+        [text for text, _ in codes],
+        [lasts for _, lasts in codes],
     )
 
 
 async def show_phone_code(connection: Connection, pairing: UUID, text: str, valid_for: timedelta) -> bool:
     """The code to be typed on the phone. False: the pairing has ended."""
-    return bool(
-        await connection.fetchval(
-            """
-            UPDATE pairing SET state = 'waiting', phone_code = $2, expires_at = now() + $3
-            WHERE id = $1 AND ended_at IS NULL RETURNING true
-            """,
-            pairing,
-            text,
-            valid_for,
-        )
+    return await connection.change(
+        Topic.ACCOUNT,
+        """
+        UPDATE pairing SET state = 'waiting', phone_code = $2, expires_at = now() + $3
+        WHERE id = $1 AND ended_at IS NULL RETURNING user_id
+        """,
+        pairing,
+        text,
+        valid_for,
     )
 
 
@@ -145,7 +143,7 @@ _SUCCEED = f"""
     CROSS JOIN LATERAL (SELECT before.phone <> :phone AND EXISTS (
       SELECT FROM message m WHERE m.account_id = before.id AND {WAITS}
     ) AS so) AS waits
-    WHERE a.id = done.account_id RETURNING false
+    WHERE a.id = done.account_id RETURNING a.user_id
 """
 
 
@@ -160,7 +158,8 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
     """
     try:
         async with connection.transaction():
-            ended = await connection.fetchval(
+            linked = await connection.change(
+                Topic.ACCOUNT,
                 *named(
                     _SUCCEED,
                     worker=worker,
@@ -170,19 +169,20 @@ async def succeed(connection: Connection, worker: UUID, pairing: UUID, *, jid: s
                     phone=phone,
                     code=UNCONFIRMED.code,
                     params=params(UNCONFIRMED),
-                )
+                ),
             )
     except asyncpg.UniqueViolationError:
         return "linked_elsewhere"
-    return None if ended is False else "ended"
+    return None if linked else "ended"
 
 
 async def fail(connection: Connection, pairing: UUID, code: str) -> None:
     """End a pairing that did not link anything, with a stable code of why. Its codes are wiped."""
-    await connection.execute(
+    await connection.change(
+        Topic.ACCOUNT,
         """
         UPDATE pairing SET state = 'failed', failure = $2, ended_at = now(), codes = NULL, phone_code = NULL
-        WHERE id = $1 AND ended_at IS NULL
+        WHERE id = $1 AND ended_at IS NULL RETURNING user_id
         """,
         pairing,
         code,
@@ -210,10 +210,11 @@ async def end_device(connection: Connection, worker: UUID, account: UUID, jid: s
 
 async def end_linked(connection: Connection, pairing: UUID) -> None:
     """End a pairing of an account that turned out to be linked already."""
-    await connection.execute(
+    await connection.change(
+        Topic.ACCOUNT,
         """
         UPDATE pairing SET state = 'linked', ended_at = now(), codes = NULL, phone_code = NULL
-        WHERE id = $1 AND ended_at IS NULL
+        WHERE id = $1 AND ended_at IS NULL RETURNING user_id
         """,
         pairing,
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from chatwren.store.database import Connection
+from chatwren.store.database import Connection, Topic
 
 ENGINE = "chatwren-engine "
 """An engine's database sessions are named by this and its worker's id."""
@@ -103,7 +103,9 @@ async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> Rea
         worker,
         lease,
     )
-    return Reaped(frozenset(row[0] for row in rows), frozenset(row[1] for row in rows if row[1] is not None))
+    reaped = Reaped(frozenset(row[0] for row in rows), frozenset(row[1] for row in rows if row[1] is not None))
+    connection.tell(Topic.WORK, reaped.accounts)
+    return reaped
 
 
 # All are told before any is waited for: each wait takes a tenth of a second at least.

@@ -19,7 +19,7 @@ from chatwren.channels.engine.sender import EngineSender
 from chatwren.delivery import worker
 from chatwren.media.objects import media_store
 from chatwren.settings import Settings
-from chatwren.store.database import WORK
+from chatwren.store.database import Topic
 from chatwren.store.files import media_key
 from tests.conformance import RESENDS, Answer, Arrived, Connects, Hears, Prepares, Sends
 from tests.unit.delivery.conftest import Rows, until
@@ -146,7 +146,8 @@ class EngineSide:
         media = await self._file(file, whose) if file is not None else None
         message = await self._rows.message(self._accounts[whose], text, to=to, lane=lane, due_in=3600)
         await self._rows.one("UPDATE message SET media_id = $2, due = now() WHERE id = $1", message, media)
-        self._rows.db.hint(WORK, {self._accounts[whose]})
+        async with self._rows.db.connection() as connection:
+            connection.tell(Topic.WORK, {self._accounts[whose]})
         return message
 
     async def _file(self, file: bytes, whose: str) -> UUID:
