@@ -230,7 +230,7 @@ def _dripping(server: WebServer, head: str, piece: bytes) -> bytes:
 def test_a_body_that_drips_ends_the_request(
     head: str, piece: bytes, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwren.web.http.limits._GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("chatwren.web.http.bodies._GRACE_SECONDS", 0.5)
     head = f"PATCH /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n{head}"
     got = _dripping(alice.server, head, piece)
     assert got.startswith((b"HTTP/1.1 408 ", b"HTTP/1.1 400 ")), got  # 400: what dripped was no multipart

@@ -250,7 +250,7 @@ def test_a_head_that_does_not_come_ends_the_connection(
 def test_a_body_that_does_not_come_ends_the_request(
     server: WebServer, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chatwren.web.http.limits._SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("chatwren.web.http.bodies._SILENCE_SECONDS", 0.3)
     head = f"PATCH /api/users/me HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n"
     got = _raw(server, f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{{".encode())
     assert got.startswith(b"HTTP/1.1 408 "), got

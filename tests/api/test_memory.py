@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from chatwren.domain.caller import Caller
-from chatwren.web.http.limits import FEW_FIELDS_BYTES
+from chatwren.web.http.bodies import FEW_FIELDS_BYTES
 from chatwren.web.http.memory import Memory
 from tests.api.conftest import Person
 from tests.api.test_crowds import process

@@ -17,7 +17,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from chatwren.domain.caller import Caller, Scope
 from chatwren.domain.errors import Forbidden, NotAuthenticated
 from chatwren.web.context import AnyConnection, HttpRequest, context
-from chatwren.web.http import limits
+from chatwren.web.http import bodies
 from chatwren.web.http.memory import OWNER
 from chatwren.web.openapi import Operation
 
@@ -67,9 +67,9 @@ async def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[by
 
     Raises:
         NotAuthenticated: the session has ended meanwhile.
-        TooLarge, TooSlow, Invalid: see limits.
+        TooLarge, TooSlow, Invalid: see bodies.
     """
-    async for chunk in limits.body_chunks(request, at_most=at_most):
+    async for chunk in bodies.body_chunks(request, at_most=at_most):
         yield chunk
     asked_at: float | None = request.scope.get(_ASKED_AT)  # type: ignore[assignment]
     if asked_at is not None and time.monotonic() > asked_at + _LASTS_SECONDS:

@@ -28,7 +28,7 @@ from chatwren.domain.fields import Reader
 from chatwren.domain.text import absent
 from chatwren.web.access import body_chunks
 from chatwren.web.context import HttpRequest
-from chatwren.web.http.limits import FEW_FIELDS_BYTES, MAX_FILE_BYTES, let_go
+from chatwren.web.http.bodies import FEW_FIELDS_BYTES, MAX_FILE_BYTES, let_go
 from chatwren.web.uploads import Uploads, temporary_file
 
 _MAX_PARTS = 100

@@ -22,7 +22,7 @@ from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form, read_query, refuse_encoded
-from chatwren.web.http.limits import let_go
+from chatwren.web.http.bodies import let_go
 from chatwren.web.openapi import MULTIPART, Operation, Time
 from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads, temporary_file

@@ -45,7 +45,7 @@ from chatwren.web.api.message_shapes import (
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count, parse_cursor, read_filter
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form, read_query
-from chatwren.web.http.limits import MAX_FIELDS_BYTES
+from chatwren.web.http.bodies import MAX_FIELDS_BYTES
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 from chatwren.web.presence import while_there
 from chatwren.web.uploads import Uploads

@@ -18,7 +18,7 @@ from chatwren.web.api.queue_fields import parse_count
 from chatwren.web.api.reasons import WhyNot
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.forms import read_form
-from chatwren.web.http.limits import MAX_FIELDS_BYTES
+from chatwren.web.http.bodies import MAX_FIELDS_BYTES
 from chatwren.web.openapi import Operation
 from chatwren.web.presence import while_there
 

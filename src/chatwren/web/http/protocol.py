@@ -13,7 +13,6 @@ from chatwren.domain.addresses import network_of
 from chatwren.domain.errors import ChatwrenError, Invalid, Transient, Unavailable
 from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
-from chatwren.web.http.limits import LENGTH_DIGITS
 from chatwren.web.http.memory import HELD, OWNER, Held, Memory
 
 MAX_HEAD_BYTES: Final = 32 * 1024
@@ -31,6 +30,8 @@ _STALL_SECONDS = 60.0
 _REFUSED_SECONDS = 5
 _HEAD_COSTS = 8
 """How many times its bytes a head takes: with every layer that has read it, 247 KB for one of 30 KB."""
+_LENGTH_DIGITS = 20
+"""Of the longest Content-Length that anybody means: no layer reads a longer one as a number."""
 _PIECE_BYTES = 16 * 1024
 """Parsed at once, where it is no body of a known length."""
 _network = lru_cache(4096)(network_of)
@@ -146,7 +147,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(HeadersTooLarge(f"There are more than {MAX_HEADERS} headers."))
             raise ValueError
         if self.headers[-1][0] == b"content-length":
-            if len(value) > LENGTH_DIGITS:
+            if len(value) > _LENGTH_DIGITS:
                 raise ValueError
             self._length = int(value)
 

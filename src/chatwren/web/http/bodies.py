@@ -20,9 +20,6 @@ MAX_FIELDS_BYTES: Final = 1024 * 1024
 MAX_FILE_BYTES: Final = max(MAX_BYTES.values())
 """The largest file of any kind. What each kind may have is media.prepare's business."""
 
-LENGTH_DIGITS: Final = 20
-"""Of the longest Content-Length that is read as a number."""
-
 _SILENCE_SECONDS = 20.0
 _GRACE_SECONDS = 30.0
 _LEAST_BYTES_A_SECOND = 1024
@@ -38,7 +35,7 @@ async def body_chunks(request: Request[Any, Any, Any], *, at_most: int) -> Async
     """
     announced = request.headers.get("content-length", "")
     received = 0
-    if announced.isdecimal() and (len(announced) > LENGTH_DIGITS or int(announced) > at_most):
+    if announced.isdecimal() and int(announced) > at_most:
         raise _too_large(at_most)
     began = time.monotonic()
     while True:
