@@ -1,8 +1,6 @@
 """The files of messages: kept with the message that names them, and shown to those whose they are."""
 
-import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
@@ -19,10 +17,6 @@ from chatwren.store import files, limits
 from chatwren.store.database import UNREACHABLE, Database
 
 log = structlog.get_logger(__name__)
-
-_UNSURE_SECONDS = 5.0
-"""How long the database is asked again whether a message names a file, while it does not answer."""
-_UNSURE_PAUSE_SECONDS = 0.1
 
 
 async def get(db: Database, user_id: UUID, file_id: UUID) -> files.File:
@@ -91,20 +85,8 @@ async def _record(db: Database, caller: Caller, file: files.File, at_most: int) 
 
 async def _forget(db: Database, media_store: MediaStore, file: files.File) -> None:
     """Remove a file, unless its message is stored after all: of a commit perhaps only the answer was lost."""
-    until = time.monotonic() + _UNSURE_SECONDS
-    while True:
-        try:
-            async with db.connection() as connection:
-                unnamed = await files.remove_unnamed(connection, file.id)
-            if unnamed:
-                await media_store.delete(file.key)
-        except UNREACHABLE as error:
-            if time.monotonic() > until:
-                log.warning("files.left_to_the_sweep", file=file.key, error=repr(error))
-                return
-            await asyncio.sleep(_UNSURE_PAUSE_SECONDS)
-        except Unavailable as error:
-            log.warning("files.left_to_the_sweep", file=file.key, error=repr(error))
-            return
-        else:
-            return
+    try:
+        if await db.until_answered(lambda connection: files.remove_unnamed(connection, file.id), asked=True):
+            await media_store.delete(file.key)
+    except (*UNREACHABLE, Unavailable) as error:
+        log.warning("files.left_to_the_sweep", file=file.key, error=repr(error))

@@ -1,8 +1,6 @@
 """Accepting messages. 200 means that a message is on disk, not that it is sent."""
 
-import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -30,10 +28,6 @@ from chatwren.store import messages
 from chatwren.store.batches import Batches
 from chatwren.store.database import UNREACHABLE, Database
 from chatwren.variation import Modifications, Variation, explain
-
-_UNSURE_SECONDS = 5.0
-"""How long the database is asked again whether rows are stored, while it does not answer."""
-_UNSURE_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +167,9 @@ class Intake:
 
     async def _insert(self, rows: Sequence[messages.NewRow]) -> list[str | None]:
         """The lane in which each is stored; None: it is not."""
-        asked_at = None
-        while True:
-            try:
-                async with self._db.connection() as connection:
-                    asked_at = asked_at or time.monotonic()
-                    stored = await messages.insert(connection, rows)
-            except UNREACHABLE:
-                # Once asked, the database may have stored them, and a caller who is told otherwise sends them twice.
-                if asked_at is None or time.monotonic() > asked_at + _UNSURE_SECONDS:
-                    raise
-                await asyncio.sleep(_UNSURE_PAUSE_SECONDS)
-            else:
-                return [stored.get(row.id) for row in rows]
+        # A caller who is told that a message is not stored, when it is, sends it twice.
+        stored = await self._db.until_answered(lambda connection: messages.insert(connection, rows))
+        return [stored.get(row.id) for row in rows]
 
 
 def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from enum import StrEnum
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -16,6 +17,8 @@ from chatwren.domain.pacing import USUAL, Pacing
 from chatwren.store.pacing import tell
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 UNREACHABLE = (
     OSError,
@@ -34,6 +37,8 @@ CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What asyncpg raises when two transactions stood in each other's way, and this one was ended. It may be repeated."""
 
 _WAIT_SECONDS = 30.0  # for a connection of the pool
+_UNSURE_SECONDS = 5.0
+_UNSURE_PAUSE_SECONDS = 0.1
 _HINT_SECONDS = 0.1
 _HINT_BYTES = 7500  # a NOTIFY payload ends at 8000
 
@@ -139,6 +144,29 @@ class Database:
         """A connection in a transaction that is committed, durably, when the block ends without an exception."""
         async with self.connection() as connection, connection.transaction():
             yield connection
+
+    async def until_answered(self, work: Callable[[Connection], Awaitable[T]], *, asked: bool = False) -> T:
+        """Do what may be done twice; once it is asked for, again for 5 s while the database does not answer.
+
+        Of a commit perhaps only the answer was lost.
+
+        Args:
+            work: what to do with a connection.
+            asked: the database may have been asked for something before that this depends on.
+
+        Raises:
+            any of UNREACHABLE: there is no answer; where nothing was asked, at once.
+        """
+        until = time.monotonic() + _UNSURE_SECONDS if asked else None
+        while True:
+            try:
+                async with self.connection() as connection:
+                    until = until or time.monotonic() + _UNSURE_SECONDS
+                    return await work(connection)
+            except UNREACHABLE:
+                if until is None or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_UNSURE_PAUSE_SECONDS)
 
     async def ping(self) -> None:
         """Return when the database has answered.
