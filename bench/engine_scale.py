@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.e2e.house import House, Person, Program, a_number, house, postgres_on_disk, until
+from tests.e2e.house import House, Person, Program, a_number, house, postgres_on_disk
 from tests.e2e.traffic import linked
+from tests.waiting import until
 
 LINKED_AT_ONCE = 20
 ACCEPTING_AT_ONCE = 8

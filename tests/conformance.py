@@ -4,23 +4,22 @@ The worker is the real one, on a real PostgreSQL. What differs is how a test spe
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
 import pytest
 
 from chatwren.domain import reasons
-
-T = TypeVar("T")
+from tests.waiting import until
 
 RESENDS = 1
 """What the worker is set to (CHATWREN_MAX_RESENDS), with a short CHATWREN_SEND_TIMEOUT_SECONDS, and no pacing."""
-
+_PATIENCE = 60.0
 
 FILE = b"a text, in a file"
 
@@ -87,9 +86,6 @@ class Side(Protocol):
     async def inbound(self) -> list[asyncpg.Record]:
         """What was written to Alice, as it is stored."""
 
-    async def until(self, condition: Callable[[], Awaitable[T]]) -> T:
-        """Wait for a condition; its value."""
-
 
 async def ends(side: Side, message: UUID, status: str) -> asyncpg.Record:
     """The message's row, once it is so. It may have been anything else before."""
@@ -98,7 +94,7 @@ async def ends(side: Side, message: UUID, status: str) -> asyncpg.Record:
         row = await side.message(message)
         return row if row["status"] == status else None
 
-    row = await side.until(so)
+    row = await until(so, seconds=_PATIENCE)
     assert row is not None
     return row
 
@@ -131,7 +127,7 @@ class Sends:
         for read, column in ((False, "delivered_at"), (True, "read_at")):
             assert (await side.message(message))[column] is None
             await side.receipt(arrived.id, read=read)
-            await side.until(partial(_has, side, message, column))
+            await until(partial(_has, side, message, column), seconds=_PATIENCE)
 
     async def test_only_its_recipient_can_say_that_it_has_arrived(self, side: Side) -> None:
         message = await side.accept("hello")
@@ -139,7 +135,7 @@ class Sends:
         (arrived,) = await side.arrived()
         await side.receipt(arrived.id, read=True, by_stranger=True)
         await side.receipt(arrived.id, read=False)
-        await side.until(partial(_has, side, message, "delivered_at"))
+        await until(partial(_has, side, message, "delivered_at"), seconds=_PATIENCE)
         assert (await side.message(message))["read_at"] is None
 
     async def test_an_unknown_outcome_is_never_hidden_and_a_late_status_settles_it(self, side: Side) -> None:
@@ -166,7 +162,7 @@ class Sends:
     async def test_a_refused_account_keeps_its_messages_and_costs_nobody_else(self, side: Side) -> None:
         await side.answer(Answer.ACCOUNT)
         message, after = await side.accept("too fast"), await side.accept("the next")
-        await side.until(lambda: _restricted(side))
+        await until(lambda: _restricted(side), seconds=_PATIENCE)
         await ends(side, await side.accept("his", whose="bob"), "sent")
         assert [(await side.message(one))["status"] for one in (message, after)] == ["waiting", "waiting"]
         assert await texts(side) == []
@@ -175,7 +171,7 @@ class Sends:
         await ends(side, await side.accept("to a friend", stranger=False), "sent")
         await side.answer(Answer.NEW_CONTACTS)
         message = await side.accept("to a stranger")
-        await side.until(lambda: _refuses_strangers(side))
+        await until(lambda: _refuses_strangers(side), seconds=_PATIENCE)
         other = await side.accept("to another")
         await ends(side, await side.accept("to the friend again", stranger=False), "sent")
         assert (await ends(side, message, "waiting"))["attempts"] == 1
@@ -210,7 +206,7 @@ class Hears:
     @pytest.mark.parametrize("file", [None, FILE], ids=["a text", "a file"])
     async def test_what_is_written_to_the_account_is_stored(self, side: Side, file: bytes | None) -> None:
         await side.write("are you there?", file=file)
-        (row,) = await side.until(side.inbound)
+        (row,) = await until(side.inbound, seconds=_PATIENCE)
         assert (row["text"], row["from_me"], row["is_group"]) == ("are you there?", False, False)
         assert (row["media"] is not None) == (file is not None)
 
@@ -221,7 +217,7 @@ class Connects:
 
     async def test_what_is_accepted_while_it_is_offline_goes_when_it_is_back(self, side: Side) -> None:
         await side.cut()
-        await side.until(lambda: _is_connected(side, so=False))
+        await until(lambda: _is_connected(side, so=False), seconds=_PATIENCE)
         message = await side.accept("wait for me")
         await ends(side, await side.accept("his", whose="bob"), "sent")
         assert (await side.message(message))["attempts"] == 0

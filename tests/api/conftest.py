@@ -13,7 +13,6 @@ from uuid import UUID
 import httpx
 import pytest
 
-from chatwren.domain.ids import uuid7
 from chatwren.machine import descriptors
 from chatwren.machine.throwaway import fresh_database
 from chatwren.service import sessions, users
@@ -21,6 +20,7 @@ from chatwren.store.database import Database
 from chatwren.web.http.cookie import SessionCookie
 from tests.api.server import SECRET, WebServer
 from tests.conftest import Postgres
+from tests.rows import put_account, put_user
 
 PASSWORD = "correct horse battery"
 _EMPTY = "DELETE FROM app_user; DELETE FROM throttle; DELETE FROM secret; DELETE FROM worker"  # the rest follows
@@ -38,16 +38,12 @@ class Person:
 
     def link(self, phone: str, **columns: Any) -> UUID:
         """A linked and connected account, as if the worker had paired it."""
-        account = uuid7()
-        self.server.sql(
-            "INSERT INTO account (id, user_id, status, jid, phone, name, connected)"
-            " VALUES ($1, $2, 'linked', $3, $4, $5, true)",
-            account,
-            self.id,
-            f"{phone}:1@s.whatsapp.net",
-            phone,
-            f"{self.username}'s WhatsApp",
-        )
+
+        async def put(db: Database) -> UUID:
+            async with db.connection() as connection:
+                return await put_account(connection, self.id, phone, name=f"{self.username}'s WhatsApp")
+
+        account = self.server.run(put)
         for name, value in columns.items():
             self.server.sql(f"UPDATE account SET {name} = $2 WHERE id = $1", account, value)
         return account
@@ -109,13 +105,7 @@ def person(server: WebServer, password_hash: str) -> Iterator[Callable[[str], Pe
         def sign_up(username: str) -> Person:
             async def insert(db: Database) -> tuple[UUID, str]:
                 async with db.transaction() as connection:
-                    user_id: UUID = await connection.fetchval(
-                        "INSERT INTO app_user (id, username, username_key, name, phone, email, password_hash)"
-                        " VALUES ($1, $2, $2, initcap($2), '+1234567890', $2 || '@example.com', $3) RETURNING id",
-                        uuid7(),
-                        username,
-                        password_hash,
-                    )
+                    user_id = await put_user(connection, username, password_hash=password_hash)
                     return user_id, await sessions.start(connection, user_id, instead_of=None, at_most=50)
 
             user_id, sid = server.run(insert)

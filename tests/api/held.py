@@ -2,11 +2,11 @@
 
 import http.client
 import json
-import time
 from types import TracebackType
 from typing import Any, Self
 
 from tests.api.conftest import Person
+from tests.waiting import wait_until
 
 
 class Held:
@@ -31,10 +31,8 @@ class Held:
         for name, value in self._request.headers.items():
             self._connection.putheader(name, value)
         self._connection.endheaders(self._request.read()[:-1])
-        deadline = time.monotonic() + 20
-        while not server.sql(f"{session} - interval '5 minutes'", self._person.id):  # the guard notes that it is used
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        # The guard notes that it is used.
+        wait_until(lambda: server.sql(f"{session} - interval '5 minutes'", self._person.id))
         return self
 
     def finish(self) -> tuple[int, Any]:

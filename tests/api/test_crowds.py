@@ -21,7 +21,8 @@ from chatwren.web.http.connections import OF_CLIENT, ClientConnections
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import SECRET, WebServer
 from tests.api.test_process import ready
-from tests.api.wire import rest, until
+from tests.api.wire import read_until, rest
+from tests.waiting import wait_until
 
 LOGIN_SECONDS = 2.0
 
@@ -161,11 +162,9 @@ def test_what_answers_leave_is_idle_again(alice: Person) -> None:
     with contextlib.closing(_connect(alice.server.port)) as one:
         for _ in range(2):
             one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-            until(one, b'"ok"')
-        while set(connections._clients) != set(connections._idle):
-            time.sleep(0.01)
-    while len(connections._clients) > 1:  # alice's own
-        time.sleep(0.01)
+            read_until(one, b'"ok"')
+        wait_until(lambda: set(connections._clients) == set(connections._idle))
+    wait_until(lambda: len(connections._clients) == 1)  # alice's own
 
 
 def test_the_rest_of_a_body_that_nobody_reads_ends_the_connection(
@@ -174,20 +173,16 @@ def test_the_rest_of_a_body_that_nobody_reads_ends_the_connection(
     monkeypatch.setattr("chatwren.web.http.protocol._REST_SECONDS", 0.2)
     with contextlib.closing(_connect(server.port)) as one:
         one.sendall(b"POST /api/users/me HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\nx")
-        deadline = time.monotonic() + 20
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() < deadline:
-                one.sendall(b"x")
-                time.sleep(0.02)
-        assert time.monotonic() < deadline
+        with pytest.raises(ConnectionError):
+            wait_until(lambda: one.sendall(b"x"))
 
 
 def test_a_body_whose_answer_did_not_wait_for_it_may_end_and_the_connection_goes_on(server: WebServer) -> None:
     with contextlib.closing(_connect(server.port)) as one:
         one.sendall(b"POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234")
-        until(one, b"Logged out")
+        read_until(one, b"Logged out")
         one.sendall(b"56789GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
-        until(one, b'"ok"')
+        read_until(one, b'"ok"')
 
 
 def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,20 +197,20 @@ def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pyte
         one.sendall(f"GET /api/media/{media} HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\n\r\n".encode())
         app = alice.server.server.config.app
         connections: ClientConnections = app.state.connections  # type: ignore[union-attr]
-        deadline = time.monotonic() + 20
-        while len(connections._clients) > 1 and time.monotonic() < deadline:  # alice's own
-            time.sleep(0.02)
-        assert len(connections._clients) == 1
+        wait_until(lambda: len(connections._clients) == 1)  # alice's own
 
 
 def _dripping(server: WebServer, head: str, piece: bytes) -> bytes:
     """What is answered to somebody who sends a piece now and then."""
     with contextlib.closing(_connect(server.port)) as one:
+
+        def drips_on() -> bool:
+            one.sendall(piece)
+            return _is_open(one)
+
         one.sendall(head.encode())
         with contextlib.suppress(ConnectionError):
-            while _is_open(one):
-                one.sendall(piece)
-                time.sleep(0.02)
+            wait_until(lambda: not drips_on())
         return rest(one)
 
 

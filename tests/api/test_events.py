@@ -1,7 +1,6 @@
 """Server-sent events: who hears of what, and that a process can end under them."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
@@ -12,6 +11,7 @@ from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.store.database import Database, Topic
 from tests.api.conftest import Person
 from tests.api.server import WebServer
+from tests.waiting import wait_until
 
 
 def _events(lines: Iterator[str]) -> Iterator[str]:
@@ -74,8 +74,7 @@ def test_a_user_has_so_many_streams_and_others_have_theirs(alice: Person, bob: P
         assert alice.http.get("/api/users/me").status_code == 200
         held.append(_listening(bob, stack))
     limits = alice.server.server._context.limits
-    while limits._under_way:  # until the process has noticed that they are gone
-        time.sleep(0.01)
+    wait_until(lambda: not limits._under_way)  # the process has noticed that they are gone
     with ExitStack() as stack:
         _listening(alice, stack)
 

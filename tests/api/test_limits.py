@@ -1,7 +1,6 @@
 """What one user may have, and that whoever meets a limit is told which."""
 
 import json
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ from chatwren.service import users_admin
 from chatwren.web import uploads
 from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
+from tests.waiting import wait_until
 
 Set = Callable[..., WebServer]
 
@@ -42,13 +42,6 @@ def _refused(answer: Response, status: int, limit: str, allowed: int) -> None:
     assert (body["code"], body["limit"], body["allowed"]) == ("limit_reached", limit, allowed)
     assert limit in body["message"]
     assert f"{allowed:,}" in body["message"]
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
 
 
 def test_messages_that_wait_are_bounded_for_each_user(alice: Person, bob: Person, allow: Set) -> None:
@@ -241,4 +234,4 @@ def test_a_limit_that_is_raised_counts_within_seconds(alice: Person, allow: Set,
     assert _send(alice, at).status_code == 429
     server.run(lambda db: users_admin.set_limits(db, "alice", [(Limit.WAITING_MESSAGES, None)]))
 
-    _until(lambda: _send(alice, at).status_code == 200)
+    wait_until(lambda: _send(alice, at).status_code == 200)

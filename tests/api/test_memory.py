@@ -7,7 +7,7 @@ import select
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from chatwren.web.http.bodies import FEW_FIELDS_BYTES
 from chatwren.web.http.memory import Memory
 from tests.api.conftest import Person
 from tests.api.test_crowds import process
+from tests.waiting import wait_until
 
 MIB = 1024 * 1024
 RSS_BYTES = 512 * MIB
@@ -97,7 +98,7 @@ def test_whoever_holds_most_makes_room_and_is_told(alice: Person, bob: Person, m
         assert not any(_answered(one, 0.1) for one in (of_bob, *others))
         of_bob.sendall(b"}")
         assert _answer(of_bob).startswith(b"HTTP/1.1 200 ")
-    _soon(lambda: not memory._by and not memory._total)
+    wait_until(lambda: not memory._by and not memory._total)
 
 
 @pytest.fixture
@@ -116,13 +117,6 @@ def asked(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Ev
     alice.server.loop.call_soon_threadsafe(event.set)
 
 
-def _soon(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 @pytest.mark.usefixtures("asked")
 def test_for_a_request_that_ended_nothing_more_is_done(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     tasks = alice.server.server.server_state.tasks
@@ -130,21 +124,21 @@ def test_for_a_request_that_ended_nothing_more_is_done(alice: Person, monkeypatc
     with _connect(alice.server.port) as one:
         head = _head("POST /api/messages/preview", f"Cookie: {alice.cookie}", length=200_000)
         one.sendall(head)
-        _soon(lambda: bool(tasks))
+        wait_until(lambda: bool(tasks))
         one.sendall(bytes(150_000))
         assert b" 503 " in _answer(one)
-        _soon(lambda: not tasks)
+        wait_until(lambda: not tasks)
 
 
 def test_what_is_done_for_who_has_gone_counts_until_it_is_done(alice: Person, asked: asyncio.Event) -> None:
     server = alice.server
     with _connect(server.port) as one:
         one.sendall(_head("POST /api/messages/preview", f"Cookie: {alice.cookie}", length=20) + bytes(20))
-        _soon(lambda: bool(server.server.server_state.tasks))
-    _soon(lambda: all(by is None for by in server.app.state.memory._by.values()))
+        wait_until(lambda: bool(server.server.server_state.tasks))
+    wait_until(lambda: all(by is None for by in server.app.state.memory._by.values()))
     assert server.app.state.memory._total > 0
     server.loop.call_soon_threadsafe(asked.set)
-    _soon(lambda: server.app.state.memory._total == 0)
+    wait_until(lambda: server.app.state.memory._total == 0)
 
 
 def test_files_are_held_only_until_they_are_written(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:

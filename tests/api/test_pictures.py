@@ -3,8 +3,6 @@
 import io
 import os
 import socket
-import time
-from collections.abc import Callable
 
 import httpx
 import pytest
@@ -14,6 +12,7 @@ from tests.api.conftest import Person
 from tests.api.server import WebServer
 from tests.decoding import decoding_for
 from tests.unit.media.bombs import BOMBS
+from tests.waiting import wait_until
 
 FIELDS = {"phoneId": "+919876543210", "message": "Hello"}
 BUSY = BOMBS["a PNG of 7200 x 7200 in one bit"]
@@ -27,13 +26,6 @@ def _photo() -> bytes:
 
 def _send(client: httpx.Client, content: bytes) -> httpx.Response:
     return client.post("/api/messages/send", data=FIELDS, files={"mediaFile": ("photo.jpg", content, "image/jpeg")})
-
-
-def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -75,7 +67,7 @@ def test_who_leaves_ends_the_work_on_their_picture(shop: Person, server: WebServ
     for _ in range(10):
         with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
             connection.sendall(f"POST /api/messages/send HTTP/1.1\r\n{head}\r\n".encode() + request.read())
-            _until(lambda: decoding_for(os.getpid()))
-        _until(lambda: not decoding_for(os.getpid()))
+            wait_until(lambda: decoding_for(os.getpid()))
+        wait_until(lambda: not decoding_for(os.getpid()))
     assert _send(shop.http, _photo()).status_code == 200
     assert shop.http.get("/api/messages/queue").json()["pagination"]["total"] == 1

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from PIL import Image
 from tests.api.conftest import Person
 from tests.api.server import SECRET, WebServer
 from tests.decoding import decoders_of
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -99,7 +99,4 @@ def test_decoders_do_not_outlive_web(process: subprocess.Popen[str], alice: Pers
     assert decoders
     process.kill()
     process.wait(30)
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in decoders):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in decoders))

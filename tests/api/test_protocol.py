@@ -4,7 +4,6 @@ import contextlib
 import re
 import select
 import socket
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +12,8 @@ import pytest
 from chatwren.web.http.protocol import MAX_AHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, BoundedProtocol
 from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
-from tests.api.wire import rest, until
+from tests.api.wire import read_until, rest
+from tests.waiting import wait_until
 
 SOON = 5.0
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -43,13 +43,6 @@ def _statuses(got: bytes) -> list[int]:
     return [int(one) for one in re.findall(rb"HTTP/1\.1 (\d{3}) ", got)]
 
 
-def _soon(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SOON
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def _protocols(server: WebServer) -> list[BoundedProtocol]:
     return list(server.app.state.connections._clients)
 
@@ -75,7 +68,7 @@ def _no_error(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def test_what_follows_a_head_and_is_no_body_has_an_end(before: bytes, endless: bytes, server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(_head("POST /api/auth/login", "Transfer-Encoding: chunked", "Expect: 100-continue"))
-        until(one, b"100 Continue")
+        read_until(one, b"100 Continue")
         one.sendall(before)
         sent = 0
         while sent < 10 * MAX_HEAD_BYTES and not select.select([one], [], [], 0.05)[0]:
@@ -120,7 +113,7 @@ def test_what_comes_after_the_body_says_nothing_about_the_client(
     sent = _chunked("POST /api/auth/login", "X-Forwarded-For: 203.0.113.7", trailer=b"X-Forwarded-For: 198.51.100.9")
     with _connect(web) as one:
         one.sendall(sent)
-        until(one, b"wrong_credentials")
+        read_until(one, b"wrong_credentials")
     assert heard == ["203.0.113.7"]
 
 
@@ -174,9 +167,9 @@ def test_a_stream_gives_its_place_back_at_once_whatever_follows_it(follows: byte
     places = alice.server.server._context.limits._under_way
     with _connect(alice.server) as one:
         one.sendall(_head("GET /api/events", f"Cookie: {alice.cookie}") + follows)
-        until(one, b"event: changed")
+        read_until(one, b"event: changed")
         assert places
-    _soon(lambda: not places)
+    wait_until(lambda: not places)
 
 
 @pytest.mark.parametrize("length", ["0" * 5_000, "0" * 5_000 + "2", "9" * 21, "1" * 5_000])
@@ -206,16 +199,16 @@ def test_the_body_of_a_request_that_would_speak_something_else_is_no_request(ser
 def test_a_connection_that_waits_keeps_nothing_of_the_request_before(server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(_head("POST /api/auth/logout", "Content-Length: 60000") + b"x" * 60_000)
-        until(one, b"Logged out")
+        read_until(one, b"Logged out")
         kept = [vars(one) for one in _protocols(server)]
-        _soon(lambda: not any(one[name] for one in kept for name in ("cycle", "scope", "headers")))
+        wait_until(lambda: not any(one[name] for one in kept for name in ("cycle", "scope", "headers")))
         assert server.app.state.memory._total == 0
 
 
 def test_a_body_that_breaks_off_in_the_middle_of_an_answer_ends_it(alice: Person) -> None:
     with _connect(alice.server) as one:
         one.sendall(_head("GET /api/events", f"Cookie: {alice.cookie}", "Transfer-Encoding: chunked"))
-        got = until(one, b"event: changed")
+        got = read_until(one, b"event: changed")
         one.sendall(b"zz\r\n")
         assert _statuses(got + rest(one)) == [200]
-    _soon(lambda: not alice.server.server._context.limits._under_way)
+    wait_until(lambda: not alice.server.server._context.limits._under_way)

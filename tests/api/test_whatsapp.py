@@ -3,7 +3,6 @@
 import io
 import re
 import threading
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from chatwren.domain.clock import now
 from chatwren.domain.ids import uuid7
 from tests.api.conftest import Person
 from tests.api.server import WebServer
+from tests.waiting import wait_until
 
 CODES = ("2@first", "2@second", "2@third, which is longer than the others by so much that its picture has more modules")
 
@@ -164,9 +164,7 @@ def test_it_waits_for_the_first_code(alice: Person) -> None:
     answers: list[httpx.Response] = []
     asking = threading.Thread(target=lambda: answers.append(alice.http.get("/api/whatsapp/createqr")))
     asking.start()
-    deadline = time.monotonic() + 10
-    while not alice.server.sql("SELECT FROM pairing") and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: alice.server.sql("SELECT FROM pairing"))
     at = now()
     alice.server.sql(
         "UPDATE pairing SET state = 'waiting', codes = $1",
@@ -237,9 +235,7 @@ def test_a_code_for_the_phone(alice: Person) -> None:
     body = {"phoneNumber": "+91 98765 43210"}
     asking = threading.Thread(target=lambda: answers.append(alice.http.post("/api/whatsapp/paircode", json=body)))
     asking.start()
-    deadline = time.monotonic() + 10
-    while not alice.server.sql("SELECT FROM pairing WHERE phone = '919876543210'") and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: alice.server.sql("SELECT FROM pairing WHERE phone = '919876543210'"))
     alice.server.sql("UPDATE pairing SET state = 'waiting', phone_code = 'ABCD-EFGH'")
     asking.join(15)
     assert answers[0].json()["code"] == "ABCD-EFGH"

@@ -13,7 +13,7 @@ def rest(connection: socket.socket) -> bytes:
     return got
 
 
-def until(connection: socket.socket, awaited: bytes) -> bytes:
+def read_until(connection: socket.socket, awaited: bytes) -> bytes:
     """All that comes until this has come."""
     got = b""
     while awaited not in got:

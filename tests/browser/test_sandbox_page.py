@@ -7,7 +7,8 @@ from playwright.async_api import Locator, Page, Route, expect
 
 from tests.browser.system import System
 from tests.browser.witness import Witness
-from tests.e2e.house import Person, a_number, until
+from tests.e2e.house import Person, a_number
+from tests.waiting import until
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import httpx
 
-from tests.e2e.house import House, Person, until
+from tests.e2e.house import House, Person
+from tests.waiting import until
 
 _AGAIN_SECONDS = 0.1
 

@@ -14,7 +14,8 @@ import pytest
 from chatwren.settings import Settings
 from tests.chaos.conftest import CLOCKS, Postgres, Scale
 from tests.chaos.crowd import Letter, Member, audit, settled
-from tests.e2e.house import House, Program, until
+from tests.e2e.house import House, Program
+from tests.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.chaos]
 

@@ -9,12 +9,11 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 import httpx
@@ -24,19 +23,7 @@ from chatwren.machine.postgres import EmbeddedPostgres
 from chatwren.machine.throwaway import open_folder
 from chatwren.settings import Settings
 from chatwren.store.migrate import migrate
-
-T = TypeVar("T")
-
-
-async def until(found: Callable[[], Awaitable[T]], *, seconds: float = 20, every: float = 0.03, what: str = "it") -> T:
-    """Wait until something asked for is there: not None, not False, not empty."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = await found()
-        if value:
-            return value
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s: {value!r}"
-        await asyncio.sleep(every)
+from tests.waiting import until
 
 
 class Program:

@@ -1,8 +1,7 @@
 """The engine is a channel: the whole system in the sandbox, for what only the real engine shows."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -12,9 +11,8 @@ from chatwren.channels.engine.sender import EngineSender
 from chatwren.machine.throwaway import fresh_database
 from tests.conformance import RESENDS, Answer, Arrived, Connects, Hears, Sends
 from tests.conftest import Postgres
-from tests.e2e.house import House, Person, a_number, house, until
-
-T = TypeVar("T")
+from tests.e2e.house import House, Person, a_number, house
+from tests.waiting import until
 
 _FAULTS = {
     Answer.UNHEARD: ("no_ack", 0),
@@ -53,7 +51,7 @@ class SandboxSide:
     async def _befriend(self) -> str:
         self._friend = await self._stranger()
         await self._home.phones.write(self._friend, self._alice.number, "hello Alice")
-        await self.until(self.inbound)
+        await until(self.inbound, seconds=60)
         return self._friend
 
     async def answer(self, *answers: Answer) -> None:
@@ -97,9 +95,6 @@ class SandboxSide:
         return await self._home.sql(
             "SELECT i.* FROM inbound i JOIN account a ON a.id = i.account_id WHERE a.phone = $1", self._alice.number
         )
-
-    async def until(self, condition: Callable[[], Awaitable[T]]) -> T:
-        return await until(condition, seconds=60)
 
 
 @pytest.fixture(scope="module")

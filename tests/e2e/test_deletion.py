@@ -11,7 +11,8 @@ import pytest
 
 from chatwren.store import exports
 from tests.e2e import traces
-from tests.e2e.house import House, Person, Program, a_number, until
+from tests.e2e.house import House, Person, Program, a_number
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

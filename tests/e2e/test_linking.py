@@ -4,7 +4,8 @@ import signal
 
 import pytest
 
-from tests.e2e.house import House, Person, a_number, until
+from tests.e2e.house import House, Person, a_number
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.e2e.house import House, Person, a_number, until
+from tests.e2e.house import House, Person, a_number
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +22,7 @@ async def shown(home: House, number: str, text: str) -> dict[str, Any]:
     async def found() -> dict[str, Any] | None:
         return next((one for one in await home.phones.messages(number) if one["text"] == text), None)
 
-    message = await until(found, what=f"the arrival of {text!r}")
+    message: dict[str, Any] | None = await until(found, what=f"the arrival of {text!r}")
     assert message is not None
     return message
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import LEASE
-from tests.e2e.house import House, Person, a_number, until
+from tests.e2e.house import House, Person, a_number
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

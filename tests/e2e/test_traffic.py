@@ -12,8 +12,9 @@ from chatwren.machine.throwaway import fresh_database
 from tests.cable import cable
 from tests.conftest import Postgres
 from tests.e2e.conftest import LEASE
-from tests.e2e.house import House, house, until
+from tests.e2e.house import House, house
 from tests.e2e.traffic import Tally, flowing, linked
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,8 @@ from typing import Any
 import asyncpg
 import httpx
 
-from tests.e2e.house import House, Person, a_number, until
+from tests.e2e.house import House, Person, a_number
+from tests.waiting import until
 
 _AWAY = (OSError, asyncpg.exceptions.PostgresError, asyncpg.exceptions.InterfaceError, httpx.TransportError)
 _PAUSE_SECONDS = 0.05

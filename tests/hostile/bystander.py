@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from tests.e2e.house import House, Person, until
+from tests.e2e.house import House, Person
+from tests.waiting import until
 
 _LEAST_REQUESTS = 100
 _PAUSE_SECONDS = 0.02

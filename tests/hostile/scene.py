@@ -5,7 +5,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.e2e.house import House, Person, until
+from tests.e2e.house import House, Person
+from tests.waiting import until
 
 PROMPT_SECONDS = 2.0
 """Within which a message to Bob is stored, and one of his sent and read, whatever Alice is sent."""

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from tests.e2e.house import a_number, until
+from tests.e2e.house import a_number
 from tests.hostile.scene import Scene, raw
 from tests.hostile.wire import TEXTS, fuzzed, one_by_one, text
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

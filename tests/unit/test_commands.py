@@ -16,8 +16,9 @@ from chatwren.service.throttling import Throttling
 from chatwren.service.users import Registration, register
 from chatwren.settings import Settings, variable
 from chatwren.store.database import Database
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 from tests.unit.fake_engine import message, state
+from tests.waiting import until
 
 
 def chatwren(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -18,8 +18,9 @@ from chatwren.service import linking
 from chatwren.settings import Settings
 from chatwren.store import accounts
 from chatwren.store.database import Database
+from tests.rows import Rows
 from tests.unit.channels.engine.told_engine import OneEngine, ToldEngine
-from tests.unit.delivery.conftest import Rows, until
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -232,8 +233,7 @@ async def test_groups_that_were_asked_for_are_stored_with_numbers_as_the_api_sho
 
 
 async def test_a_pairing_that_another_replaces_makes_way(scene: Scene) -> None:
-    account = uuid4()
-    await scene.rows.one("INSERT INTO account (id, user_id) VALUES ($1, $2)", account, await scene.rows.user("alice"))
+    account = await scene.rows.new_account()
 
     async def ask(phone: str | None) -> None:
         async with scene.db.transaction() as connection:

@@ -10,7 +10,7 @@ from chatwren.store import contacts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
@@ -227,11 +227,7 @@ async def test_an_upload_is_used_again_by_its_account_and_for_a_while(db: Databa
     account, worker = await rows.account("alice"), await rows.worker()
     other = await rows.account("alice")
     await rows.own(worker)
-    media = await rows.one(
-        "INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256)"
-        " VALUES (gen_random_uuid(), $1, 'document', 'text/plain', 'a.txt', 5, '') RETURNING id",
-        rows.users["alice"],
-    )
+    media = await rows.file()
 
     async def handle(whose: UUID) -> bytes | None:
         await rows.one("UPDATE message SET media_id = $2 WHERE id = $1", await rows.message(whose), media)
@@ -268,8 +264,7 @@ async def test_a_change_that_was_answered_holds(db: Database, rows: Rows, change
             text = "new words" if change == "rewrite" else None
             assert await messages.change(connection, user, message, due=due, text=text, original=text, changes=None)
         claiming = asyncio.create_task(claim(db, worker, account))
-        while not await rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            assert not claiming.done()
+        await rows.until_blocked(claiming)
     claimed = await claiming
     assert [one.text for one in claimed] == (["new words"] if change == "rewrite" else [])
     if change != "rewrite":

@@ -17,7 +17,7 @@ from chatwren.store import cold, facts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome
-from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
+from tests.rows import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
@@ -133,8 +133,7 @@ async def test_who_is_reached_while_a_message_is_accepted_leaves_none_behind(
     async with rows.db.transaction() as connection:
         await messages.insert(connection, [new])
         settling = asyncio.create_task(settle(rows, worker, claimed))
-        while not await rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            assert not settling.done()
+        await rows.until_blocked(settling)
     await settling
     assert await lane(rows, new.id) == "normal"
 

@@ -24,10 +24,11 @@ from chatwren.domain.storable import name
 from chatwren.settings import Settings
 from chatwren.store import dead_letters
 from chatwren.store.database import OF_USERS, Database, Topic
+from tests.rows import NO_CAP, Rows
 from tests.unit import hostile
-from tests.unit.delivery.conftest import NO_CAP, Rows, until
 from tests.unit.delivery.test_claim import claim
 from tests.unit.fake_engine import FakeEngine, message, receipt, state
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 

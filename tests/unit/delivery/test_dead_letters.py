@@ -13,7 +13,7 @@ from chatwren.domain.errors import Conflict, NotFound
 from chatwren.service import dead_letters as service
 from chatwren.store import retention
 from chatwren.store.database import Database
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 from tests.unit.delivery.test_claim import claim
 from tests.unit.fake_engine import message, receipt, state
 

@@ -15,7 +15,7 @@ from chatwren.store import facts, lateness, messages, totals
 from chatwren.store.database import Database
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome
-from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
+from tests.rows import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio
@@ -220,11 +220,6 @@ async def test_a_pause_outlasts_what_is_given_up(db: Database, rows: Rows, worke
         assert timedelta(seconds=least) < left <= timedelta(seconds=least + 5)
 
 
-async def until_one_waits_for_a_lock(rows: Rows, work: asyncio.Task[object]) -> None:
-    while not await rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-        assert not work.done()
-
-
 async def test_a_deadline_that_passes_after_the_claim_has_found_the_message(
     db: Database, rows: Rows, worker: UUID
 ) -> None:
@@ -234,7 +229,7 @@ async def test_a_deadline_that_passes_after_the_claim_has_found_the_message(
     async with db.transaction() as connection:
         await connection.execute("UPDATE message SET text = 'new words'")
         claiming = asyncio.create_task(claim(db, worker, account))
-        await until_one_waits_for_a_lock(rows, claiming)
+        await rows.until_blocked(claiming)
         await connection.execute("UPDATE message SET expires_at = clock_timestamp()")
     assert await claiming == []
     assert await rows.status(message) == "waiting"
@@ -249,7 +244,7 @@ async def test_a_deadline_that_is_put_off_while_it_expires(db: Database, rows: R
     async with db.transaction() as connection:
         assert await messages.change(connection, rows.users["alice"], message, expires_at=later)
         sweeping = asyncio.create_task(sweep(rows))
-        await until_one_waits_for_a_lock(rows, sweeping)
+        await rows.until_blocked(sweeping)
     await sweeping
     assert await rows.status(message) == "waiting"
 

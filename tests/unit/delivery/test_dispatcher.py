@@ -21,8 +21,9 @@ from chatwren.store import messages
 from chatwren.store.database import Database
 from chatwren.store.fenced.messages import Claimed
 from tests.cable import cable
-from tests.unit.delivery.conftest import NO_CAP, Rows, until
+from tests.rows import NO_CAP, Rows
 from tests.unit.delivery.test_claim import claim
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -210,7 +211,7 @@ async def test_busy_is_an_account_of_which_a_message_is_claimed_or_under_way(
     async with db.transaction() as connection:
         await connection.execute("SELECT FROM message WHERE id = $1 FOR UPDATE", message)
         dispatcher = await start()
-        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await rows.until_blocked()
         assert dispatcher.is_busy(account)  # the claim is on its way
     await until(lambda: sender.sent)
     await until(lambda: not dispatcher.is_busy(other))
@@ -388,7 +389,7 @@ async def test_the_fence_counts_again_after_the_claim(
     async with db.transaction() as connection:
         await connection.execute("SELECT FROM message WHERE id = $1 FOR UPDATE", message)
         await start()
-        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await rows.until_blocked()
         fence.renewed(uptime() - 1000)  # the claim is on its way; meanwhile the lease is lost
     await until(lambda: _is(rows, message, "waiting"))
     assert sender.sent == []

@@ -10,7 +10,7 @@ from chatwren.store import lateness
 from chatwren.store.database import Connection, Database
 from chatwren.store.fenced import accounts as fenced_accounts
 from chatwren.store.fenced import workers
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 pytestmark = pytest.mark.anyio
 

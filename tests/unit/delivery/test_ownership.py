@@ -16,8 +16,9 @@ from chatwren.store.fenced import accounts as fenced_accounts
 from chatwren.store.fenced import leases, workers
 from tests.cable import cable
 from tests.conftest import Postgres
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 from tests.unit.delivery.test_claim import claim
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -371,7 +372,7 @@ async def test_the_fence_counts_from_when_the_renewal_was_asked_for(
         await connection.execute("SELECT FROM worker WHERE id = $1 FOR UPDATE", worker)
         heartbeat = Heartbeat(db, worker, fence=fence, settings=settings, on_renewed=lambda: None)
         beating = asyncio.create_task(heartbeat.run())
-        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await rows.until_blocked()
         asked_before = uptime()
         await asyncio.sleep(0.3)  # the database is slow
     await until(lambda: fence.open)

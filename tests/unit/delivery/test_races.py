@@ -10,7 +10,7 @@ import pytest
 
 from chatwren.domain.reasons import UNCONFIRMED
 from chatwren.store.database import CLASHES, Database
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 from tests.unit.delivery.test_record import Scene
 
 pytestmark = pytest.mark.anyio

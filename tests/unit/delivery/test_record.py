@@ -17,7 +17,7 @@ from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Claimed, Outcome
-from tests.unit.delivery.conftest import NO_CAP, Rows, receipt_of
+from tests.rows import NO_CAP, Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from chatwren.machine.data_lock import Claim
 from chatwren.machine.postgres import EmbeddedPostgres, reach_database
 from chatwren.machine.throwaway import fresh_database, open_folder, throwaway_postgres
 from chatwren.settings import CannotStart, Settings
+from tests.waiting import until
 
 PARENT = textwrap.dedent("""
     import asyncio, sys
@@ -46,15 +46,6 @@ only_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to hand 
 def folder() -> Iterator[Path]:
     with open_folder() as path:
         yield path
-
-
-def until(condition: Callable[[], bool], seconds: float) -> float:
-    """Wait for a condition; the seconds it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, "it did not happen in time"
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 def start_parent(folder: Path) -> tuple[subprocess.Popen[str], str, int]:
@@ -172,7 +163,7 @@ async def test_gone_within_5_seconds_when_its_parent_is_killed_and_recovers(fold
     sleeping = asyncio.ensure_future(busy.execute("SELECT pg_sleep(600)"))
     kill(parent)
     home = (folder / "postgres").resolve()
-    assert await asyncio.to_thread(until, lambda: not postgres._processes_on(home), 5) < 5
+    await until(lambda: not postgres._processes_on(home), seconds=5)
     with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)):
         await sleeping
 
@@ -204,9 +195,9 @@ async def test_its_log_is_bounded_while_it_runs(folder: Path, monkeypatch: pytes
         for number in range(300):
             with pytest.raises(asyncpg.UndefinedColumnError):
                 await connection.execute(f"SELECT wrong_{number} -- {'x' * 100}")
-        await asyncio.to_thread(until, before.exists, 10)
+        await until(before.exists)
         assert b"wrong_" in before.read_bytes()
-        await asyncio.to_thread(until, lambda: log.stat().st_size < 20_000, 10)
+        await until(lambda: log.stat().st_size < 20_000)
         with pytest.raises(asyncpg.UndefinedColumnError):
             await connection.execute("SELECT the_last")
         assert b"the_last" in log.read_bytes()

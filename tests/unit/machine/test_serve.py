@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from chatwren.machine.serve import _choose_ports, check_database, phones_address
 from chatwren.machine.supervisor import BackOff, Child, Lifeline
 from chatwren.machine.throwaway import throwaway_postgres
 from chatwren.settings import CannotStart, Settings
+from tests.waiting import until
 
 CHILD = textwrap.dedent("""
     import os, pathlib, signal, sys, threading
@@ -72,12 +73,6 @@ async def line() -> AsyncIterator[Lifeline]:
 def child(marks: Marks, line: Lifeline, how: str = "steady", patience: float = 10) -> Child:
     command = [sys.executable, "-c", CHILD, str(marks.path), how]
     return Child("child", command, dict(os.environ), line, patience=patience, first_line=True)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what another process does can only be looked at
-            await asyncio.sleep(0.01)
 
 
 def alive(pid: int) -> bool:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import pytest
 
 from chatwren.machine.throwaway import open_folder
 from chatwren.settings import Settings, variable
+from tests.waiting import wait_until
 
 SECRETS = {
     "CHATWREN_COOKIE_SECRETS": "secret of the cookie",
@@ -138,10 +138,7 @@ def test_a_child_that_is_killed_comes_back(folder: Path) -> None:
     with serving(folder) as running:
         web = next(pid for pid, line in descendants(folder).items() if "-m chatwren web" in line)
         os.kill(web, signal.SIGKILL)
-        deadline = time.monotonic() + 60
-        while not _answers(running.web):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: _answers(running.web), seconds=60)
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(60) == 0
 
@@ -154,10 +151,7 @@ def test_killed_it_takes_all_with_it_and_the_next_one_recovers_at_once(folder: P
         assert httpx.get(f"{again.web}/health/ready").is_success
         again.process.kill()
         again.process.wait()
-        killed = time.monotonic()
-        while descendants(folder):
-            assert time.monotonic() - killed < 5, descendants(folder)
-            time.sleep(0.02)
+        wait_until(lambda: not descendants(folder), seconds=5)
 
 
 def _answers(url: str) -> bool:

@@ -25,6 +25,7 @@ from chatwren.media.prepare import PreparedFile, prepare
 from chatwren.media.recognise import MediaKind
 from tests.decoding import decoders_of, decoding_for
 from tests.unit.media.bombs import BOMBS, gif_of_43_bytes
+from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -48,12 +49,6 @@ async def _prepare(decoding: Decoders, path: Path, content: bytes) -> PreparedFi
 def _forkers() -> set[int]:
     """The processes that fork those that decode."""
     return decoders_of(os.getpid()) - decoding_for(os.getpid())
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - it is another process that changes it
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -120,7 +115,7 @@ async def _another(than: set[int]) -> int:
         found.update(_busy() - than)
         return bool(found)
 
-    await _until(there)
+    await until(there)
     return found.pop()
 
 
@@ -142,7 +137,7 @@ async def test_a_file_whose_decoders_are_killed_is_to_come_again(decoding: Decod
     with pytest.raises(Unavailable) as refused:
         await work
     assert refused.value.retry_after > 0
-    await _until(lambda: not decoding_for(os.getpid()))
+    await until(lambda: not decoding_for(os.getpid()))
     assert (await _prepare(decoding, tmp_path / "work", BOMBS[BUSY]())).kind is MediaKind.IMAGE
 
 
@@ -151,7 +146,7 @@ async def test_who_leaves_ends_the_work(decoding: Decoders, tmp_path: Path) -> N
     decoder = await _another(set())
     forkers = _forkers()
     work.cancel()
-    await _until(lambda: decoder not in decoding_for(os.getpid()))
+    await until(lambda: decoder not in decoding_for(os.getpid()))
     with pytest.raises(asyncio.CancelledError):
         await work
     assert (await _prepare(decoding, tmp_path / "next", BOMBS[BUSY]())).kind is MediaKind.IMAGE
@@ -164,7 +159,7 @@ async def test_one_that_takes_too_long_is_killed(
     monkeypatch.setattr(decoders, "_WALL_SECONDS", 0.3)
     with pytest.raises(TooLarge, match="too long to decode"):
         await _prepare(decoding, tmp_path / "slow", BOMBS[BUSY]())
-    await _until(lambda: not decoding_for(os.getpid()))
+    await until(lambda: not decoding_for(os.getpid()))
     monkeypatch.undo()
     assert (await _prepare(decoding, tmp_path / "next", BOMBS[BUSY]())).kind is MediaKind.IMAGE
 

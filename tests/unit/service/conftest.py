@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain.caller import Caller
 from chatwren.domain.recipients import Recipient
@@ -18,11 +18,6 @@ from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
 
 SignIn = Callable[[str], Awaitable[Caller]]
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
+from tests.waiting import until
 
 from chatwren.domain.errors import Conflict, Unavailable
 from chatwren.domain.users import User
@@ -22,11 +23,6 @@ pytestmark = pytest.mark.anyio
 
 OLD = [{"id": "1203@g.us", "name": "Old", "participants": [], "size": 1}]
 NEW = [{"id": "1203@g.us", "name": "New", "participants": [], "size": 2}]
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 def user(user_id: UUID) -> User:

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain.messages import Filter
 from chatwren.service import messages
@@ -20,8 +20,7 @@ async def test_two_that_stand_in_each_others_way_both_get_done(db: Database) -> 
         await connection.execute("SET LOCAL deadlock_timeout = '1 min'")  # it is the other that is ended
         await connection.execute("UPDATE message SET lane = 'bulk' WHERE id = $1", second)
         cancelling = asyncio.create_task(messages.cancel_all(db, Filter(rows.users["alice"])))
-        while not await rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            assert not cancelling.done()
+        await rows.until_blocked(cancelling)
         await connection.execute("UPDATE message SET lane = 'bulk' WHERE id = $1", first)
     assert await cancelling == 2
     assert [await rows.status(one) for one in (first, second)] == ["cancelled", "cancelled"]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from tests.waiting import until
 
 from chatwren.domain.errors import TooMany
 from chatwren.domain.ids import uuid7
@@ -40,9 +41,7 @@ class Jobs:
         return work
 
     async def begin(self, count: int) -> None:
-        async with asyncio.timeout(20):
-            while len(self.begun) < count:  # noqa: ASYNC110 - threads say nothing to the loop
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.begun) >= count)
 
     def end(self, count: int = 1) -> None:
         self._may_end.release(count)

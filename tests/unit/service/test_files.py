@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.cable import cable
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 from tests.unit.service.conftest import SignIn, hello, intake_of
+from tests.waiting import until
 
 from chatwren.domain.errors import NotAuthenticated, TooLarge, Unavailable
 from chatwren.media.objects import MediaStore, media_store
@@ -166,7 +167,7 @@ async def test_a_file_whose_message_is_stored_stays_though_that_was_never_heard(
             await keep(connection)
     async with rows.db.transaction() as connection:  # and only afterwards
         keeping = asyncio.create_task(keep(connection))
-        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await rows.until_blocked()
     with pytest.raises(ConnectionError):
         await keeping
     assert await rows.one("SELECT count(*) FROM media") == 2

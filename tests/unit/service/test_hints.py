@@ -8,9 +8,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 from tests.unit.delivery.test_claim import claim
 from tests.unit.service.conftest import hello, intake_of
+from tests.waiting import until
 
 from chatwren.delivery.recorder import Recorder
 from chatwren.domain.facts import Inbound, Receipt
@@ -33,11 +34,6 @@ from chatwren.store.fenced.messages import Outcome
 pytestmark = pytest.mark.anyio
 
 Told = dict[Topic, set[UUID]]
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain import clock
 from chatwren.domain.ids import uuid7
@@ -20,11 +20,6 @@ from chatwren.store.database import Database
 pytestmark = pytest.mark.anyio
 
 SETTINGS = Settings(_env_file=None, keep_messages_days=30)
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 def _id(moment: datetime) -> UUID:
@@ -68,19 +63,8 @@ async def _message(db: Database, user: UUID, *, days_ago: int, status: str, ende
     return ids[0]
 
 
-async def _alice(db: Database) -> UUID:
-    alice = uuid4()
-    async with db.connection() as connection:
-        await connection.execute(
-            "INSERT INTO app_user (id, username, username_key, name, phone, email, password_hash)"
-            " VALUES ($1, 'alice', 'alice', 'Alice', '+1234567890', 'alice@example.com', '')",
-            alice,
-        )
-    return alice
-
-
 async def test_old_rows_go_and_young_ones_stay(db: Database, tmp_path: Path) -> None:
-    alice = await _alice(db)
+    alice = await Rows(db).user("alice")
     async with db.connection() as connection:
         await connection.execute(
             "INSERT INTO session (sid_hash, user_id, created_at, last_seen_at) VALUES"
@@ -112,7 +96,7 @@ async def test_old_rows_go_and_young_ones_stay(db: Database, tmp_path: Path) -> 
 async def test_a_file_whose_row_was_never_written_goes(
     db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alice, store = await _alice(db), media_store(str(tmp_path / "media"))
+    alice, store = await Rows(db).user("alice"), media_store(str(tmp_path / "media"))
     kept = _file(uuid7(), alice)
     orphan = files.media_key(alice, uuid4())
     upload = tmp_path / "upload"
@@ -131,7 +115,7 @@ async def test_a_file_whose_row_was_never_written_goes(
 
 
 async def test_a_file_whose_message_was_never_stored_goes(db: Database, tmp_path: Path) -> None:
-    alice, store = await _alice(db), media_store(str(tmp_path / "media"))
+    alice, store = await Rows(db).user("alice"), media_store(str(tmp_path / "media"))
     await _message(db, alice, days_ago=1, status="waiting")
     old, young = (_file(_id(clock.now() - timedelta(minutes=ago)), alice) for ago in (61, 59))
     upload = tmp_path / "upload"
@@ -151,7 +135,7 @@ async def test_a_file_whose_message_was_never_stored_goes(db: Database, tmp_path
 
 
 async def test_messages_go_so_long_after_their_end_with_their_files(db: Database, tmp_path: Path) -> None:
-    alice, store = await _alice(db), media_store(str(tmp_path / "media"))
+    alice, store = await Rows(db).user("alice"), media_store(str(tmp_path / "media"))
     for ended in (31, 32):
         await _message(db, alice, days_ago=40, status="sent", ended_days_ago=ended)
     kept = [
@@ -170,7 +154,7 @@ async def test_messages_go_so_long_after_their_end_with_their_files(db: Database
 
 
 async def test_messages_of_an_account_that_cannot_send_expire_meanwhile(db: Database) -> None:
-    alice = await _alice(db)
+    alice = await Rows(db).user("alice")
     message = await _message(db, alice, days_ago=3, status="waiting")
     async with db.connection() as connection:
         await connection.execute(

@@ -8,8 +8,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 from tests.cable import cable
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 from tests.unit.service.conftest import SignIn, hello, intake_of
+from tests.waiting import until
 
 from chatwren.domain import clock
 from chatwren.domain.errors import Conflict, Invalid, NotAuthenticated
@@ -73,7 +74,7 @@ async def test_of_one_batch_each_is_told_for_itself(db: Database, rows: Rows, in
     async with db.transaction() as connection:
         await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")
         first = asyncio.create_task(intake.accept(charlie, charlie.account, hello()))
-        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await rows.until_blocked()
         others = [asyncio.create_task(intake.accept(one, one.account, hello())) for one in (alice, bob)]
         await asyncio.sleep(0.1)  # both wait for the first, and go together
         await rows.one("DELETE FROM session WHERE user_id = $1", rows.users["alice"])
@@ -111,8 +112,7 @@ async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
             accepting = [
                 asyncio.create_task(intake.accept(alice, alice.account, hello(text))) for text in ("one", "two")
             ]
-            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'message'::regclass"
-            await until(lambda: rows.one(waiting))
+            await rows.until_blocked(*accepting)
             way.silence()
         await until(lambda: rows.one("SELECT count(*) = 3 FROM message"))
         await way.cut()

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain.messages import Filter
 from chatwren.service import messages
@@ -18,11 +18,6 @@ pytestmark = pytest.mark.anyio
 
 SYNONYMS = Modifications(use_synonyms=True)
 WORDS = "Hi {{name}}, your parcel is on its way. Please reply to this message. Thank you for shopping with us!"
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 async def rewritten(rows: Rows, message: UUID, modifications: dict[str, Any] | None, words: str) -> Any:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 from tests.unit.delivery.test_cold import row
 
 from chatwren.domain.pacing import ColdCap, Pacing
@@ -42,11 +42,6 @@ class Asked:
 @pytest.fixture
 def asked(db: Database, rows: Rows) -> Asked:
     return Asked(db, rows)
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 async def capped(rows: Rows, cap: int) -> UUID:

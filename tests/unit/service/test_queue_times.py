@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain.pacing import DAY, ColdCap, Pacing
 from chatwren.service.queue_times import QueueTimes, When, queue_times
@@ -16,11 +16,6 @@ pytestmark = pytest.mark.anyio
 
 PACING = Pacing(timedelta(seconds=10), timedelta(0), ColdCap(first=2, growth=0, most=2))
 GAP = PACING.gap
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 
 from chatwren.service import sessions
 from chatwren.service.sessions import Sessions
@@ -24,7 +24,7 @@ async def test_a_session_ends_with_the_others_while_another_begins_in_its_place(
     async with db.transaction() as connection:
         await sessions.confirm(connection, changing)
         third = asyncio.create_task(begun(second))
-        await until(lambda: rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await rows.until_blocked()
         assert await sessions.end_others_in(connection, changing) == 1
     living = [await Sessions(db).caller(sid) is not None for sid in (first, second, await third)]
     assert living == [True, False, True]

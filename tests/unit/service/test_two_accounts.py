@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows, receipt_of
+from tests.rows import Rows, receipt_of
 from tests.unit.delivery.test_claim import claim
 
 from chatwren.domain.messages import Filter, Status
@@ -21,11 +21,6 @@ pytestmark = pytest.mark.anyio
 QUICK = Pacing(timedelta(seconds=10), timedelta(0), ColdCap(0, 0, 0))
 SLOW = Pacing(timedelta(seconds=60), timedelta(0), ColdCap(first=1, growth=0, most=1))
 SERVERS = Pacing(timedelta(seconds=300), timedelta(0), ColdCap(first=7, growth=0, most=7))
-
-
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain import clock
 from chatwren.store import files, idempotency, retention, sessions, throttles

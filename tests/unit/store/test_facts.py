@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain.facts import Inbound
 from chatwren.domain.ids import whatsapp_message_id

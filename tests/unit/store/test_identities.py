@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 from tests.unit.delivery.test_cold import accept, row
 from tests.unit.delivery.test_races import until_no_clash
 
@@ -217,11 +217,7 @@ async def test_a_merge_waits_for_who_gives_one_of_the_two_another_address(rows: 
     async with rows.db.transaction() as giving:
         await contacts.remember_address(giving, account, OTHER, LID)
         merging = asyncio.create_task(answered(rows, other, OTHER, f"{PHONE}@s.whatsapp.net"))
-
-        async def waits() -> bool:
-            return merging.done() or bool(await rows.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
-
-        await until(waits)
+        await rows.until_blocked(merging)
     await merging
     found = await ids(rows)
     assert found[LID] == found[OTHER] == found[PHONE]

@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain.ids import uuid7
 from chatwren.domain.messages import Filter, Shown

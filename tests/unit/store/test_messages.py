@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.store import messages

@@ -9,7 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 from tests.conftest import Postgres
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
+from tests.waiting import until
 
 from chatwren.domain.reasons import doubtful, params, rejected, sentence
 from chatwren.machine.throwaway import fresh_database
@@ -208,7 +209,7 @@ async def test_nobody_waits_behind_it(full: Rows) -> None:
     async with full.db.transaction() as reading:
         await reading.execute("SELECT FROM inbound LIMIT 1")
         migrating = asyncio.create_task(migrate(url_of(full), to=AFTER))
-        await until(lambda: full.one("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        await full.until_blocked(migrating)
         async with asyncio.timeout(10):
             assert await full.one("UPDATE inbound SET text = 'hello!' WHERE wa_id = '1' RETURNING true")
         assert not migrating.done()

@@ -2,10 +2,10 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
-from tests.unit.delivery.conftest import Rows
+from tests.rows import Rows
 from tests.unit.delivery.test_claim import claim
 
 from chatwren.domain.messages import OUTCOME_UNKNOWN
@@ -25,9 +25,7 @@ JID = f"{PHONE}:3@s.whatsapp.net"
 @pytest.fixture
 async def mine(rows: Rows) -> UUID:
     """An account of Alice's that was never linked."""
-    mine = uuid4()
-    await rows.one("INSERT INTO account (id, user_id) VALUES ($1, $2)", mine, await rows.user("alice"))
-    return mine
+    return await rows.new_account()
 
 
 async def join(db: Database, account: UUID, phone: str | None = None) -> Pairing:

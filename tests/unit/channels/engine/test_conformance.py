@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -22,10 +22,9 @@ from chatwren.settings import Settings
 from chatwren.store.database import Topic
 from chatwren.store.files import media_key
 from tests.conformance import RESENDS, Answer, Arrived, Connects, Hears, Prepares, Sends
-from tests.unit.delivery.conftest import Rows, until
+from tests.rows import Rows
 from tests.unit.fake_engine import FakeEngine, message, receipt, state
-
-T = TypeVar("T")
+from tests.waiting import until
 
 FRIEND = "4915200009"
 _ANSWERS = {
@@ -151,16 +150,10 @@ class EngineSide:
         return message
 
     async def _file(self, file: bytes, whose: str) -> UUID:
-        user = self._rows.users[whose]
-        media: UUID = await self._rows.one(
-            "INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256)"
-            " VALUES (gen_random_uuid(), $1, 'image', 'image/png', 'a.png', $2, '') RETURNING id",
-            user,
-            len(file),
-        )
+        media = await self._rows.file(whose, kind="image", size=len(file))
         path = self._media.with_name(str(media))
         path.write_bytes(file)
-        await media_store(str(self._media)).put(media_key(user, media), path)
+        await media_store(str(self._media)).put(media_key(self._rows.users[whose], media), path)
         return media
 
     async def answer(self, *answers: Answer) -> None:
@@ -200,10 +193,6 @@ class EngineSide:
             query = "SELECT * FROM inbound WHERE account_id = $1"
             rows: list[asyncpg.Record] = await connection.fetch(query, self._accounts["alice"])
         return rows
-
-    async def until(self, condition: Callable[[], Awaitable[T]]) -> T:
-        value: T = await until(condition, seconds=20)
-        return value
 
 
 @pytest.fixture

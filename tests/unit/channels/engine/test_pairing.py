@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -13,8 +12,8 @@ from chatwren.channels.engine.pairing import phone_of
 from chatwren.service import linking
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
+from tests.rows import Rows
 from tests.unit.channels.engine.told_engine import Steps, ToldEngine
-from tests.unit.delivery.conftest import Rows
 
 pytestmark = pytest.mark.anyio
 
@@ -30,8 +29,7 @@ class Scene:
         self.db, self.rows, self.engine = db, rows, ToldEngine()
 
     async def begin(self) -> "Scene":
-        self.account, user = uuid4(), await self.rows.user("alice")
-        await self.rows.one("INSERT INTO account (id, user_id) VALUES ($1, $2)", self.account, user)
+        self.account, user = await self.rows.new_account(), self.rows.users["alice"]
         async with self.db.transaction() as connection:
             asked = await linking.start_or_join(
                 connection, account_id=self.account, user_id=user, phone=None, allowed=99

@@ -17,8 +17,8 @@ from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.store.fenced.messages import Claimed
 from chatwren.store.files import media_key
+from tests.rows import Rows
 from tests.unit.channels.engine.told_engine import OneEngine, ToldEngine
-from tests.unit.delivery.conftest import Rows
 from tests.unit.delivery.test_claim import claim, may_go_on
 
 pytestmark = pytest.mark.anyio
@@ -51,12 +51,7 @@ async def claimed(rows: Rows, store: MediaStore, tmp_path: Path) -> Claim:
 
     async def next_one(*, text: str = "hello", kind: str | None = None, media: UUID | None = None) -> Claimed:
         if kind is not None:
-            media = await rows.one(
-                "INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256)"
-                " VALUES (gen_random_uuid(), $1, $2, 'a/b', 'a.bin', 7, '') RETURNING id",
-                rows.users["alice"],
-                kind,
-            )
+            media = await rows.file(kind=kind, size=7)
             await store.put(media_key(rows.users["alice"], media), upload)
         message = await rows.message(account, text)
         await rows.one("UPDATE message SET media_id = $2 WHERE id = $1", message, media)
@@ -106,7 +101,7 @@ async def test_a_file_is_uploaded_once_and_goes_with_each_message(
     media = await rows.one("SELECT id FROM media")
     await sender.send(await claimed(media=media))
     assert [more for name, _, more in engine.asked if name == "upload"] == [("document", b"content")]
-    assert [one and (one.handle, one.file_name) for _, _, one in engine.sent] == [(b"handle", "a.bin")] * 2
+    assert [one and (one.handle, one.file_name) for _, _, one in engine.sent] == [(b"handle", "a.txt")] * 2
 
 
 async def test_a_recording_with_a_text_is_two_messages_of_which_the_text_is_the_last(

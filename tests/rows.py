@@ -1,21 +1,18 @@
-"""A database with Alice's, Bob's and Charlie's accounts, and rows put into it as the API would."""
+"""Rows of Alice's, Bob's and Charlie's, put into a database as the API and a worker would."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import astuple, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-import pytest
-
 from chatwren.domain.facts import Receipt
 from chatwren.domain.ids import uuid7, whatsapp_message_id
 from chatwren.domain.pacing import ColdCap, Pacing
-from chatwren.settings import Settings
-from chatwren.store.database import Database
+from chatwren.store.database import Connection, Database
 from chatwren.store.fenced import leases, workers
 from chatwren.store.fenced.messages import Claimed
+from tests.waiting import until
 
 NO_CAP = ColdCap(0, 0, 0)
 
@@ -24,6 +21,43 @@ def receipt_of(message: Claimed, *, read: bool = False, at: datetime | None = No
     """The word of whom a message went to."""
     chat = f"{message.recipient}@s.whatsapp.net"
     return Receipt(message.account, message.wa_id, chat, None, read, at or datetime.now(UTC))
+
+
+async def put_user(connection: Connection, name: str, *, password_hash: str = "") -> UUID:
+    """Somebody who is called so, with a capital."""
+    user = uuid7()
+    await connection.execute(
+        "INSERT INTO app_user (id, username, username_key, name, phone, email, password_hash)"
+        " VALUES ($1, $2, $2, initcap($2), '+1234567890', $2 || '@example.com', $3)",
+        user,
+        name,
+        password_hash,
+    )
+    return user
+
+
+async def put_account(
+    connection: Connection, user: UUID, phone: str, *, name: str = "", connected: bool = True
+) -> UUID:
+    """An account of a user, as if a worker had paired it."""
+    account = uuid7()
+    await connection.execute(
+        "INSERT INTO account (id, user_id, status, jid, phone, name, connected)"
+        " VALUES ($1, $2, 'linked', $3 || ':1@s.whatsapp.net', $3, nullif($4, ''), $5)",
+        account,
+        user,
+        phone,
+        name,
+        connected,
+    )
+    return account
+
+
+async def put_new_account(connection: Connection, user: UUID) -> UUID:
+    """An account of a user that was never linked."""
+    account = uuid7()
+    await connection.execute("INSERT INTO account (id, user_id) VALUES ($1, $2)", account, user)
+    return account
 
 
 @dataclass
@@ -40,30 +74,24 @@ class Rows:
 
     async def user(self, name: str) -> UUID:
         if name not in self.users:
-            self.users[name] = uuid7()
-            await self.one(
-                "INSERT INTO app_user (id, username, username_key, name, phone, email, password_hash)"
-                " VALUES ($1, $2, $2, $2, '', '', '')",
-                self.users[name],
-                name,
-            )
+            async with self.db.connection() as connection:
+                self.users[name] = await put_user(connection, name)
         return self.users[name]
 
     async def account(self, name: str = "alice", *, connected: bool = True) -> UUID:
         """A linked account of a user, with a number of its own, and without a pace or a cap of new contacts."""
-        user, account = await self.user(name), uuid7()
+        user = await self.user(name)
         self.phones += 1
-        phone = f"49151000{self.phones:04d}"
-        await self.one(
-            "INSERT INTO account (id, user_id, status, jid, phone, connected) VALUES ($1, $2, 'linked', $3, $4, $5)",
-            account,
-            user,
-            f"{phone}:1@s.whatsapp.net",
-            phone,
-            connected,
-        )
+        async with self.db.connection() as connection:
+            account = await put_account(connection, user, f"49151000{self.phones:04d}", connected=connected)
         await self.pace(account, Pacing(timedelta(), timedelta(), NO_CAP))
         return account
+
+    async def new_account(self, name: str = "alice") -> UUID:
+        """An account of a user that was never linked."""
+        user = await self.user(name)
+        async with self.db.connection() as connection:
+            return await put_new_account(connection, user)
 
     async def pace(self, account: UUID, pacing: Pacing | None) -> None:
         """Give an account a pace of its own; None: the server's."""
@@ -122,6 +150,17 @@ class Rows:
         )
         return message
 
+    async def file(self, name: str = "alice", *, kind: str = "document", size: int = 5) -> UUID:
+        """A file of a user that no message names yet. Its bytes are nowhere."""
+        media: UUID = await self.one(
+            "INSERT INTO media (id, user_id, kind, mimetype, file_name, size, sha256)"
+            " VALUES (gen_random_uuid(), $1, $2, 'text/plain', 'a.txt', $3, '') RETURNING id",
+            await self.user(name),
+            kind,
+            size,
+        )
+        return media
+
     async def get(self, message: UUID) -> Any:
         async with self.db.connection() as connection:
             return await connection.fetchrow("SELECT * FROM message WHERE id = $1", message)
@@ -129,30 +168,16 @@ class Rows:
     async def status(self, message: UUID) -> str:
         return str((await self.get(message))["status"])
 
+    async def until_blocked(self, *working: asyncio.Task[Any]) -> None:
+        """Wait until somebody waits for a lock; `working`: who is to do so."""
 
-@pytest.fixture
-def rows(db: Database) -> Rows:
-    return Rows(db)
+        async def blocked() -> bool:
+            assert not any(one.done() for one in working)
+            return bool(
+                await self.one(
+                    "SELECT count(*) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+                )
+            )
 
-
-@pytest.fixture
-def settings() -> Settings:
-    return Settings(
-        _env_file=None,
-        pacing_gap_seconds=0,
-        pacing_jitter_seconds=0,
-        send_timeout_seconds=1,
-        max_resends=2,
-    )
-
-
-async def until(condition: Callable[[], Any], *, seconds: float = 10) -> Any:
-    """Wait for a condition, plain or awaitable; its value."""
-    async with asyncio.timeout(seconds):
-        while True:
-            value = condition()
-            if asyncio.iscoroutine(value):
-                value = await value
-            if value:
-                return value
-            await asyncio.sleep(0.01)
+        await until(blocked, what="a wait for a lock")
