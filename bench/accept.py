@@ -8,10 +8,8 @@ with as many clients. Both take turns in each of three rounds; what is printed a
 ratio is under its floor.
 """
 
-import argparse
 import asyncio
 import statistics
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 from chatwren.machine.places import find_home, find_programs
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from parts import callers, system
+from parts import callers, command, system
 from parts.callers import Load
 from parts.system import Person
 
@@ -114,10 +112,10 @@ async def insert_like(db: Database, person: Person) -> str:
     )
 
 
-async def measure(folder: Path) -> dict[tuple[int, int], float]:
-    """Print how it went; the ratios by (users, callers)."""
+async def measure(folder: Path) -> list[str]:
+    """Print how it went; what is under its floor."""
     settings = Settings(_env_file=None, data_dir=folder)
-    ratios = {}
+    under = []
     async with system.postgres(folder) as url, Database.connect(url) as db, system.web(url, folder) as web:
         pgbench = find_programs(find_home(settings)[1]) / "pgbench"
         people = await system.sign_up(db, USERS)
@@ -135,8 +133,9 @@ async def measure(folder: Path) -> dict[tuple[int, int], float]:
                     accepted = await callers.call(web.port, requests, callers=count, seconds=SECONDS)
                     rounds[count].append((inserted, accepted))
             for count, pairs in rounds.items():
-                ratios[users, count] = report(users, count, pairs)
-    return ratios
+                if report(users, count, pairs) < FLOORS[count]:
+                    under.append(f"{users} users, {count} callers: under the floor")
+    return under
 
 
 def _file(path: Path, text: str) -> Path:
@@ -157,16 +156,5 @@ def report(users: int, count: int, pairs: Sequence[tuple[Load, Load]]) -> float:
     return ratio
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit 1 when a ratio is under its floor")
-    check = parser.parse_args().check
-    with system.folder() as folder:
-        ratios = asyncio.run(measure(folder))
-    under = [f"{users} users, {count} callers" for (users, count), ratio in ratios.items() if ratio < FLOORS[count]]
-    if check and under:
-        sys.exit(f"under the floor: {'; '.join(under)}")
-
-
 if __name__ == "__main__":
-    main()
+    command.run(measure, __doc__)

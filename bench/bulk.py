@@ -7,7 +7,6 @@ own, as there. Printed are the time until the request is answered, the time unti
 of another user's sends, before and meanwhile. --check: exit 1 when p99 meanwhile is more times longer than its bound.
 """
 
-import argparse
 import asyncio
 import json
 import statistics
@@ -23,7 +22,7 @@ import httpx
 from accept import know, requests_of
 from chatwren.service import bulk
 from chatwren.store.database import Database
-from parts import callers, system
+from parts import callers, command, system
 from parts.callers import Load
 from parts.system import Person
 
@@ -75,8 +74,8 @@ async def run_bulk(db: Database, client: httpx.AsyncClient, body: bytes) -> tupl
     return answered, time.perf_counter() - began
 
 
-async def measure(folder: Path) -> float:
-    """Print how it went; how many times longer p99 of others is meanwhile, at worst."""
+async def measure(folder: Path) -> list[str]:
+    """Print how it went; whether p99 of others is more times longer meanwhile than it may be."""
     worst = 0.0
     async with system.postgres(folder) as url, Database.connect(url) as db, system.web(url, folder) as web:
         sender, other = await system.sign_up(db, 2)
@@ -94,7 +93,7 @@ async def measure(folder: Path) -> float:
                 worst = max(worst, report(kind, rounds))
         worker.terminate()
         await worker.wait()
-    return worst
+    return [f"others' p99 is {worst:.1f} times longer"] if worst > BOUND else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +136,8 @@ def report(kind: str, rounds: Sequence[Round]) -> float:
     return ratio
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit 1 when p99 of others is over its bound")
-    parser.add_argument("--accept", metavar="URL", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.accept:
-        asyncio.run(accept_all(given.accept))
-        return
-    with system.folder() as folder:
-        ratio = asyncio.run(measure(folder))
-    if given.check and ratio > BOUND:
-        sys.exit(f"others' p99 is {ratio:.1f} times longer")
-
-
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--accept"]:
+        asyncio.run(accept_all(sys.argv[2]))
+    else:
+        command.run(measure, __doc__)

@@ -8,11 +8,9 @@ pacing; PostgreSQL is the embedded one, and its commits wait for the disk. --che
 floor, or the lateness over its bound.
 """
 
-import argparse
 import asyncio
 import contextlib
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -31,7 +29,7 @@ from chatwren.store.database import Database
 from chatwren.store.fenced import leases, workers
 from chatwren.store.fenced.messages import Claimed
 from chatwren.store.migrate import migrate
-from parts import system
+from parts import command, system
 
 ROUNDS = 3
 ACCOUNTS, EACH = 200, 100
@@ -176,15 +174,5 @@ async def measure(folder: Path) -> list[str]:
     return problems
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit 1 when a figure is out of bounds")
-    check = parser.parse_args().check
-    with system.folder() as folder:
-        problems = uvloop.run(measure(folder))
-    if check and problems:
-        sys.exit("; ".join(problems))
-
-
 if __name__ == "__main__":
-    main()
+    command.run(measure, __doc__, loop=uvloop.run)

@@ -8,10 +8,8 @@ for each kind are p50 and p99 of that tenant's requests, how late its messages w
 worker have held. --check: exit 1 when a figure is out of bounds.
 """
 
-import argparse
 import asyncio
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,7 +21,7 @@ import httpx
 from chatwren.machine.postgres import reach_database
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from parts import callers, system
+from parts import callers, command
 from parts.served import Served, link_accounts, serve, until
 from parts.system import Person
 
@@ -192,15 +190,5 @@ async def measure(folder: Path) -> list[str]:
     return problems
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit 1 when a figure is out of bounds")
-    check = parser.parse_args().check
-    with system.folder() as folder:
-        problems = asyncio.run(measure(folder))
-    if check and problems:
-        sys.exit("; ".join(problems))
-
-
 if __name__ == "__main__":
-    main()
+    command.run(measure, __doc__)

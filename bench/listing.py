@@ -8,15 +8,12 @@ medians, how many times longer it takes with the most messages than with the few
 --check: exit 1 when one takes more times longer than its bound.
 """
 
-import argparse
-import asyncio
-import sys
 from pathlib import Path
 from uuid import UUID
 
 from chatwren.domain.ids import message_public_id
 from chatwren.store.database import Database
-from parts import callers, system
+from parts import callers, command, system
 from parts.system import Person
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -59,8 +56,8 @@ def request(person: Person, query: str) -> bytes:
     ).encode()
 
 
-async def measure(folder: Path) -> dict[str, float]:
-    """Print how it went; how many times longer each page takes with the most messages."""
+async def measure(folder: Path) -> list[str]:
+    """Print how it went; which pages take more times longer with the most messages than they may."""
     took: dict[str, list[float]] = {}
     async with system.postgres(folder) as url, Database.connect(url) as db, system.web(url, folder) as web:
         people = await system.sign_up(db, len(SIZES))
@@ -85,21 +82,8 @@ async def measure(folder: Path) -> dict[str, float]:
     ratios = {name: times[-1] / times[0] for name, times in took.items()}
     print("times longer" + "".join(f" {ratio:8.1f}" for ratio in ratios.values()))
     print(f"memory of web: {before / 1e6:.0f} MB before, {after / 1e6:.0f} MB after")
-    return ratios
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--check", action="store_true", help="exit 1 when a page takes more times longer than its bound"
-    )
-    check = parser.parse_args().check
-    with system.folder() as folder:
-        ratios = asyncio.run(measure(folder))
-    over = [f"{name} takes {ratios[name]:.1f} times longer" for name, bound in BOUNDS.items() if ratios[name] > bound]
-    if check and over:
-        sys.exit("; ".join(over))
+    return [f"{name} takes {ratios[name]:.1f} times longer" for name, bound in BOUNDS.items() if ratios[name] > bound]
 
 
 if __name__ == "__main__":
-    main()
+    command.run(measure, __doc__)

@@ -8,7 +8,6 @@ what does so in production, here and in the release before; meanwhile `chatwren 
 steps took, and how long that traffic took before, meanwhile and after. --check: exit 1 when any took longer than 1 s.
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -35,7 +34,7 @@ from chatwren.store.fenced import messages as fenced_messages
 from chatwren.store.fenced.messages import Outcome
 from chatwren.store.messages import NewRow
 from chatwren.store.migrate import migrate
-from parts import system
+from parts import command, system
 from parts.system import Person
 
 BEFORE = "0012"
@@ -224,8 +223,8 @@ async def upgrade(url: str) -> None:
                 print(f"  {told['event']}: {told.get('error', '')}")
 
 
-async def measure(folder: Path) -> float:
-    """Print how it went; how long the longest of what went on took while it was migrated, in seconds."""
+async def measure(folder: Path) -> list[str]:
+    """Print how it went; whether anything took too long while it was migrated."""
     async with system.postgres(folder) as server, fresh_database(server) as url:
         await migrate(url, to=BEFORE)
         async with Database.connect(url) as db:
@@ -246,18 +245,9 @@ async def measure(folder: Path) -> float:
     for phase, times in phases.items():
         for name, one in times.items():
             print(f"{name:8} {phase:10} {one.line()}")
-    return max(one for times in phases["meanwhile"].values() for one in times.took)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help=f"exit 1 when something took longer than {LONGEST} s")
-    check = parser.parse_args().check
-    with system.folder() as folder:
-        longest = uvloop.run(measure(folder))
-    if check and longest > LONGEST:
-        sys.exit(f"something took {longest:.1f} s")
+    longest = max(one for times in phases["meanwhile"].values() for one in times.took)
+    return [f"something took {longest:.1f} s"] if longest > LONGEST else []
 
 
 if __name__ == "__main__":
-    main()
+    command.run(measure, __doc__, loop=uvloop.run)

@@ -8,7 +8,6 @@ turns. Then 1,000 messages become due within one second over 10 accounts. --chec
 floor, or the lateness over its bound.
 """
 
-import argparse
 import asyncio
 import os
 import re
@@ -23,7 +22,7 @@ from chatwren.machine.postgres import reach_database
 from chatwren.machine.throwaway import VARIABLE
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from parts import system
+from parts import command
 from parts.served import link_accounts, serve, until
 
 ROOT = Path(__file__).parent.parent
@@ -139,15 +138,5 @@ async def measure(folder: Path) -> list[str]:
     return problems
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit 1 when a figure is out of bounds")
-    check = parser.parse_args().check
-    with system.folder() as folder:
-        problems = asyncio.run(measure(folder))
-    if check and problems:
-        sys.exit("; ".join(problems))
-
-
 if __name__ == "__main__":
-    main()
+    command.run(measure, __doc__)
