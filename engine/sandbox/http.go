@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"chatwren/engine/sandbox/qr"
 )
 
 // httpError is an answer with a status of 4xx.
@@ -140,7 +142,7 @@ func (s *Server) decodeQR(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, badRequest("the body cannot be read")
 	}
-	text, err := readQR(picture)
+	text, err := qr.Read(picture)
 	if err != nil {
 		return nil, badRequest("%s", err)
 	}

@@ -1,4 +1,4 @@
-package sandbox
+package qr
 
 import (
 	"bytes"
@@ -56,7 +56,7 @@ func TestAPictureOfACodeIsRead(t *testing.T) {
 		{coding.Num("0123456789"), "0123456789", 2, coding.Q, 5},
 		{coding.Alpha("SANDBOX 123"), "SANDBOX 123", 1, coding.L, 11},
 	} {
-		got, err := readQR(draw(t, c.encoding, c.version, c.level, c.scale, 4*c.scale))
+		got, err := Read(draw(t, c.encoding, c.version, c.level, c.scale, 4*c.scale))
 		if err != nil || got != c.text {
 			t.Errorf("version %d, level %d, scale %d: %q, %v", c.version, c.level, c.scale, got, err)
 		}
@@ -70,7 +70,7 @@ func TestAPictureWithoutACodeIsRefused(t *testing.T) {
 	}
 	damaged := draw(t, coding.String("hello"), 2, coding.L, 4, 16)
 	for what, picture := range map[string][]byte{"black": empty.Bytes(), "no picture": []byte("GIF89a"), "none": nil, "cut": damaged[:len(damaged)/2]} {
-		if text, err := readQR(picture); err == nil {
+		if text, err := Read(picture); err == nil {
 			t.Errorf("%s: read %q", what, text)
 		}
 	}

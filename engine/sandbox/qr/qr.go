@@ -1,4 +1,5 @@
-package sandbox
+// Package qr reads QR codes of screenshots, as a simulated phone scans them.
+package qr
 
 import (
 	"bytes"
@@ -20,9 +21,9 @@ var errNoCode = errors.New("no QR code was found in this picture: an upright scr
 // maxPixels bounds the pictures that are read.
 const maxPixels = 40_000_000
 
-// readQR reads the QR code of a picture in which it stands upright and undistorted, as in a screenshot or a file that
+// Read reads the QR code of a picture in which it stands upright and undistorted, as in a screenshot or a file that
 // a program has drawn. It does not correct errors, it only finds out that there are some.
-func readQR(picture []byte) (string, error) {
+func Read(picture []byte) (string, error) {
 	size, _, err := image.DecodeConfig(bytes.NewReader(picture))
 	if err != nil || size.Width*size.Height > maxPixels {
 		return "", errors.New("this is no PNG, JPEG or GIF picture of a reasonable size")
