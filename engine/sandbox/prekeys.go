@@ -27,7 +27,7 @@ type bundle struct {
 // askAgainAfter is how long a companion has to upload prekeys before it is asked once more.
 const askAgainAfter = time.Minute
 
-// bundle returns a device's keys. Of a companion it uses up a one-time prekey, and asks for more when few are left.
+// bundle returns a device's keys. It uses up a one-time prekey of a companion, and asks for more when few are left.
 func (s *Server) bundle(who address) (*bundle, bool) {
 	if who.device == 0 {
 		if !s.settingsOf(who.number).Registered {

@@ -31,9 +31,9 @@ _CUT_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*\Z")
 LONGEST_VALUE = 2_000
 """Characters, as well of each line of a traceback."""
 MOST_ITEMS = 50
-"""Of a list or a mapping that is logged."""
+"""So many of a list or a mapping are logged."""
 FIRST_LINES, LAST_LINES = 30, 70
-"""Of a traceback: where it begins, and what happened in the end."""
+"""What is kept of a traceback: where it begins, and what happened in the end."""
 MOST_OF_A_KIND = 20
 KIND_SECONDS = 60.0
 

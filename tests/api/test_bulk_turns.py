@@ -124,7 +124,7 @@ def test_rows_are_taken_in_turns_by_user_and_each_users_oldest_first(
     while step(server):
         ((last,),) = server.sql("SELECT user_id FROM bulk_turn ORDER BY at DESC LIMIT 1")
         turns.append("alice" if last == alice.id else "bob")
-    # Of each bulk two steps, and one that finds no more rows.
+    # Each bulk takes two steps, and one that finds no more rows.
     assert turns == ["alice", "bob"] * 3 + ["alice"] * 3
     ended = server.sql("SELECT id FROM bulk WHERE user_id = $1 ORDER BY ended_at", alice.id)
     assert ended == sorted(ended)

@@ -1,4 +1,4 @@
-"""For whom a request is, by which way it came, and the one spelling of what it asks for."""
+"""A request names one of our hosts, came by a way that is known, and spells what it asks for in the one way."""
 
 import contextlib
 import socket

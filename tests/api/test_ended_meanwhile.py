@@ -39,7 +39,7 @@ LATER: list[tuple[str, dict[str, Any]]] = [
     ),
 ]
 AT_ONCE = ("POST /api/messages/send", "POST /api/messages/bulk", "POST /api/users/me/password")
-"""Of these, those that ask in the transaction that writes; as do LATER, each of which goes a way of its own."""
+"""Those of them that ask in the transaction that writes; as do LATER, each of which goes a way of its own."""
 WITHOUT_A_USER = {
     "POST /api/messages/preview": 200,
     "PATCH /api/messages/{message_id}": 404,

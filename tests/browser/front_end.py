@@ -10,7 +10,7 @@ from tests.browser.qr import read_qr
 
 
 class FrontEnd:
-    """The front end in a tab. Of each form it shows the status and the body of the last answer."""
+    """The front end in a tab. It shows the status and the body of the last answer of each form."""
 
     def __init__(self, page: Page) -> None:
         self.page = page

@@ -1,4 +1,4 @@
-"""Of a user who is deleted nothing is left: no row, no file, no key, and no device on the phone."""
+"""Nothing is left of a user who is deleted: no row, no file, no key, and no device on the phone."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Of what is cheap to ask for and dear to answer, nothing ends a process or keeps another tenant waiting.
+"""Nothing that is cheap to ask for and dear to answer ends a process or keeps another tenant waiting.
 
 In the short form one of each kind, by eight tenants at once; with CHATWREN_TEST_HOSTILE=long all, by one as well.
 """

@@ -24,7 +24,7 @@ _CLASHES = 20
 _CLASH_PAUSE_SECONDS = 0.02
 MAX_WAITING = 2 * _BATCH
 MAX_WAITING_BYTES = 8 << 20
-"""Of events that were read and not yet stored: the engine keeps the rest."""
+"""Events that were read and are not yet stored hold at most so many: the engine keeps the rest."""
 
 
 class Consumer:

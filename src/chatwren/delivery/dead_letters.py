@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 async def put_aside(connection: Connection, event: Event, reason: str) -> None:
-    """Keep an event that cannot be stored. Of an account that has no room for more, it is counted."""
+    """Keep an event that cannot be stored. Where its account has no room for more, it is counted only."""
     number = await dead_letters.put_aside(connection, event.account, event.kind, reason, event.raw)
     # Without the reason, which may quote what the message says.
     log.error("events.put_aside", account=str(event.account), kind=event.kind, dead_letter=number)

@@ -3,7 +3,7 @@
 import time
 
 _FRACTION = 0.6
-"""Of the lease. What remains is for another's slow answers, and for clocks that tick a little faster."""
+"""Part of the lease. The rest is for another's slow answers, and for clocks that tick a little faster."""
 
 
 def uptime() -> float:

@@ -57,7 +57,7 @@ def _unreachable(attempts: int, unconfirmed: int, max_resends: int) -> Decision:
     cause = "recipient_unreachable"
     if unconfirmed:
         return _unknown(unconfirmed, max_resends, cause)
-    # Of one that is retried after it failed, the attempts before count on.
+    # The attempts before a message failed count on when it is retried.
     tries = attempts % _TRIES_UNREACHABLE
     if not tries:
         return _failed(reasons.UNREACHABLE, unconfirmed)

@@ -87,7 +87,7 @@ class FairPlaces:
         self._taken.setdefault(user, _Taken()).add(seconds * places)
 
     def _make_room(self, user: UUID) -> None:
-        """Of too many that wait, the newest of the user with the most has to come again."""
+        """When too many wait, the newest of the user with the most has to come again."""
         if sum(map(len, self._waiting.values())) < self._most_waiting:
             return
         crowd = max(self._waiting, key=lambda one: len(self._waiting[one]))

@@ -71,7 +71,7 @@ BOUNDS: Final[dict[Limit, Bound]] = {
     Limit.COMPUTING: Bound(2, "requests at once that take much computing", passes=True),
     Limit.SEARCHES: Bound(4, "searches of the queue at once", passes=True),
 }
-"""Of what happens at once, the bound is of each web process. The others hold exactly, for all processes together: a
+"""The bound of what happens at once is each web process's. The others hold exactly, for all processes together: a
 place is taken in the transaction that stores what fills it. Messages alone would need a statement more for that: a
 process counts what it accepts itself, and knows after 5 s at the latest what others do."""
 

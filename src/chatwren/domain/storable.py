@@ -21,7 +21,7 @@ MAX_NAME = 512
 MAX_TEXT = 65_536
 """Characters, as many as WhatsApp allows."""
 MAX_ITEMS = 100_000
-"""Of a list. No group and no receipt has nearly as many."""
+"""Most that a list has. No group and no receipt has nearly as many."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
 """In every time zone, Python has a date for what lies between."""
 LONGEST = timedelta(days=366)

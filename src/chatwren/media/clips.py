@@ -1,7 +1,7 @@
 """What the container of a video or sound says about it: its length, the size of its picture.
 
 Read from a few header boxes, never by decoding. Sources: ISO/IEC 14496-12 (boxes of MP4, M4A, 3GP), RFC 3533 and
-RFC 7845 (Ogg, and Opus in it). Of other sounds the length is not told: without decoding it would be a guess.
+RFC 7845 (Ogg, and Opus in it). The length of other sounds is not told: without decoding it would be a guess.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Takes from a process what the work on a stranger's file does not need: memory, time, files, processes, system calls.
 
-For the process that calls it, until it ends, and nothing can be had back.
+It holds for the process that calls it, until that ends, and nothing can be had back.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _NEEDED = (
     *("futex", "sched_yield", "restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigaltstack"),
     *("clock_gettime", "gettimeofday", "getrandom", "getpid", "gettid", "getcwd", "exit", "exit_group"),
 )
-# Of each machine: its AUDIT_ARCH, and the numbers of these calls in their order (asm/unistd_64.h, asm-generic).
+# Each machine's AUDIT_ARCH, and the numbers of these calls in their order (asm/unistd_64.h, asm-generic).
 _MACHINES = {
     "x86_64": (0xC000003E, (0, 1, 19, 17, 8, 5, 262, 3, 9, 11, 25, 10, 28, 12, 202, 24, 219, 13, 14, 15, 131, 228, 96,
                             318, 39, 186, 79, 60, 231)),

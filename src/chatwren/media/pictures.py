@@ -29,7 +29,7 @@ Image.MAX_IMAGE_PIXELS = recognise.MAX_IMAGE_PIXELS
 PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the process may start none
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-# Of broken EXIF it warns and reads on, without what it skipped. Others may still find that: made an error.
+# It warns of broken EXIF and reads on, without what it skipped. Others may still find that: made an error.
 warnings.filterwarnings("error", module=r"PIL\.TiffImagePlugin")
 
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")

@@ -134,7 +134,7 @@ def _refuse_larger(size: int, limit: int, what: str) -> None:
 
 
 def _sha256(path: Path, left: threading.Event) -> str:
-    """Of the whole file, unless nobody waits for it any more."""
+    """The whole file's, unless nobody waits for it any more."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while not left.is_set() and (chunk := file.read(_READ)):

@@ -47,7 +47,7 @@ from chatwren.store.messages import NewRow
 log = structlog.get_logger(__name__)
 
 MAX_BYTES = 32 * 1024 * 1024
-"""Of the file of a bulk, and of all its rows as they are stored until they are accepted."""
+"""The file of a bulk has at most so many, and so have all its rows as they are stored until they are accepted."""
 _READ_SECONDS = 0.02
 """Computing after which others have their turn."""
 _STEP_SECONDS = 0.05

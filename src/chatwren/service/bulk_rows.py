@@ -39,7 +39,7 @@ csv.field_size_limit(_MAX_ROW_BYTES)
 def read(path: Path, kind: FileKind) -> Generator[GivenRow, None, None]:
     """The rows of a file, as they are asked for, until it is closed. One that cannot be read is given with its errors.
 
-    Of the file no more than a row is held in memory, and a row without an end is none.
+    No more than a row of the file is held in memory, and a row without an end is none.
 
     Raises:
         Invalid: the file as a whole cannot be read, or has more than MAX_ROWS rows.

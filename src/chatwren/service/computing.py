@@ -1,6 +1,6 @@
 """Work that takes computing: two things at a time, so that requests keep their pace, and users in turn.
 
-Python computes in one thread at a time. Of two, one is for what takes much, so that what is usual never waits for it.
+Python computes in one thread at a time. One of two is for what takes much, so that what is usual never waits for it.
 
 A thread cannot be stopped. So whatever is handed over here is bounded before, by what it works on, and long work comes
 in pieces: between them others have their turn, and work ends when nobody waits for it any more.

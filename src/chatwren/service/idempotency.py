@@ -20,7 +20,7 @@ from chatwren.store.database import Connection, Database
 
 _HEADER = "Idempotency-Key"
 _FIRST_FIELDS = 10
-"""Of a message, that the first release hashed."""
+"""A message's fields that the first release hashed."""
 
 
 @dataclass(frozen=True, slots=True)

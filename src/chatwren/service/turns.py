@@ -129,7 +129,7 @@ class Turns:
         self._next()
 
     def _make_room(self, network: str) -> None:
-        """Of one who came, or of those who are worse off, the last gives way if there are too many."""
+        """If there are too many, the last of those who are worse off gives way, or whoever came."""
         crowd = [one for one in self._waiting if one.network == network]
         if len(crowd) <= self._share:
             crowd = self._waiting if len(self._waiting) > self._most else []

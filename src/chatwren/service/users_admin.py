@@ -147,7 +147,7 @@ async def delete(
 async def export(db: Database, username: str) -> AsyncIterator[bytes]:
     """Everything that belongs to the user, a JSON object a line, told apart by `type`. No hashes, no keys.
 
-    Of files it tells what they are, with their preview in base64; their bytes are at /api/media/{id}.
+    It tells what files are, with their preview in base64; their bytes are at /api/media/{id}.
 
     Raises:
         NotFound: there is no such user.

@@ -9,10 +9,10 @@ from chatwren.store.database import Connection
 from chatwren.store.rows import Columns
 
 MAX_EVENT_BYTES = 1 << 20
-"""Of a larger event only the beginning is kept, which cannot be tried again."""
+"""Only the beginning of a larger event is kept, which cannot be tried again."""
 MAX_LETTERS = 1000
 MAX_BYTES = 16 << 20
-"""Of one account. The oldest are kept: they tell how it began, and a flood of more costs no disk."""
+"""Most of one account. The oldest are kept: they tell how it began, and a flood of more costs no disk."""
 _MAX_REASON = 2000
 
 

@@ -15,7 +15,7 @@ class Identity:
     """A contact of a user.
 
     Attributes:
-        phone: digits; None where WhatsApp hides it. Of several, one that WhatsApp itself names.
+        phone: digits; None where WhatsApp hides it. Where there are several, one that WhatsApp itself names.
         name: what they call themselves.
     """
 

@@ -13,7 +13,7 @@ from chatwren.store.rows import Columns
 _INTERVALS = ("pacing_gap", "pacing_jitter")
 _NUMBERS = ("cold_first", "cold_growth", "cold_most")
 COLUMNS = (*_INTERVALS, *_NUMBERS)
-"""Of the table `account`, all of which may be NULL."""
+"""Columns of the table `account`, all of which may be NULL."""
 
 
 def of(account: str) -> dict[str, str]:

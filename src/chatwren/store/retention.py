@@ -20,7 +20,7 @@ _OLD = {
     "pairing": "requested_at < now() - interval '30 days'",
     "dead_letter": "created_at < now() - interval '90 days'",
 }
-# Of messages and what belongs to them; $1 is how long they are kept. The time in a message's id, when it was accepted,
+# Messages and what belongs to them; $1 is how long they are kept. The time in a message's id, when it was accepted,
 # makes the old ones a range of the primary key.
 _OLD_MESSAGES = {
     "message": "id < uuid_at(now() - $1::interval) AND status > 'sending'"

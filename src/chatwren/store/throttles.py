@@ -26,7 +26,7 @@ async def take(
 ) -> bool:
     """Count one more try of `key` in the window, and of `also`, which has no limit.
 
-    False when there were `at_most` already; then nothing is counted. Of many at one moment no more are let through.
+    False when there were `at_most` already; then nothing is counted. No more are let through of many at one moment.
     """
     row = await connection.fetchrow(
         """

@@ -36,7 +36,7 @@ _MAX_STRUCTURE = 64 * 1024
 """Bytes of a JSON body besides the texts in it: what is read into more objects than it has bytes."""
 _MAX_STRINGS = 2_000
 _MAX_ESCAPES = 128 * 1024
-"""Of a URL-encoded body: two for each byte of the longest message."""
+"""A URL-encoded body may have so many: two for each byte of the longest message."""
 _LONG = 16 * 1024
 _WRITE_BYTES = 512 * 1024
 _JSON = "application/json"

@@ -79,7 +79,7 @@ def test_a_refusal_of_new_contacts_holds_them_alone() -> None:
     decision = decide(NewContactsRefused(463, HOUR), attempts=1, unconfirmed=0, max_resends=5)
     assert (decision.status, decision.cold_refusal, decision.account_pause) == (Status.WAITING, 463, None)
     assert (decision.recipient_pause, decision.cause) == (HOUR, "refused_463")
-    # Of which an earlier attempt may be out, that does not return to those that wait: it is tried on.
+    # A message of which an earlier attempt may be out does not return to those that wait: it is tried on.
     doubtful = decide(NewContactsRefused(463, HOUR), attempts=2, unconfirmed=1, max_resends=5)
     assert (doubtful.status, doubtful.unconfirmed, doubtful.cold_refusal) == (Status.SENDING, True, None)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from chatwren.store.database import Connection, Topic
 
-# Of an account that the worker $1 owns; None of it is written for one that it has lost.
+# The worker $1 owns the account. Nothing is written for one that it has lost.
 _OWNED = "EXISTS (SELECT FROM lease l WHERE l.account_id = a.id AND l.worker_id = $1)"
 
 

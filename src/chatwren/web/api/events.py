@@ -44,7 +44,7 @@ async def listen(request: HttpRequest) -> Stream:
 
 
 async def _events(request: HttpRequest, user_id: UUID) -> AsyncIterator[bytes]:
-    """The stream. Of many that begin at the same moment some may find no place any more: they end, and come again."""
+    """The stream. Some of many that begin at the same moment may find no place any more: they end, and come again."""
     of = context(request)
     draining = asyncio.ensure_future(of.draining.wait())
     try:

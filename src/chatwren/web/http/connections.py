@@ -11,7 +11,7 @@ from chatwren.machine import descriptors
 OF_CLIENT: Final = 512
 """Connections of one network, unless it is a trusted proxy's."""
 _IN_ALL: Final = 4096
-"""Of one process: some 20 KB each."""
+"""One process has so many: some 20 KB each."""
 _OTHER_FILES: Final = 256
 """Descriptors for what else a process opens: the database, uploads, media."""
 _LEAST: Final = 16

@@ -41,7 +41,7 @@ class SessionCookie:
     def read(self, cookie_headers: Iterable[str]) -> str | None:
         """The session id in a request's Cookie headers; None when there is none that we signed.
 
-        Of two cookies of the name the first counts: browsers send the more specific one first.
+        The first of two cookies of the name counts: browsers send the more specific one first.
         """
         for header in cookie_headers:
             for pair in header.split(";"):

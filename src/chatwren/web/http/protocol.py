@@ -20,7 +20,7 @@ MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_HEADERS: Final = 100
 """Each costs some 100 bytes besides its own."""
 MAX_AHEAD_BYTES: Final = 8 * 1024
-"""Of requests that come before their turn."""
+"""Requests that come before their turn may have so many."""
 
 _HEAD_SECONDS = 10.0
 _REST_SECONDS = 5.0
@@ -31,7 +31,7 @@ _REFUSED_SECONDS = 5
 _HEAD_COSTS = 8
 """How many times its bytes a head takes: with every layer that has read it, 247 KB for one of 30 KB."""
 _LENGTH_DIGITS = 20
-"""Of the longest Content-Length that anybody means: no layer reads a longer one as a number."""
+"""The longest Content-Length that anybody means has so many: no layer reads a longer one as a number."""
 _PIECE_BYTES = 16 * 1024
 """Parsed at once, where it is no body of a known length."""
 _network = lru_cache(4096)(network_of)
