@@ -31,7 +31,6 @@ class Consumer:
     """Stores what a channel reports.
 
     Args:
-        db: where to.
         worker: whose channel it is. States count only of accounts that it owns.
         settings: when messages expire.
         on_recorded: called with what receipts settled.

@@ -35,8 +35,6 @@ async def retry(db: Database, letter: int, *, read: Callable[[bytes], Event]) ->
     Workers may run meanwhile: what a message or a receipt says is true whoever stores it, and it is stored once.
 
     Args:
-        db: where it lies.
-        letter: its number.
         read: how its channel reads an event.
 
     Raises:

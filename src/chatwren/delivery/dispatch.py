@@ -33,10 +33,7 @@ class Dispatcher:
     """Sends what is due of this worker's accounts. `run` must be running.
 
     Args:
-        db: the queue.
-        worker: who claims.
         fence: while it is closed nothing is claimed and nothing sent.
-        channel: how.
         settings: time-outs, re-sends.
         accounts: the accounts to look at; those that may not send now are passed over.
     """

@@ -28,7 +28,6 @@ class Heartbeat:
 
     Args:
         db: a pool of its own, so that no queue of work delays it.
-        worker: whose.
         fence: opened by each renewal.
         settings: the lease, and how often it is renewed.
         on_renewed: called after each renewal.

@@ -29,7 +29,6 @@ def decide(result: Result, *, attempts: int, unconfirmed: int, max_resends: int)
     """What to record of an attempt.
 
     Args:
-        result: what the channel reported.
         attempts: how often the message was handed to the channel, this time included.
         unconfirmed: attempts before this one whose outcome is unknown.
         max_resends: re-sends of an unknown outcome before the message fails; 0: each would be a second message.

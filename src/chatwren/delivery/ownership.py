@@ -37,8 +37,6 @@ class Ownership:
     """Owns accounts. `run` must be running.
 
     Args:
-        db: rows.
-        worker: who owns.
         fence: while it is closed nothing is decided.
         connections: where what is wanted of accounts is done.
         settings: the lease.

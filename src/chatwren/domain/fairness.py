@@ -57,7 +57,6 @@ class FairPlaces:
         """A turn of the user, for as long as the context is open.
 
         Args:
-            user: whose.
             places: how many it takes, up to all. While it is first, and so many are not free, nobody overtakes.
 
         Raises:

@@ -87,10 +87,6 @@ def bounded(value: object, *, field: str) -> object:
 
     What a field takes is its own reader's business. This one holds for fields that nobody has thought of yet.
 
-    Args:
-        value: what the client sent.
-        field: the name that errors carry.
-
     Raises:
         Invalid: a text of more than 65,536 characters, a number of more than 77 digits, more than 1,000 names and
             values in each other, or more than 8 levels of them.

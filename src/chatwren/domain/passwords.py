@@ -26,7 +26,6 @@ def refuse_common(password: str, *, own: Iterable[str], field: str = "password")
     Args:
         password: of at most 256 characters.
         own: the user's name, user name, e-mail address and phone number.
-        field: the name that errors carry.
 
     Raises:
         Invalid: it is one.

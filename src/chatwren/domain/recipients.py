@@ -56,10 +56,8 @@ def parse_recipient(
     A number is not looked up in number plans, which lag behind: whether it is on WhatsApp, WhatsApp says.
 
     Args:
-        value: what the client sent.
         country: tells the ISO 3166 code of the account's own number. Digits without `+` or `00` that are no valid
             international number, but one in that country, are refused: they would go to a stranger abroad.
-        field: the name that errors carry.
 
     Raises:
         Invalid: none of these; where a national number was meant, with `suggestion` in `extra`.

@@ -39,8 +39,6 @@ def required_text(value: object, *, field: str, at_most: int) -> str:
     """`value` as a text that UTF-8 and PostgreSQL can hold, neither empty nor trimmed.
 
     Args:
-        value: what the client sent.
-        field: the name that errors carry.
         at_most: characters. Known before anything is done with the text, since much that is done is not linear.
 
     Raises:
@@ -74,7 +72,6 @@ def parse_message(value: object, *, field: str = "message", may_be_empty: bool =
 
     Args:
         value: what the client sent. Strictly a text: a number would lose its leading zeros before it got here.
-        field: the name that errors carry.
         may_be_empty: there is a media file, so the text is an optional caption; absent is then "".
 
     Raises:

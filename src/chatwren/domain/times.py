@@ -47,9 +47,7 @@ def parse_time(value: object, *, zone: Callable[[], str | None], field: str = "s
     that occurs twice the first is meant. Both are what browsers do.
 
     Args:
-        value: what the client sent.
         zone: tells the name of the time zone of a text that has none; None if it is not known.
-        field: the name that errors carry.
 
     Raises:
         Invalid: not such a text, no real date or time, or no zone is known.

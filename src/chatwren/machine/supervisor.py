@@ -57,8 +57,6 @@ class Child:
     """One child process.
 
     Args:
-        name: for the log.
-        command: what to run.
         environment: all of its environment but the lifeline.
         line: the lifeline that it inherits.
         patience: seconds between SIGTERM and SIGKILL when it is stopped.

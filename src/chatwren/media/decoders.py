@@ -68,7 +68,6 @@ class Decoders:
 
         Args:
             user: whose turn it takes.
-            path: of the file.
             task: to decode a picture, or to read what a video or sound says about itself.
             mimetype: by its first bytes.
             size: bytes.

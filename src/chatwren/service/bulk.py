@@ -74,13 +74,6 @@ async def submit(
     """Store the rows of a file, durably. Returns the bulk's id and how many rows it has.
 
     Args:
-        db: where to.
-        caller: whose messages they are.
-        account: that sends them.
-        path: the file.
-        kind: what it is.
-        limits: what users may have.
-        computing: where the file is read.
         idempotency_key: the same key with the same file, of the same kind, within 24 hours gives the same answer.
 
     Raises:
@@ -161,7 +154,6 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
     Safe to run anywhere, by many at once, and to be killed at any moment.
 
     Args:
-        db: where they are.
         default_zone: time zone of users who have not set theirs.
     """
     taken: Taken | None = None
@@ -286,9 +278,6 @@ async def state(db: Database, user_id: UUID, bulk_id: UUID, *, refused: bool, pa
     """How far a bulk is, with a page of its rows.
 
     Args:
-        db: where it is.
-        user_id: whose.
-        bulk_id: which.
         refused: only the rows that were refused.
         page: from 1.
         limit: rows a page.

@@ -61,7 +61,6 @@ def compose(
     """The message that somebody asks for. Its fields are read here and nowhere else, wherever they come from.
 
     Args:
-        reader: the fields.
         here: where they were written.
         prefix: of the message's id; `sched` requires a time. None: `sched` if there is one.
         lane: where none is given.

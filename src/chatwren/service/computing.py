@@ -51,7 +51,6 @@ class Computing:
         """What `work` returns, or raises, when it was the user's turn to have it done in a thread.
 
         Args:
-            user_id: for whom.
             work: to be done within a fraction of a second, whatever it works on.
             much: it may take more than a few milliseconds.
 

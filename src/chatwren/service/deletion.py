@@ -29,9 +29,6 @@ async def begin(db: Database, media: MediaStore, user_id: UUID, *, lease: timede
     Without a device nobody else is needed for it.
 
     Args:
-        db: where the user is.
-        media: where the user's files are.
-        user_id: who.
         lease: how long a worker may be silent that lives.
         wait: how long to wait for the end. Reaching WhatsApp is tried for up to 45 s.
 

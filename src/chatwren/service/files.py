@@ -42,10 +42,6 @@ async def kept(
     killed process leaves is swept.
 
     Args:
-        db: where its row goes.
-        media_store: where its bytes go.
-        caller: whose it is.
-        prepared: the file.
         at_most: bytes that all files of the user may have.
 
     Raises:

@@ -42,14 +42,7 @@ class Accepted:
 
 
 class Intake:
-    """Accepts messages, those of many requests at once.
-
-    Args:
-        db: where to.
-        media_store: where files go.
-        limits: what users may have.
-        computing: where texts are worded.
-    """
+    """Accepts messages, those of many requests at once."""
 
     def __init__(self, db: Database, media_store: MediaStore, limits: Limits, computing: Computing) -> None:
         self._db = db
@@ -70,9 +63,7 @@ class Intake:
         """Store a message, durably, to be sent when it is due.
 
         Args:
-            caller: whose message it is.
             account: that sends it; None before the first linking.
-            new: what is to be sent.
             idempotency_key: the same key with the same message within 24 hours gives the same answer.
 
         Raises:

@@ -61,9 +61,7 @@ async def create_qr(db: Database, limits: Limits, user: User, account_id: UUID |
     """Start linking an account, or join the linking that runs, and wait for the current code.
 
     Args:
-        db: where to.
         limits: how often users may begin.
-        user: whose account.
         account_id: which; None: the one that is meant where none is named, made now if there is none.
         wait: seconds for the code.
 
@@ -160,8 +158,6 @@ async def start_or_join(
 
     Args:
         connection: in a transaction in which the user's row is locked.
-        account_id: what to link.
-        user_id: whose it is.
         phone: digits of the phone on which a code is to be typed; None: by QR code.
         allowed: the user's `limit_of` that.
 

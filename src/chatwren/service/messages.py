@@ -46,7 +46,6 @@ async def page(db: Database, where: Filter, *, page: int, limit: int, cursor: UU
     """A page of a user's messages, newest first.
 
     Args:
-        db: where from.
         where: whose, and which.
         page: from 1.
         limit: messages a page.

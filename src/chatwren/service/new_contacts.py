@@ -42,8 +42,6 @@ class NewContacts:
         """What to tell the caller of a message that was stored in the cold lane; None: nothing keeps it.
 
         Args:
-            account: that sends it.
-            row: the message.
             connect: gives a connection that sees the message.
         """
         known = await self._of(account.id, connect)

@@ -69,7 +69,6 @@ def by_cap(
     """When a message to a new contact goes out: by the cap of such contacts, and where that has room by the pace.
 
     Args:
-        account: that sends it.
         new_contacts: what it has of its cap.
         cold_blocked: why it writes to nobody new.
         place: how many messages go before, of all that may go.

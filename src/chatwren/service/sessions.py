@@ -23,7 +23,6 @@ async def start(connection: Connection, user_id: UUID, *, instead_of: str | None
 
     Args:
         connection: in a transaction.
-        user_id: whose session it is.
         instead_of: id of the session that the same browser had before, which ends.
         at_most: sessions that the user may have; the one that was not used for longest ends for the new one.
 

@@ -53,9 +53,6 @@ async def register(
     """Sign somebody up and log them in.
 
     Args:
-        db: where to.
-        throttle: of this process.
-        new: who.
         address: the client's IP address, by which registrations are throttled.
         instead_of: id of the session that the same browser had before.
 
@@ -123,8 +120,6 @@ async def log_in(
     An unknown user and a wrong password cannot be told apart, neither by the answer nor by its time.
 
     Args:
-        db: where to look.
-        throttle: of this process.
         limits: how many sessions the user may have.
         username: as typed; spaces around it and case do not matter.
         password: as typed.
@@ -162,13 +157,7 @@ async def change_password(
     """Give the user another password, and end all their sessions but this one. Returns how many ended.
 
     Args:
-        db: where the user is.
         throttle: of this process. A wrong password counts as in a log-in.
-        caller: who asks.
-        current: the password until now.
-        new: the one from now on.
-        address: the client's IP address.
-        sid: id of the session.
 
     Raises:
         NotAuthenticated: the current password is wrong, or the session has ended meanwhile.

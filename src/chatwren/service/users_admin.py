@@ -124,9 +124,6 @@ async def delete(
     """Delete the user and everything that belongs to them, or go on with it.
 
     Args:
-        db: where the user is.
-        media: where the user's files are.
-        username: who.
         lease: how long a worker may be silent that lives.
         wait: how long to wait for the end.
 

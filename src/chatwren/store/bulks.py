@@ -63,9 +63,6 @@ async def insert(
     """Store a bulk. In a transaction.
 
     Args:
-        connection: where to.
-        bulk: its id.
-        user_id: whose it is.
         account_id: from which its messages go.
         total: how many rows there are.
         to_do: how many of them are neither accepted nor refused.

@@ -16,7 +16,6 @@ def bounded(text: str, *, field: str = "message") -> Template:
 
     Args:
         text: of at most 65,536 bytes.
-        field: the name that errors carry.
 
     Raises:
         Invalid: it has too many braces, or too many groups of alternatives, or these stand too deep in each other.

@@ -87,11 +87,6 @@ _HANDLERS: Sequence[BaseRouteHandler] = (
 def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
     """The application. It holds no state: any number of processes may run it on one database.
 
-    Args:
-        settings: of this process.
-        db: where users, accounts and messages are.
-        media: where files are.
-
     Raises:
         CannotStart: a setting is not usable.
         TypeError: a handler does not say who may call it.

@@ -71,8 +71,6 @@ class EngineConnections:
     """Does what is wanted of accounts, through the worker's engine.
 
     Args:
-        db: rows.
-        worker: who owns the accounts.
         engines: where connections are held.
         lease_left: for how many seconds the worker surely owns them.
         look: called when something is to be done that `serve` can begin.

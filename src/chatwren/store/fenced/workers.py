@@ -42,8 +42,6 @@ async def renew(connection: Connection, worker: UUID, *, lease: timedelta, gap: 
     """Record that the worker lives. None: it was taken for dead, and its accounts may be another's.
 
     Args:
-        connection: to the database.
-        worker: which one.
         lease: how long it must have renewed without a gap to judge others.
         gap: what is one.
     """

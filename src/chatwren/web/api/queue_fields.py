@@ -43,7 +43,6 @@ def read_filter(reader: Reader, user_id: UUID, *, zone: Callable[[], str | None]
     """Which messages a query, or a body of the same members, asks for. To be used after the reader's `check`.
 
     Args:
-        reader: the members.
         user_id: whose messages.
         zone: tells the time zone of times without one.
     """

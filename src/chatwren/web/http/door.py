@@ -45,7 +45,6 @@ class Hosts:
         """What is wrong with the value of a Host header; None when nothing is.
 
         Args:
-            host: the value.
             vouched: a trusted proxy sent it. It is believed where there is no public URL to compare it with.
         """
         if host not in self._seen:

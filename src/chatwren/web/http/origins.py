@@ -31,7 +31,6 @@ class Origins:
         """Wrap `app`.
 
         Args:
-            app: what answers.
             allowed: exact origins.
             any_localhost: any port of this machine is allowed too. Not for production.
             public_url: how browsers reach us: its origin is ours.
