@@ -5,8 +5,8 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
+from typing import Any, NoReturn
 from uuid import UUID
 
 import structlog
@@ -34,8 +34,8 @@ log = structlog.get_logger(__name__)
 _DRAIN_MARGIN_SECONDS = 2
 _PAUSE_SECONDS = 1
 _OFTEN_SECONDS = 5
-_BULK_POLL_SECONDS = 0.5
-_BULK_PAUSE_SECONDS = 0.1
+_BULKS_SECONDS = 0.5
+_JOB_PAUSE_SECONDS = 0.1
 _SWEEP_SECONDS = 600
 _DELETIONS_SECONDS = 1
 
@@ -148,7 +148,7 @@ class _Worker:
         try:
             async with self._connections.running(self._consumer.follow):
                 working, sending = (
-                    _Loops(self._ownership.run(), self._listen(), self._keep_house(), self._accept_bulks()),
+                    _Loops(self._ownership.run(), self._listen(), *self._background()),
                     _Loops(self._dispatcher.run()),
                 )
                 try:
@@ -190,7 +190,7 @@ class _Worker:
 
         await self._db.listen([Topic.WORK], look, on_gap=everywhere)
 
-    async def _keep_house(self) -> None:
+    def _background(self) -> Iterable[Coroutine[Any, Any, NoReturn]]:
         async def often() -> None:
             await housekeeping.often(self._db, self._settings)
 
@@ -202,35 +202,31 @@ class _Worker:
                 await self._connections.log_out_orphans()  # of a pairing that the deletion ended
                 await deletion.work_off(self._db, self._media, users)
 
-        async def repeat(work: Callable[[], Awaitable[None]], pause: float) -> None:
-            while True:
-                try:
-                    await work()
-                except Exception as error:  # noqa: BLE001 - what is old can wait
-                    log.warning("worker.house_not_kept", error=repr(error))
-                await asyncio.sleep(pause)
+        async def accept_bulks() -> bool:
+            return await bulk.accept_some(self._db, default_zone=self._settings.timezone)
 
-        await asyncio.gather(
-            repeat(often, _OFTEN_SECONDS),
-            repeat(sweep, _SWEEP_SECONDS),
-            repeat(delete_users, _DELETIONS_SECONDS),
-        )
+        yield _repeat("often", often, every=_OFTEN_SECONDS)
+        yield _repeat("sweep", sweep, every=_SWEEP_SECONDS)
+        yield _repeat("delete_users", delete_users, every=_DELETIONS_SECONDS)
+        yield _repeat("accept_bulks", accept_bulks, every=_BULKS_SECONDS)
 
-    async def _accept_bulks(self) -> None:
-        while True:
-            began = time.monotonic()
-            try:
-                busy = await bulk.accept_some(self._db, default_zone=self._settings.timezone)
-            except CLASHES:
-                continue
-            except UNREACHABLE as error:
-                log.warning("worker.database_unreachable", error=repr(error))
-                busy = False
-            except Exception:
-                log.exception("worker.bulk_failed")
-                busy = False
-            # As long as a step took, what is sent has Python for itself: a bulk may be slow, a message not late.
-            await asyncio.sleep(min(time.monotonic() - began, _BULK_PAUSE_SECONDS) if busy else _BULK_POLL_SECONDS)
+
+async def _repeat(name: str, job: Callable[[], Awaitable[bool | None]], *, every: float) -> NoReturn:
+    """Do a job again and again: after so many seconds, or soon where it says that there is more. No fault ends it."""
+    while True:
+        began = time.monotonic()
+        try:
+            more = await job()
+        except CLASHES:
+            more = True
+        except UNREACHABLE as error:
+            log.warning("worker.job_unreachable", job=name, error=repr(error))
+            more = False
+        except Exception:
+            log.exception("worker.job_failed", job=name)
+            more = False
+        # As long as a step took, what is sent has Python for itself: a bulk may be slow, a message not late.
+        await asyncio.sleep(min(time.monotonic() - began, _JOB_PAUSE_SECONDS) if more else every)
 
 
 class _Loops:
