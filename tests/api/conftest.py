@@ -13,9 +13,10 @@ from uuid import UUID
 import httpx
 import pytest
 
+from chatwren.domain.pairings import Pairing
 from chatwren.machine import descriptors
 from chatwren.machine.throwaway import fresh_database
-from chatwren.service import sessions, users
+from chatwren.service import linking, sessions, users
 from chatwren.store.database import Database
 from chatwren.web.http.cookie import SessionCookie
 from tests.api.server import SECRET, WebServer
@@ -138,6 +139,16 @@ def files() -> Iterator[None]:
     descriptors.raise_limit()
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.fixture
+def no_wait_for_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker is here to bring them."""
+
+    async def at_once(_db: Database, pairing: Pairing, *_: Any) -> Pairing:
+        return pairing
+
+    monkeypatch.setattr(linking, "_settled", at_once)
 
 
 async def _empty(db: Database) -> None:

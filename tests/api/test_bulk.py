@@ -203,18 +203,6 @@ def test_pace_and_caps_that_stretch_it_are_told(shop: httpx.Client, server: WebS
     assert follow(shop, bulk_id)["estimatedLastAt"] < ahead(hours=1)
 
 
-def test_charlie_sees_nothing_of_alices_bulk(
-    shop: httpx.Client, server: WebServer, charlie: Person, alice: Person
-) -> None:
-    charlie.link("919876543211")
-    bulk_id = submit(shop, lines({"phoneId": "+919811111111", "message": "mine"}), JSONL)
-    assert charlie.http.get(f"/api/messages/bulk/{bulk_id}").status_code == 404
-    assert charlie.http.post("/api/messages/cancel", json={"bulkId": bulk_id}).json()["cancelled"] == 0
-    accept(server)
-    assert texts(charlie.http, bulkId=bulk_id) == []
-    assert texts(alice.http, bulkId=bulk_id) == ["mine"]
-
-
 def test_without_an_account_there_is_nothing_to_send_from(alice: Person) -> None:
     body = lines({"phoneId": "+919811111111", "message": "x"})
     answer = alice.http.post("/api/messages/bulk", content=body, headers=JSONL)

@@ -144,13 +144,6 @@ def test_what_may_be_out_can_be_retried_but_not_cancelled(alice: Person, shop: h
     assert shop.post("/api/messages/cancel", json={"all": True}).json()["cancelled"] == 0
 
 
-def test_charlie_retries_nothing_of_alices(alice: Person, charlie: Person, shop: httpx.Client) -> None:
-    sent = send(shop)
-    fail(alice, sent, "not_on_whatsapp")
-    assert charlie.http.post(f"/api/messages/{sent}/retry").status_code == 404
-    assert message(shop, sent)["status"] == "failed"
-
-
 # --- cancel many ------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""docs/architecture.md is the tree as it is: its folders, and the places that it names."""
+"""docs/architecture.md is the tree as it is: its folders, and the places that it and CONTRIBUTING.md name."""
 
 import re
 import subprocess
@@ -47,3 +47,10 @@ def test_each_place_that_it_names_exists() -> None:
         assert there, one
         if member and there[0].suffix == ".py" and member != "py":
             assert re.search(rf"\b{member}\b", there[0].read_text()), one
+
+
+def test_what_contributing_names_exists() -> None:
+    named = re.findall(r"`((?:bench|docs|proto|src|store|tests)/[\w./-]*)`", (ROOT / "CONTRIBUTING.md").read_text())
+    assert len(named) > 10
+    for one in named:
+        assert (ROOT / one).exists() or (ROOT / SOURCES / one).exists(), one

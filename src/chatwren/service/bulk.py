@@ -292,7 +292,7 @@ async def state(db: Database, user_id: UUID, bulk_id: UUID, *, refused: bool, pa
             raise NotFound("There is no such bulk.")
         found = await bulks.progress(connection, bulk)
         new_contacts = await cold.state(connection, account.id)
-        rows = await bulks.results(connection, bulk.id, refused=refused, limit=limit, offset=(page - 1) * limit)
+        rows = await bulks.results(connection, bulk, refused=refused, limit=limit, offset=(page - 1) * limit)
     last_at, warnings = _outlook(account, found, new_contacts)
     return BulkState(
         id=bulk_public_id(bulk.id),

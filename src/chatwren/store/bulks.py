@@ -141,17 +141,21 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
         """
         SELECT CASE WHEN m.status <> 'waiting' THEN m.status::text WHEN m.due > now() THEN 'scheduled'
                ELSE 'queued' END, count(*)
-        FROM bulk_row r JOIN message m ON m.id = r.message_id WHERE r.bulk_id = $1 GROUP BY 1
+        FROM bulk_row r JOIN message m ON m.id = r.message_id
+        WHERE r.bulk_id = $1 AND m.account_id = $2 GROUP BY 1
         """,
         bulk.id,
+        bulk.account_id,
     )
     by_status = {Shown(row[0]): row[1] for row in rows}
     last_due, new_contacts = await connection.fetchrow(
         """
         SELECT max(m.due), count(DISTINCT m.recipient) FILTER (WHERE m.lane = 'cold')
-        FROM bulk_row r JOIN message m ON m.id = r.message_id WHERE r.bulk_id = $1 AND m.status = 'waiting'
+        FROM bulk_row r JOIN message m ON m.id = r.message_id
+        WHERE r.bulk_id = $1 AND m.account_id = $2 AND m.status = 'waiting'
         """,
         bulk.id,
+        bulk.account_id,
     )
     before_last = await connection.fetchval(
         f"SELECT greatest(count(*) - 1, 0) FROM message m WHERE m.account_id = $1 AND {WAITS} AND m.due <= $2",
@@ -162,16 +166,17 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
 
 
 async def results(
-    connection: Connection, bulk: UUID, *, refused: bool, limit: int, offset: int
+    connection: Connection, bulk: Bulk, *, refused: bool, limit: int, offset: int
 ) -> Sequence[tuple[int, UUID | None, str, str | None]]:
     """What became of its rows, in their order: line, message and its prefix, errors (JSON). `refused`: only those."""
     rows = await connection.fetch(
         f"""
         SELECT r.line, r.message_id, coalesce(m.prefix, 'msg'), r.errors
-        FROM bulk_row r LEFT JOIN message m ON m.id = r.message_id
+        FROM bulk_row r LEFT JOIN message m ON m.id = r.message_id AND m.account_id = $2
         WHERE r.bulk_id = $1 {"AND r.errors IS NOT NULL" if refused else ""}
         ORDER BY r.line LIMIT {limit:d} OFFSET {offset:d}
         """,
-        bulk,
+        bulk.id,
+        bulk.account_id,
     )
     return [(row[0], row[1], row[2], row[3]) for row in rows]
