@@ -49,6 +49,23 @@ func (t checkedUploads) RoundTrip(request *http.Request) (*http.Response, error)
 	return response, err
 }
 
+// largestAnswer bounds what whatsmeow reads whole into memory: settings that an account's phone has uploaded, of which a
+// contact takes about 300 bytes.
+const largestAnswer = 32 << 20
+
+// boundedAnswers ends answers that are too large, but for files, which are read as they come.
+type boundedAnswers struct{ http.RoundTripper }
+
+type asItComes struct{} // the context's key of a file's download
+
+func (t boundedAnswers) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.RoundTripper.RoundTrip(request)
+	if err == nil && response.StatusCode == http.StatusOK && request.Context().Value(asItComes{}) == nil {
+		response.Body = http.MaxBytesReader(nil, response.Body, largestAnswer)
+	}
+	return response, err
+}
+
 // chunks reads the file that follows the first request of an upload.
 type chunks struct {
 	stream grpc.ClientStreamingServer[enginepb.UploadRequest, enginepb.UploadResponse]
@@ -149,6 +166,7 @@ func (a *account) download(stream grpc.ServerStreamingServer[enginepb.DownloadCh
 	if err := os.Remove(file.Name()); err != nil { // gone with the process, whatever happens
 		return status.Error(codes.Internal, err.Error())
 	}
+	ctx = context.WithValue(ctx, asItComes{}, true)
 	err = a.client.DownloadMediaWithPathToFile(
 		ctx, handle.DirectPath, handle.FileEncSha256, handle.FileSha256, handle.MediaKey, mediaType, "", false, file,
 	)

@@ -29,9 +29,9 @@ func newHTTPClient(options Options) (*http.Client, error) {
 		dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, "tcp", options.WhatsAppAddress)
 		}
-		return &http.Client{Transport: checkedUploads{&http.Transport{
+		return &http.Client{Transport: checkedUploads{boundedAnswers{&http.Transport{
 			DialContext: dial, DialTLSContext: dial, IdleConnTimeout: 30 * time.Second,
-		}}}, nil
+		}}}}, nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = dialer.DialContext
@@ -56,5 +56,5 @@ func newHTTPClient(options Options) (*http.Client, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
-	return &http.Client{Transport: checkedUploads{transport}}, nil
+	return &http.Client{Transport: checkedUploads{boundedAnswers{transport}}}, nil
 }

@@ -1,6 +1,10 @@
 package bridge
 
 import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -72,5 +76,36 @@ func TestProxyIsUsed(t *testing.T) {
 	}
 	if got := <-asked; got != "CONNECT web.whatsapp.com:443" {
 		t.Errorf("the proxy was asked for %q", got)
+	}
+}
+
+// What whatsmeow reads whole is bounded, and a file that is read as it comes is not.
+func TestAnswersAreBounded(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.CopyN(w, rand.NewChaCha8([32]byte{}), largestAnswer+1)
+	}))
+	defer server.Close()
+	client, err := newHTTPClient(Options{WhatsAppAddress: server.Listener.Addr().String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(ctx context.Context) (int64, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://mmg.whatsapp.net/x&mms-type=md-app-state", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		return io.Copy(io.Discard, response.Body)
+	}
+	var large *http.MaxBytesError
+	if read, err := get(t.Context()); !errors.As(err, &large) || read != largestAnswer {
+		t.Errorf("settings: %d bytes, %v", read, err)
+	}
+	if read, err := get(context.WithValue(t.Context(), asItComes{}, true)); err != nil || read != largestAnswer+1 {
+		t.Errorf("a file: %d bytes, %v", read, err)
 	}
 }
