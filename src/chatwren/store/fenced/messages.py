@@ -3,7 +3,6 @@
 Rows are locked in one order everywhere: accounts by id, then messages.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -200,7 +199,7 @@ _OUTCOMES = Given[Outcome](
     fact=("boolean", lambda one: one.decision.fact),
     age="interval",
     code=("text", lambda one: one.decision.failure and one.decision.failure.code),
-    params=("text", lambda one: one.decision.failure and json.dumps(params(one.decision.failure))),
+    params=("jsonb", lambda one: one.decision.failure and params(one.decision.failure)),
     unconfirmed=("boolean", lambda one: one.decision.unconfirmed),
     account_pause=("interval", lambda one: one.decision.account_pause),
     recipient_pause=("interval", lambda one: one.decision.recipient_pause),
@@ -222,7 +221,7 @@ _RECORD = f"""
         status = o.status, epoch = NULL,
         sent_at = CASE WHEN o.status = 'sent' THEN now() - o.age END,
         ended_at = CASE WHEN o.status = 'failed' THEN now() - o.age END,
-        error_code = o.code, error_params = o.params::jsonb, error_message = NULL,
+        error_code = o.code, error_params = o.params, error_message = NULL,
         unconfirmed = m.unconfirmed + o.unconfirmed::integer
       FROM outcome o JOIN locked k ON k.id = o.account_id
       WHERE m.id = o.message_id
