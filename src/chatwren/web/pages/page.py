@@ -4,7 +4,6 @@ import mimetypes
 import re
 import tomllib
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 
 import litestar
@@ -51,14 +50,15 @@ def render(template: str, **values: object) -> str:
     return _environment.get_template(template).render(values)
 
 
-def answer(html: str, *, status: HTTPStatus = HTTPStatus.OK) -> Response[str]:
+def answer(html: str, *, status: int = 200) -> Response[str]:
     """The answer that shows a page."""
     return Response(html, status_code=status, media_type=MediaType.HTML, headers=_HEADERS)
 
 
 def _respond(request: HttpRequest, error: Exception) -> Response[str]:
     told = errors.told(error, request.scope)
-    shown = answer(render("error.html", status=told.status.value, message=told.error.message), status=told.status)
+    status = told.status.value
+    shown = answer(render("error.html", status=status, message=told.error.message), status=status)
     shown.headers.update({name.decode(): value.decode("latin-1") for name, value in told.headers})
     return shown
 
