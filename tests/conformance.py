@@ -14,7 +14,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from chatwren.domain import reasons
 from tests.waiting import until
 
 RESENDS = 1
@@ -156,7 +155,7 @@ class Sends:
         message, after = await side.accept("to you?"), await side.accept("the next")
         row = await ends(side, message, "failed")
         assert row["error_code"] != "outcome_unknown"
-        assert reasons.sentence(reasons.stored(row["error_code"], row["error_params"])) != "It failed."
+        assert row["error_params"] is not None
         await ends(side, after, "sent")
 
     async def test_a_refused_account_keeps_its_messages_and_costs_nobody_else(self, side: Side) -> None:
