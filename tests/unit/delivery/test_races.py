@@ -11,7 +11,7 @@ import pytest
 from chatwren.domain.reasons import UNCONFIRMED
 from chatwren.store.database import CLASHES, Database
 from tests.rows import Rows
-from tests.unit.delivery.test_record import Scene
+from tests.unit.delivery.claimed import Scene
 
 pytestmark = pytest.mark.anyio
 
