@@ -1,4 +1,4 @@
-"""SQL stands in store/, and no parameter of it is found by its place where there are many."""
+"""SQL stands in store/, no parameter of it is found by its place where there are many, and who runs it tells of it."""
 
 import ast
 import re
@@ -25,6 +25,13 @@ def texts(*, of_store: bool) -> Iterator[tuple[str, str]]:
 
 def test_sql_stands_in_the_store() -> None:
     assert {name for name, text in texts(of_store=False) if STATEMENT.match(text)} == ELSEWHERE
+
+
+def test_the_store_alone_tells_of_changes() -> None:
+    tell = re.compile(r"\.(tell|change)\(\s*Topic\.")
+    files = {path.relative_to(SOURCES) for path in SOURCES.rglob("*.py") if tell.search(path.read_text())}
+    assert files
+    assert {path.parts[0] for path in files} == {"store"}
 
 
 def test_few_parameters_are_found_by_their_place() -> None:
