@@ -266,20 +266,21 @@ def test_a_data_directory_that_cannot_be_made_is_one_clear_line(folder: Path) ->
         places.find_home(Settings(data_dir=folder / "file" / "data"))
 
 
-@pytest.mark.parametrize("squat", ["link", "open"])
+@pytest.mark.parametrize("squat", ["link", "open", "shared", pytest.param("strangers", marks=only_root)])
 def test_a_socket_folder_laid_by_somebody_else_is_not_used(
     folder: Path, monkeypatch: pytest.MonkeyPatch, squat: str
 ) -> None:
     settings = Settings(data_dir=folder)
     taken, own = folder / "taken", folder / "own"
     monkeypatch.setattr(places, "socket_folders", lambda _: iter([taken, own]))
-    if squat == "link":
-        (folder / "elsewhere").mkdir(mode=0o700)
-        taken.symlink_to(folder / "elsewhere")
-    else:
-        taken.mkdir()
-        taken.chmod(0o777)
     _, owner = places.find_home(settings)
+    owner.make_folder(folder / "elsewhere" if squat == "link" else taken)
+    if squat == "link":
+        taken.symlink_to(folder / "elsewhere")
+    elif squat == "strangers":
+        os.chown(taken, owner.uid + 1, owner.gid + 1)
+    else:
+        taken.chmod({"open": 0o707, "shared": 0o770}[squat])
     assert places.find_socket_folder(settings, owner) == own
     assert own.stat().st_mode & 0o777 == 0o700
 
