@@ -54,3 +54,10 @@ def test_what_contributing_names_exists() -> None:
     assert len(named) > 10
     for one in named:
         assert (ROOT / one).exists() or (ROOT / SOURCES / one).exists(), one
+
+
+def test_decisions_are_numbered_one_by_one() -> None:
+    files = sorted((ROOT / "docs" / "adr").iterdir())
+    assert [file.name[:4] for file in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    for number, file in enumerate(files, start=1):
+        assert file.read_text().startswith(f"# {number}. "), file
