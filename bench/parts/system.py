@@ -102,10 +102,16 @@ class Web:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def most_memory(self) -> int:
+        """The most resident bytes that it has ever had."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
 
 @contextlib.asynccontextmanager
-async def web(url: str, data_dir: Path) -> AsyncIterator[Web]:
-    """`chatwren web` on that database, as a process of its own whose log goes to a file."""
+async def web(url: str, data_dir: Path, **settings: str) -> AsyncIterator[Web]:
+    """`chatwren web` on that database, as a process of its own whose log goes to a file, with further settings."""
     log = data_dir / "web.log"
     environment = {
         "DATABASE_URL": url,
@@ -118,7 +124,7 @@ async def web(url: str, data_dir: Path) -> AsyncIterator[Web]:
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "chatwren", "web"),
-            env=os.environ | environment,
+            env=os.environ | environment | settings,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
