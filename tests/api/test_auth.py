@@ -194,6 +194,29 @@ def test_a_disabled_user_is_told_so_only_with_the_right_password(alice: Person, 
     assert (answer.status_code, answer.json()["code"]) == (403, "user_disabled")
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [("password_hash = 'another'", (401, "wrong_credentials")), ("disabled_at = now()", (403, "user_disabled"))],
+)
+def test_a_log_in_goes_by_what_holds_when_it_ends(
+    change: str, expected: tuple[int, str], alice: Person, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _meanwhile(monkeypatch, lambda: alice.server.sql(f"UPDATE app_user SET {change}"))
+    answer = _login(http, "alice")
+    assert (answer.status_code, answer.json()["code"]) == expected
+    assert alice.server.sql("SELECT count(*) FROM session") == [(1,)]  # her other browser's
+
+
+def test_a_password_is_changed_by_who_knows_the_one_that_holds_then(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _meanwhile(monkeypatch, lambda: alice.server.sql("UPDATE app_user SET password_hash = 'another'"))
+    body = {"currentPassword": PASSWORD, "newPassword": "three more words"}
+    answer = alice.http.post("/api/users/me/password", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (401, "wrong_credentials")
+    assert alice.server.sql("SELECT password_hash FROM app_user") == [("another",)]
+
+
 @pytest.mark.usefixtures("window_begins")
 def test_ten_failures_by_user_and_address(
     alice: Person, bob: Person, serve: Callable[..., WebServer], http: httpx.Client
@@ -342,6 +365,18 @@ def test_the_time_zone_of_the_profile(alice: Person) -> None:
     assert alice.http.get("/api/users/me").json()["timeZone"] == "Asia/Kolkata"
     assert alice.http.patch("/api/users/me", json={"timeZone": "Mars/Olympus"}).status_code == 400
     assert alice.http.patch("/api/users/me", json={"timeZone": None}).json()["timeZone"] is None
+
+
+def _meanwhile(monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]) -> None:
+    """Let something happen after a password was compared, before its request goes on."""
+    verify = users._verify
+
+    def verified(password_hash: str, password: str) -> bool:
+        right = verify(password_hash, password)
+        change()
+        return right
+
+    monkeypatch.setattr(users, "_verify", verified)
 
 
 def _failures(server: WebServer, client: httpx.Client, count: int) -> None:

@@ -141,10 +141,13 @@ async def log_in(
     async with throttle.password(key, found.user.id if found else None, address=address, sid=instead_of) as one:
         right = await _in_thread(lambda: _verify(found.password_hash if found else _nobodys_hash(), password))
     if not right or not found:
-        raise NotAuthenticated("The user name or the password is wrong.", code="wrong_credentials")
+        raise _wrong("user name or the password")
     most = await limits.of(found.user.id, Limit.SESSIONS)
     async with db.transaction() as connection:
         await one.was_right(connection)
+        found = await users.still(connection, key, found)  # it waited for its turn, and for others that change it
+        if not found:
+            raise _wrong("user name or the password")
         if not found.disabled:
             sid = await sessions.start(connection, found.user.id, instead_of=instead_of, at_most=most)
             return found.user, sid
@@ -173,13 +176,19 @@ async def change_password(
     async with throttle.password(key, user.id, address=address, sid=sid) as one:
         right = found is not None and await _in_thread(lambda: _verify(found.password_hash, current))
         password_hash = await hash_password(new) if right else ""
-    if not right:
-        raise NotAuthenticated("The current password is wrong.", code="wrong_credentials")
+    if not right or not found:
+        raise _wrong("current password")
     async with db.transaction() as connection:
         await one.was_right(connection)
         await sessions.confirm(connection, caller)
+        if not await users.still(connection, key, found):
+            raise _wrong("current password")
         await users.set_password(connection, user.id, password_hash)
         return await sessions.end_others_in(connection, caller)
+
+
+def _wrong(what: str) -> NotAuthenticated:
+    return NotAuthenticated(f"The {what} is wrong.", code="wrong_credentials")
 
 
 async def note_looks(db: Database) -> None:

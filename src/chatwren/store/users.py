@@ -32,6 +32,8 @@ _SUMMARY = Columns(
     account_phone="(SELECT phone FROM account WHERE user_id = app_user.id ORDER BY created_at, id LIMIT 1)",
 )
 
+_BY_KEY = f"SELECT {_CREDENTIALS}, {COLUMNS} FROM app_user WHERE username_key = $1"
+
 _INSERT = """
     INSERT INTO app_user
       (id, username, username_key, username_skeleton, name, phone, email, gst, time_zone, password_hash)
@@ -71,7 +73,13 @@ async def set_skeleton(connection: Connection, user_id: UUID, skeleton: str) -> 
 
 async def credentials(connection: Connection, key: str) -> Credentials | None:
     """What the user whose name has this key must prove."""
-    row = await connection.fetchrow(f"SELECT {_CREDENTIALS}, {COLUMNS} FROM app_user WHERE username_key = $1", key)
+    row = await connection.fetchrow(_BY_KEY, key)
+    return _CREDENTIALS.of(row, user=COLUMNS.of(row)) if row else None
+
+
+async def still(connection: Connection, key: str, verified: Credentials) -> Credentials | None:
+    """What holds now, and until the transaction ends; None: the password is not the one any more that was verified."""
+    row = await connection.fetchrow(f"{_BY_KEY} AND password_hash = $2 FOR NO KEY UPDATE", key, verified.password_hash)
     return _CREDENTIALS.of(row, user=COLUMNS.of(row)) if row else None
 
 
