@@ -22,7 +22,7 @@ CONNECTIONS, NETWORKS = 4_000, 8
 PATIENCE = 40.0
 """Seconds."""
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
-MOST_MEMORY, ANSWERED = 512, 5.0
+MOST_MEMORY, ANSWERED = 512, 10.0
 """Megabytes and seconds."""
 
 
