@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -143,6 +144,29 @@ func TestASnapshotThatWasNotAskedForIsNotUnpacked(t *testing.T) {
 	worker.await("the message after it", 1, messageWith(mallory.id, "after it"))
 	if log := n.logs.String(); !strings.Contains(log, "that were not asked for") || strings.Contains(log, "recovery blob") {
 		t.Errorf("it was unpacked: %s", log)
+	}
+}
+
+// TestAMessageOfTooManyFieldsIsNotDecoded has a stranger send 7 million messages in two bytes each, and a linked phone as many
+// addresses.
+func TestAMessageOfTooManyFieldsIsNotDecoded(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, mallory := n.pair(newNumber()), newNumber()
+	contacts := encoded(t, &waE2E.Message{ContactsArrayMessage: &waE2E.ContactsArrayMessage{
+		Contacts: slices.Repeat([]*waE2E.ContactMessage{{}}, 7_000_000),
+	}})
+	mappings := bytes.Repeat([]byte{0x0a, 0}, 1_000_000)
+	attack(t, mallory, alice.number, contacts, nil)
+	attack(t, alice.number, mallory, encoded(t, &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
+		Type:                           waE2E.ProtocolMessage_LID_MIGRATION_MAPPING_SYNC.Enum(),
+		LidMigrationMappingSyncMessage: &waE2E.LIDMigrationMappingSyncMessage{EncodedMappingPayload: mappings},
+	}}), nil)
+	write(t, mallory, alice.number, "after it")
+	worker.await("the message after it", 1, messageWith(alice.id, "after it"))
+	if got := strings.Count(n.logs.String(), "it has too many fields"); got < 2 {
+		t.Errorf("%d were refused", got)
 	}
 }
 

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,11 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/util/keys"
-	"google.golang.org/protobuf/proto"
 )
 
 // patience is how often work fails that the database can be reached for, before its error is believed.
@@ -188,40 +185,14 @@ func (b *keptEvents) GetBufferedEvent(ctx context.Context, hash [32]byte) (*stor
 // PutBufferedEvent keeps a message until it is stored. What is none whatsmeow would keep for as long as its hash, since it
 // is never stored: it is put aside instead.
 func (b *keptEvents) PutBufferedEvent(ctx context.Context, hash [32]byte, plaintext []byte, serverTime time.Time) error {
-	message := messageOf(plaintext)
+	message, err := messageOf(plaintext)
+	if err != nil {
+		return err
+	}
 	if message == nil {
 		b.garbage, plaintext = plaintext, nil
 	}
-	if unpacks(message) {
-		return errUnpacks
-	}
 	return b.EventBuffer.PutBufferedEvent(ctx, hash, plaintext, serverTime)
-}
-
-// messageOf is what whatsmeow reads a plaintext as, which ends with n times the byte n; nil where it cannot.
-func messageOf(plaintext []byte) *waE2E.Message {
-	if len(plaintext) == 0 {
-		return nil
-	}
-	last := plaintext[len(plaintext)-1]
-	unpadded, padded := bytes.CutSuffix(plaintext, bytes.Repeat([]byte{last}, int(last)))
-	message := &waE2E.Message{}
-	if !padded || proto.Unmarshal(unpadded, message) != nil {
-		return nil
-	}
-	return message
-}
-
-var errUnpacks = errors.New("it holds settings of the phone that were not asked for")
-
-// unpacks says whether whatsmeow would unpack a snapshot of the phone's settings, whatever it grows to: 16 MB of a linked
-// phone's become 16 GB in the process of all accounts. This engine never asks for one.
-func unpacks(message *waE2E.Message) bool {
-	if sent := message.GetDeviceSentMessage().GetMessage(); sent != nil {
-		message = sent
-	}
-	answer := message.GetProtocolMessage().GetPeerDataOperationRequestResponseMessage()
-	return answer.GetPeerDataOperationRequestType() == waE2E.PeerDataOperationRequestType_COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY
 }
 
 func (b *keptEvents) DoDecryptionTxn(ctx context.Context, decrypt func(context.Context) error) error {

@@ -1,0 +1,99 @@
+package bridge
+
+import (
+	"bytes"
+	"errors"
+
+	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/proto/waLidMigrationSyncPayload"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// mostFields a message may have, those within its fields and the elements of lists included. Two bytes that a stranger sends
+// make a message in a list, which takes a hundred in memory: 14 MB were 3 GB in the process of all accounts. The longest
+// honest ones, lists of contacts or products, have some thousands.
+const mostFields = 50_000
+
+// Why a plaintext is refused before whatsmeow decodes it, which counts as a message that could not be decrypted.
+var (
+	errHeavy   = errors.New("it has too many fields")
+	errUnpacks = errors.New("it holds settings of the phone that were not asked for")
+)
+
+var (
+	messageKind = (&waE2E.Message{}).ProtoReflect().Descriptor()
+	mappingKind = (&waLidMigrationSyncPayload.LIDMigrationMappingSyncPayload{}).ProtoReflect().Descriptor()
+)
+
+// messageOf is what whatsmeow reads a plaintext as, which ends with n times the byte n; nil where it cannot. An error: to
+// decode it would take memory that belongs to all accounts.
+func messageOf(plaintext []byte) (*waE2E.Message, error) {
+	if len(plaintext) == 0 {
+		return nil, nil
+	}
+	last := plaintext[len(plaintext)-1]
+	unpadded, padded := bytes.CutSuffix(plaintext, bytes.Repeat([]byte{last}, int(last)))
+	if !padded {
+		return nil, nil
+	}
+	if !light(unpadded, messageKind) {
+		return nil, errHeavy
+	}
+	message := &waE2E.Message{}
+	if proto.Unmarshal(unpadded, message) != nil {
+		return nil, nil
+	}
+	inner := message
+	if sent := message.GetDeviceSentMessage().GetMessage(); sent != nil {
+		inner = sent
+	}
+	told := inner.GetProtocolMessage()
+	if !light(told.GetLidMigrationMappingSyncMessage().GetEncodedMappingPayload(), mappingKind) {
+		return nil, errHeavy
+	}
+	// whatsmeow would unpack a snapshot of the phone's settings, whatever it grows to: 16 MB of a linked phone's become 16 GB.
+	// This engine never asks for one.
+	if told.GetPeerDataOperationRequestResponseMessage().GetPeerDataOperationRequestType() ==
+		waE2E.PeerDataOperationRequestType_COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY {
+		return nil, errUnpacks
+	}
+	return message, nil
+}
+
+// light says whether an encoded message has few enough fields to be decoded. What cannot be followed is the decoder's
+// to refuse.
+func light(encoded []byte, kind protoreflect.MessageDescriptor) bool {
+	left := mostFields
+	return weigh(encoded, kind, &left)
+}
+
+func weigh(encoded []byte, kind protoreflect.MessageDescriptor, left *int) bool {
+	for len(encoded) > 0 {
+		number, wire, size := protowire.ConsumeField(encoded)
+		if size < 0 {
+			return true
+		}
+		field := encoded[:size]
+		encoded = encoded[size:]
+		if *left--; *left < 0 {
+			return false
+		}
+		known := kind.Fields().ByNumber(number)
+		if known == nil || wire != protowire.BytesType {
+			continue
+		}
+		_, _, tag := protowire.ConsumeTag(field)
+		value, _ := protowire.ConsumeBytes(field[tag:])
+		switch {
+		case known.Message() != nil:
+			if !weigh(value, known.Message(), left) {
+				return false
+			}
+		case known.IsList() && known.Kind() != protoreflect.StringKind && known.Kind() != protoreflect.BytesKind:
+			*left -= len(value) // packed: at most so many
+		}
+	}
+	return *left >= 0
+}
