@@ -71,7 +71,7 @@ func (noSecrets) GetMessageSecret(context.Context, types.JID, types.JID, types.M
 	return nil, types.EmptyJID, nil
 }
 
-// boundedTokens, boundedSalt and boundedKeys keep nothing of what is larger than WhatsApp makes it.
+// boundedTokens, boundedSalt and boundedKeys keep nothing of what is larger than WhatsApp makes it, or not whole.
 type (
 	boundedTokens struct{ store.PrivacyTokenStore }
 	boundedSalt   struct{ store.NCTSaltStore }
@@ -94,7 +94,7 @@ func (b boundedSalt) PutNCTSalt(ctx context.Context, salt []byte) error {
 }
 
 func (b boundedKeys) PutAppStateSyncKey(ctx context.Context, id []byte, key store.AppStateSyncKey) error {
-	if max(len(id), len(key.Data), len(key.Fingerprint)) > longestToken {
+	if max(len(id), len(key.Data), len(key.Fingerprint)) > longestToken || id == nil || key.Data == nil || key.Fingerprint == nil {
 		return nil
 	}
 	return b.AppStateSyncKeyStore.PutAppStateSyncKey(ctx, id, key)

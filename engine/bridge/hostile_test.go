@@ -147,7 +147,7 @@ func TestASnapshotThatWasNotAskedForIsNotUnpacked(t *testing.T) {
 	}
 }
 
-// TestAMessageOfTooManyFieldsIsNotDecoded has a stranger send 7 million messages in two bytes each, and a linked phone as many
+// TestAMessageOfTooManyFieldsIsNotDecoded has a stranger send 60,000 messages in two bytes each, and a linked phone as many
 // addresses.
 func TestAMessageOfTooManyFieldsIsNotDecoded(t *testing.T) {
 	t.Parallel()
@@ -155,9 +155,9 @@ func TestAMessageOfTooManyFieldsIsNotDecoded(t *testing.T) {
 	worker := n.listen()
 	alice, mallory := n.pair(newNumber()), newNumber()
 	contacts := encoded(t, &waE2E.Message{ContactsArrayMessage: &waE2E.ContactsArrayMessage{
-		Contacts: slices.Repeat([]*waE2E.ContactMessage{{}}, 7_000_000),
+		Contacts: slices.Repeat([]*waE2E.ContactMessage{{}}, 60_000),
 	}})
-	mappings := bytes.Repeat([]byte{0x0a, 0}, 1_000_000)
+	mappings := bytes.Repeat([]byte{0x0a, 0}, 60_000)
 	attack(t, mallory, alice.number, contacts, nil)
 	attack(t, alice.number, mallory, encoded(t, &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
 		Type:                           waE2E.ProtocolMessage_LID_MIGRATION_MAPPING_SYNC.Enum(),
@@ -168,6 +168,40 @@ func TestAMessageOfTooManyFieldsIsNotDecoded(t *testing.T) {
 	if got := strings.Count(n.logs.String(), "it has too many fields"); got < 2 {
 		t.Errorf("%d were refused", got)
 	}
+}
+
+// TestAPhoneSharesSoManyKeysInAMinute has a linked phone send more keys of its settings than it can have.
+func TestAPhoneSharesSoManyKeysInAMinute(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	mallory, friend := n.pair(newNumber()), newNumber()
+	for range 2 {
+		share := &waE2E.AppStateSyncKeyShare{}
+		for range 600 {
+			id := []byte(fmt.Sprint(rand.Uint64()))
+			share.Keys = append(share.Keys, &waE2E.AppStateSyncKey{
+				KeyID: &waE2E.AppStateSyncKeyId{KeyID: id},
+				KeyData: &waE2E.AppStateSyncKeyData{
+					KeyData: make([]byte, 32), Timestamp: proto.Int64(1),
+					Fingerprint: &waE2E.AppStateSyncKeyFingerprint{CurrentIndex: proto.Uint32(1)},
+				},
+			})
+		}
+		attack(t, mallory.number, friend, encoded(t, &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
+			Type: waE2E.ProtocolMessage_APP_STATE_SYNC_KEY_SHARE.Enum(), AppStateSyncKeyShare: share,
+		}}), nil)
+	}
+	write(t, mallory.number, friend, "after it")
+	worker.await("the message after it", 1, messageWith(mallory.id, "after it"))
+	if log := n.logs.String(); !strings.Contains(log, "too many keys of settings") {
+		t.Error("all were stored")
+	}
+	eventually(t, "the first share is stored", func() bool {
+		var kept int
+		err := world.admin.QueryRow("SELECT count(*) FROM whatsmeow.whatsmeow_app_state_sync_keys WHERE jid = $1", mallory.jid).Scan(&kept)
+		return err == nil && 600 <= kept && kept < 700
+	})
 }
 
 type zeros struct{}

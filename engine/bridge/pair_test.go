@@ -158,7 +158,7 @@ func TestFirstLoginIsTriedAgain(t *testing.T) {
 // After a pairing the server falls silent where the first login should be: the engine tries once more, and gives up a
 // pairing that gets nowhere. Not in parallel: it is in a hurry.
 func TestFirstLoginThatIsNotAnswered(t *testing.T) {
-	bridge.Hurry(t, time.Hour, 3*time.Second)
+	bridge.Hurry(t, time.Hour, 6*time.Second)
 	server := gateToSandbox(t)
 	n := startNode(t, overAddress(server.address()))
 	alice := linked{id: newAccountID(), number: newNumber()}

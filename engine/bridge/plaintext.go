@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waLidMigrationSyncPayload"
@@ -19,8 +20,28 @@ const mostFields = 50_000
 // Why a plaintext is refused before whatsmeow decodes it, which counts as a message that could not be decrypted.
 var (
 	errHeavy   = errors.New("it has too many fields")
+	errKeys    = errors.New("too many keys of settings came in a minute")
 	errUnpacks = errors.New("it holds settings of the phone that were not asked for")
 )
+
+// mostKeys that a linked phone may share in a minute. whatsmeow stores each share beside all others and acknowledges it at
+// once, so nothing else would keep a phone from filling the memory.
+const mostKeys = 1000
+
+// keyShares counts what came within a minute.
+type keyShares struct {
+	since time.Time
+	keys  int
+}
+
+// admit says whether so many more may come. To be called by one goroutine at a time.
+func (s *keyShares) admit(keys int, now time.Time) bool {
+	if now.Sub(s.since) > time.Minute {
+		*s = keyShares{since: now}
+	}
+	s.keys += keys
+	return s.keys <= mostKeys
+}
 
 var (
 	messageKind = (&waE2E.Message{}).ProtoReflect().Descriptor()
@@ -45,11 +66,7 @@ func messageOf(plaintext []byte) (*waE2E.Message, error) {
 	if proto.Unmarshal(unpadded, message) != nil {
 		return nil, nil
 	}
-	inner := message
-	if sent := message.GetDeviceSentMessage().GetMessage(); sent != nil {
-		inner = sent
-	}
-	told := inner.GetProtocolMessage()
+	told := told(message)
 	if !light(told.GetLidMigrationMappingSyncMessage().GetEncodedMappingPayload(), mappingKind) {
 		return nil, errHeavy
 	}
@@ -60,6 +77,14 @@ func messageOf(plaintext []byte) (*waE2E.Message, error) {
 		return nil, errUnpacks
 	}
 	return message, nil
+}
+
+// told is what WhatsApp's own programs tell each other, in a message or in a copy of one that the phone has sent.
+func told(message *waE2E.Message) *waE2E.ProtocolMessage {
+	if sent := message.GetDeviceSentMessage().GetMessage(); sent != nil {
+		message = sent
+	}
+	return message.GetProtocolMessage()
 }
 
 // light says whether an encoded message has few enough fields to be decoded. What cannot be followed is the decoder's

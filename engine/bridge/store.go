@@ -159,6 +159,7 @@ type keptEvents struct {
 	keeper  *keeper
 	current [32]byte // the message that the holder of the guard is at
 	garbage []byte   // what it was decrypted to, if that is no message
+	shares  keyShares
 }
 
 // GetBufferedEvent keeps the guard if the message is new: whatsmeow then calls DoDecryptionTxn at once.
@@ -188,6 +189,9 @@ func (b *keptEvents) PutBufferedEvent(ctx context.Context, hash [32]byte, plaint
 	message, err := messageOf(plaintext)
 	if err != nil {
 		return err
+	}
+	if keys := len(told(message).GetAppStateSyncKeyShare().GetKeys()); keys > 0 && !b.shares.admit(keys, time.Now()) {
+		return errKeys
 	}
 	if message == nil {
 		b.garbage, plaintext = plaintext, nil

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 letters = typer.Typer(help="What WhatsApp sent and could not be stored.", no_args_is_help=True)
 
 _LARGEST = 2**63 - 1  # of the numbers that PostgreSQL gives
-Number = Annotated[int, typer.Argument(help="The dead letter's number.", max=_LARGEST)]
-NumberOrAll = Annotated[int | None, typer.Argument(help="The dead letter's number.", max=_LARGEST, show_default=False)]
+Number = Annotated[int, typer.Argument(help="The dead letter's number.", min=1, max=_LARGEST)]
+NumberOrAll = Annotated[
+    int | None, typer.Argument(help="The dead letter's number.", min=1, max=_LARGEST, show_default=False)
+]
 All = Annotated[bool, typer.Option("--all", help="All there are.")]
 
 

@@ -173,7 +173,9 @@ async def test_dead_letters(tmp_path: Path, db: Database, database_url: str) -> 
     for act in ("show", "retry", "discard"):
         beyond = await letters(act, "9223372036854775808")
         assert (beyond.returncode, "Traceback" in beyond.stderr) == (2, False)
-        assert "less than or equal to 9223372036854775807" in beyond.stderr
+        assert "9223372036854775807" in beyond.stderr
+        below = await letters(act, "--", "-9223372036854775809")
+        assert (below.returncode, "Traceback" in below.stderr) == (2, False)
     assert (await letters("discard", "--all")).returncode == 0
     assert (await letters("list")).stdout == ""
     async with db.connection() as connection:

@@ -41,7 +41,7 @@ async def apply_facts(connection: Connection, events: Sequence[Event]) -> Record
         Receipt(event.account, wa_id, event.what.chat, event.what.chat_alt, event.what.read, event.what.at)
         for event in events
         if isinstance(event.what, ReceiptReceived)
-        for wa_id in event.what.ids
+        for wa_id in dict.fromkeys(event.what.ids)
     ]
     return await arrivals.store(connection, receipts, messages)
 

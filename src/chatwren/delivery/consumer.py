@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from chatwren.channels.channel import ChannelError
-from chatwren.channels.facts import Event, Events, Source, State, Unreadable
+from chatwren.channels.facts import Event, Events, ReceiptReceived, Source, State, Unreadable
 from chatwren.delivery import arrivals, dead_letters
 from chatwren.domain.outcomes import Recorded
 from chatwren.settings import Settings
@@ -18,6 +18,8 @@ from chatwren.store.database import CLASHES, UNREACHABLE, Connection, Database
 log = structlog.get_logger(__name__)
 
 _BATCH = 200
+_MOST_FACTS = 1000
+"""In a transaction, unless one event alone has more: others wait for it."""
 _PAUSE_SECONDS = 0.5
 _TRIES = 3
 _CLASHES = 20
@@ -175,10 +177,18 @@ class _Came:
         """The next events, at least one."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._events)
-            taken = [self._events.popleft() for _ in range(min(len(self._events), _BATCH))]
+            taken = [self._events.popleft()]
+            facts = _facts(taken[0])
+            while self._events and len(taken) < _BATCH and (facts := facts + _facts(self._events[0])) <= _MOST_FACTS:
+                taken.append(self._events.popleft())
             self._bytes -= sum(len(event.raw) for event in taken)
             self._changed.notify_all()
         return taken
 
     def _has_room(self, size: int) -> bool:
         return not self._events or (len(self._events) < MAX_WAITING and self._bytes + size <= MAX_WAITING_BYTES)
+
+
+def _facts(event: Event) -> int:
+    """How many there are to be stored of it: a receipt may name thousands of messages."""
+    return len(event.what.ids) if isinstance(event.what, ReceiptReceived) else 1

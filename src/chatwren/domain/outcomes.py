@@ -40,7 +40,7 @@ class Recorded:
     """Whose data a write changed, and for how long each account that may go on now has to pause.
 
     Attributes:
-        strays: of receipts, the accounts of those from elsewhere than where the message went, once for each.
+        strays: of receipts, the accounts that got one from elsewhere than where the message went.
     """
 
     users: frozenset[UUID]

@@ -66,7 +66,7 @@ _SETTLE = f"""
     FROM settled s LEFT JOIN paused p ON p.id = s.account_id
     LEFT JOIN reached r ON r.account_id = s.account_id AND r.address = s.recipient
     UNION ALL
-    SELECT NULL, n.account_id, NULL, NULL FROM named n WHERE NOT n.meant
+    SELECT NULL, n.account_id, NULL, NULL FROM named n WHERE NOT n.meant GROUP BY n.account_id
 """
 
 

@@ -14,7 +14,7 @@ from chatwren.delivery import consumer
 from chatwren.store.database import OF_USERS, Database, Topic
 from tests.rows import Rows
 from tests.unit.delivery.consuming import BAD, Scene, at_work, blocked
-from tests.unit.fake_engine import message, state
+from tests.unit.fake_engine import message, receipt, state
 from tests.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -62,6 +62,14 @@ async def test_what_was_taken_makes_room(scene: Scene) -> None:
             await came.put(large)
             await came.put(large)
         assert len(await came.take()) == 2
+
+
+async def test_a_receipt_that_names_many_messages_goes_alone(scene: Scene) -> None:
+    came = consumer._Came()
+    many = [f"MANY{number}" for number in range(900)]
+    for made in (message(scene.alice), receipt(scene.alice, *many), receipt(scene.alice, *many), message(scene.alice)):
+        await came.put(convert.event(made.SerializeToString()))
+    assert [len(await came.take()) for _ in range(2)] == [2, 2]
 
 
 async def fill(came: Any, account: UUID, number: int) -> None:
