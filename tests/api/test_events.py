@@ -1,5 +1,6 @@
 """Server-sent events: who hears of what, and that a process can end under them."""
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -53,6 +54,20 @@ def test_a_process_that_ends_ends_its_streams(alice: Person, serve: Callable[...
         next(lines)
         web.loop.call_soon_threadsafe(web.server.stop)
         assert all("event" in line or not line or line.startswith(("data", "retry")) for line in lines)
+
+
+def test_a_listener_who_sends_a_body_byte_by_byte_listens_on(alice: Person) -> None:
+    with closing(socket.create_connection(("127.0.0.1", alice.server.port), timeout=30)) as one:
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        head = f"GET /api/events HTTP/1.1\r\nHost: x\r\nCookie: {alice.cookie}\r\nContent-Length: 9000\r\n\r\n"
+        one.sendall(head.encode())
+        lines = one.makefile("rb")
+        assert b"event: changed\n" in lines
+        for _ in range(1_200):
+            one.sendall(b"x")
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0.001), alice.server.loop).result()  # it has read that
+        _hint(alice)
+        assert b"event: changed\n" in lines
 
 
 def _listening(person: Person, stack: ExitStack) -> Iterator[str]:

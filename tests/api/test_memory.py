@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,78 @@ def test_whoever_holds_most_makes_room_and_is_told(alice: Person, bob: Person, m
         assert not any(_answered(one, 0.1) for one in (of_bob, *others))
         of_bob.sendall(b"}")
         assert _answer(of_bob).startswith(b"HTTP/1.1 200 ")
+    wait_until(lambda: not memory._by and not memory._total)
+
+
+def _get(port: int, stack: contextlib.ExitStack, person: Person, path: str, *headers: str) -> socket.socket:
+    """A request of which an answer has begun to come, and that takes no more than a little of it."""
+    one = stack.enter_context(contextlib.closing(socket.socket()))
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.settimeout(30)
+    one.connect(("127.0.0.1", port))
+    one.sendall("\r\n".join((f"GET {path} HTTP/1.1", "Host: x", f"Cookie: {person.cookie}", *headers, "", "")).encode())
+    assert _answered(one, 30)
+    return one
+
+
+def _rest(one: socket.socket) -> bytes:
+    got = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while piece := one.recv(65536):
+            got += piece
+    return bytes(got)
+
+
+def _has_room(person: Person) -> bool:
+    """Whether somebody else's request of some size is answered, and a health check."""
+    checked = person.http.get("/health/live").status_code
+    return (
+        checked
+        == person.http.post("/api/messages/preview", json={"message": "hello", "more": "x" * 30_000}).status_code
+        == 200
+    )
+
+
+def test_a_body_that_nobody_asked_for_holds_nothing(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory: Memory = alice.server.app.state.memory
+    monkeypatch.setattr(memory, "_most", MIB)
+    with contextlib.ExitStack() as stack:
+        one = _get(alice.server.port, stack, alice, "/api/events", f"Content-Length: {4 * MIB}")
+        one.sendall(bytes(4 * MIB))
+        wait_until(lambda: _has_room(bob))
+        assert not memory._stuck
+        assert memory._total < MIB // 16
+
+
+def test_streams_make_room_as_bodies_do(alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alice.server.app.state.memory, "_most", MIB)
+    padding = [f"X-{number}: {'a' * 7_000}" for number in range(4)]
+    with contextlib.ExitStack() as stack:
+        first, *_, last = [_get(alice.server.port, stack, alice, "/api/events", *padding) for _ in range(8)]
+        assert _has_room(bob)
+        assert b"event: changed" in _rest(first)
+        last.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            _rest(last)
+
+
+def test_answers_that_nobody_reads_make_room(alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.link("919876543210")
+    due = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    for number in range(100):
+        row = {"phoneId": "+1234567890", "message": f"{number} ".ljust(4_000, "\x01"), "scheduledTime": due}
+        assert alice.http.post("/api/messages/schedule", json=row).status_code == 200
+    path = "/api/messages/queue?limit=100"
+    page = len(alice.http.get(path).content)
+    memory: Memory = alice.server.app.state.memory
+    monkeypatch.setattr(memory, "_most", 2 * page)
+    with contextlib.ExitStack() as stack:
+        first, *_, last = [_get(alice.server.port, stack, alice, path, "Connection: close") for _ in range(12)]
+        assert _has_room(bob)
+        assert memory._total <= 2 * page
+        assert len(_rest(first)) < page < len(_rest(last))
     wait_until(lambda: not memory._by and not memory._total)
 
 

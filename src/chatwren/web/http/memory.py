@@ -1,4 +1,4 @@
-"""How much of requests one process holds in memory: one bound for all of them, and whoever holds most makes room."""
+"""How much of requests and answers one process holds in memory: one bound, and whoever holds most makes room."""
 
 import asyncio
 from collections import Counter
@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from litestar.types import HTTPScope, Receive, Send
+from litestar.types import HTTPScope, Message, Receive, Send
 
 from chatwren.web.http.asgi import HttpApp
 
@@ -19,6 +19,8 @@ _MOST: Final = 64 * 1024 * 1024
 """Bytes. What is read out of a body may be a few times as large while its request is answered."""
 _AT_ONCE = 16
 """The share that is made free when there is no room: to look at all who hold something costs milliseconds."""
+LITTLE: Final = 16 * 1024
+"""Bytes. Whoever holds no more stays, a health check above all: 4,096 of them hold as much as is allowed in all."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,14 +28,16 @@ class Held:
     """How many bytes one request holds.
 
     Attributes:
-        kept: of its head and body.
-        loose: what else its connection has, of this request or the next.
+        kept: of its head and body, and of its answer what waits until the client has read what came before.
+        head: those of `kept` that its head takes.
+        loose: what else its connection has, of this request or the next, and of answers that the client does not read.
         counted: those that `Memory` knows of.
         task: what works on it.
         ended: nobody waits for that.
     """
 
     kept: int = 0
+    head: int = 0
     loose: int = 0
     counted: int = 0
     task: asyncio.Task[None] | None = None
@@ -53,18 +57,18 @@ class Holder(Protocol):
         """For whom: the client's network, and in it the user who asks, or strangers."""
 
     def may_end(self) -> bool:
-        """Whether its request has not come whole, so that nothing was done for it."""
+        """Whether its request has not come whole or only reads, so that nothing was done for it."""
 
     def end(self) -> None:
-        """Hold nothing more, and say why."""
+        """Hold nothing more, and say why unless an answer has begun."""
 
 
 class Memory:
-    """What all requests of one process hold, each until nothing more is done for it.
+    """What all requests of one process hold, each until nothing more is done for it and its answer is written.
 
-    Where it would be too much, requests that have not come whole end: those of the network or user that holds most, in
-    a network those of the user that does, and of these the one first that began first, since with as many bytes it is
-    the slowest. That may be the one that asks.
+    Where it would be too much, requests end that have not come whole, or only read: those of the network or user that
+    holds most, in a network those of the user that does, and of these the one first that began first, since with as
+    many bytes it is the slowest. That may be the one that asks.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -82,14 +86,24 @@ class Memory:
             return
         held.counted = size
         self._total += grown
-        self._by[held] = by
+        if size:
+            self._by[held] = by
+        else:
+            self._by.pop(held, None)
         if self._total <= self._most:
             self._stuck = False
         elif grown > 0:
             if not self._stuck:
                 self._make_room()
-            elif by.may_end():
+            elif size > LITTLE and by.may_end():
                 by.end()
+
+    def grow(self, held: Held, size: int) -> None:
+        """Note that so many bytes more are kept; less where that is negative."""
+        held.kept += size
+        by = self._by.get(held)
+        if by is not None:
+            self.count(held, by)
 
     def leave(self, held: Held) -> None:
         """Its connection has gone: it is held until nothing more is done for it."""
@@ -111,7 +125,7 @@ class Memory:
         for held, by in self._by.items():
             if by is not None:
                 shares.update(dict.fromkeys(by.owners(), held.counted))
-                if by.may_end():
+                if held.counted > LITTLE and by.may_end():
                     waiting.append(by)
 
         def share(one: Holder) -> list[int]:
@@ -138,8 +152,23 @@ class Working:
         if held.ended:
             return
         held.task = asyncio.current_task()
+
+        async def counting_send(message: Message) -> None:
+            """Count what waits to be written. Once the answer begins nobody reads the body: it counts no more."""
+            size = len(message["body"]) if message["type"] == "http.response.body" else 0
+            if message["type"] == "http.response.start":
+                self._memory.grow(held, held.head - held.kept)
+            if size <= LITTLE:
+                await send(message)
+                return
+            self._memory.grow(held, size)
+            try:
+                await send(message)
+            finally:
+                self._memory.grow(held, -size)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, counting_send)
         except asyncio.CancelledError:
             if not held.ended:
                 raise

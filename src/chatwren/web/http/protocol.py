@@ -13,7 +13,7 @@ from chatwren.domain.addresses import network_of
 from chatwren.domain.errors import ChatwrenError, Invalid, Transient, Unavailable
 from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
-from chatwren.web.http.memory import HELD, OWNER, Held, Memory
+from chatwren.web.http.memory import HELD, LITTLE, OWNER, Held, Memory
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Request line and headers together; also what follows them and is no body."""
@@ -30,6 +30,7 @@ _STALL_SECONDS = 60.0
 _REFUSED_SECONDS = 5
 _HEAD_COSTS = 8
 """How many times its bytes a head takes: with every layer that has read it, 247 KB for one of 30 KB."""
+_READING = frozenset({"GET", "HEAD"})
 _LENGTH_DIGITS = 20
 """The longest Content-Length that anybody means has so many: no layer reads a longer one as a number."""
 _PIECE_BYTES = 16 * 1024
@@ -66,12 +67,15 @@ class BoundedProtocol(HttpToolsProtocol):
     _body_left = 0
     """Bytes that will come of a body of a known length."""
     _edge = b""
+    _answered: tuple[Hashable, ...] = ()
+    """Whose was the request before."""
     _timer: TimerHandle | None = None
     _stall_timer: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Find room for it, and give the first request its time."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=LITTLE)  # what is more counts
         self._ahead = bytearray()
         self._held = Held()
         self._connections = cast("BoundedConfig", self.config).connections
@@ -160,7 +164,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self.url.startswith(b"/"):
             raise ValueError(self.url)
         self._head_open = False
-        self._held.kept += _HEAD_COSTS * self._aside
+        self._held.head = _HEAD_COSTS * self._aside
+        self._held.kept += self._held.head
         self._aside = 0
         self._body_left = self._length
         self._stop_timer()
@@ -169,10 +174,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._under_way = self.cycle
 
     def on_body(self, body: bytes) -> None:
-        """Count what is left."""
+        """Count what is left. It goes to nobody once the answer has begun: whoever streams one would throw it away."""
         self._aside = 0
         self._body_left = max(0, self._body_left - len(body))
-        if self._under_way is not None:
+        if self._under_way is not None and not self._under_way.response_started:
             self._held.kept += len(body)
             super().on_body(body)
 
@@ -190,6 +195,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         self._connections.idle(self)
         ahead = bytes(self._ahead)
+        self._answered = self.owners()
         self._memory.drop(self._held)
         self._forget()
         if self._message_open:
@@ -201,6 +207,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The client reads slower than we write: it has its time to go on."""
         super().pause_writing()
         self._stall_timer = self.loop.call_later(_STALL_SECONDS, self.transport.abort)
+        self.loop.call_soon(self._count)  # what is being written counts until then
 
     def resume_writing(self) -> None:
         """It has read on."""
@@ -208,6 +215,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._stall_timer.cancel()
             self._stall_timer = None
         super().resume_writing()
+        self._count()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -215,25 +223,30 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def owners(self) -> tuple[Hashable, ...]:
         """For whom: the client's network, and in it the user who asks, or strangers."""
+        if self._under_way is None and self.flow.write_paused:
+            return self._answered
         scope = self._under_way.scope if self._under_way is not None else None
         client = scope["client"] if scope is not None else self.client
         network = _network(client[0] if client else "")
         return network, (scope["state"].get(OWNER) if scope is not None else None) or (network, None)
 
     def may_end(self) -> bool:
-        """Whether its request has not come whole, so that nothing was done for it."""
-        return not self._answering()
+        """Whether its request has not come whole or only reads, so that nothing was done for it."""
+        cycle = self._under_way
+        return cycle is None or self._message_open or cycle.scope["method"] in _READING
 
     def end(self) -> None:
-        """Hold nothing more, and say why."""
-        self._refuse(
+        """Hold nothing more, and say why unless an answer has begun."""
+        self._deaf = True
+        self._end(
             Unavailable(
                 "The server has no memory left for this request.", code="memory_full", retry_after=_REFUSED_SECONDS
             )
         )
 
     def _count(self) -> None:
-        self._held.loose = self._coming + self._aside + len(self._ahead)
+        unread = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
+        self._held.loose = self._coming + self._aside + len(self._ahead) + unread
         self._memory.count(self._held, self)
 
     def _forget(self) -> None:
@@ -296,10 +309,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deaf or self.transport.is_closing():
             return
         self._deaf = True
-        cycle = self._under_way
-        if cycle is not None and not self._message_open:
-            cycle.keep_alive = False
+        if self._under_way is not None and not self._message_open:
+            self._under_way.keep_alive = False
             return
+        self._end(error)
+
+    def _end(self, error: ChatwrenError) -> None:
+        cycle = self._under_way
         self._start_rest()
         self._connections.idle(self)
         self._memory.drop(self._held)
@@ -309,9 +325,13 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.body = bytearray()
             self.flow.resume_reading()
-            if cycle.response_started:
-                self.transport.close()
-                return
+        if self.flow.write_paused:
+            self.resume_writing()
+            self.transport.abort()
+            return
+        if self.transport.is_closing() or (cycle is not None and cycle.response_started):
+            self.transport.close()
+            return
         self._say(error)
         with contextlib.suppress(OSError):
             self.transport.write_eof()
