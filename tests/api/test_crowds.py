@@ -259,9 +259,13 @@ def test_a_chunked_body_without_a_length_is_bounded(content_type: str, alice: Pe
 
 
 def _login_request(username: str, password: str, address: str, cookie: str = "") -> bytes:
-    body = json.dumps({"username": username, "password": password})
+    return _post("/api/auth/login", {"username": username, "password": password}, address, cookie)
+
+
+def _post(path: str, content: dict[str, str], address: str, cookie: str = "") -> bytes:
+    body = json.dumps(content)
     return (
-        f"POST /api/auth/login HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\nCookie: {cookie}\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {address}\r\nCookie: {cookie}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     ).encode()
 
@@ -332,3 +336,48 @@ async def test_a_right_log_in_is_answered_while_a_crowd_guesses(alice: Person, t
     # By user and network ten guesses were compared at most.
     compared = alice.server.sql("SELECT count FROM throttle ORDER BY count DESC")
     assert sum(count > 10 for (count,) in compared) <= 51
+
+
+@pytest.mark.usefixtures("bob")
+@pytest.mark.parametrize("way", ["with its session", "without", "changes"])
+async def test_a_tenant_who_is_always_at_the_door_keeps_nobody_out(way: str, charlie: Person, tmp_path: Path) -> None:
+    """Charlie's sixteen loops give the right password. Bob is known at the same address, Dora signs up."""
+    with process(charlie.server, tmp_path, CHATWREN_TRUSTED_PROXIES="127.0.0.1") as (port, _):
+        busy, over = asyncio.Event(), asyncio.Event()
+        statuses: Counter[int] = Counter()
+        sessions: list[str] = []
+        for _ in range(16):
+            status, cookie, _ = await _ask(port, _login_request("charlie", PASSWORD, "203.0.113.1"))
+            assert status == 200
+            sessions.append(cookie)
+
+        async def loop(cookie: str) -> None:
+            same = {"currentPassword": PASSWORD, "newPassword": PASSWORD}
+            while not over.is_set():
+                if way == "changes":
+                    request = _post("/api/users/me/password", same, "203.0.113.1", sessions[0])
+                else:
+                    request = _login_request("charlie", PASSWORD, "203.0.113.1", cookie if "with its" in way else "")
+                status, given, _ = await _ask(port, request)
+                statuses[status] += 1
+                if statuses.total() == len(sessions):
+                    busy.set()
+                cookie = given or cookie
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 0 if status == 200 else 0.02)
+
+        async def three(requests: list[bytes]) -> list[int]:
+            return [(await _ask(port, request))[0] for request in requests]
+
+        status, _, _ = await _ask(port, _login_request("bob", PASSWORD, "203.0.113.1"))
+        assert status == 200
+        loops = [asyncio.create_task(loop(cookie)) for cookie in sessions]
+        await busy.wait()
+        dora = {"name": "Dora", "phone": "+1234567890", "email": "dora@example.com", "password": "securePassword123"}
+        got = await asyncio.gather(
+            three([_login_request("bob", PASSWORD, "203.0.113.1")] * 3),
+            three([_post("/api/auth/register", dora | {"username": f"dora{n}"}, "192.0.2.10") for n in range(3)]),
+        )
+        over.set()
+        await asyncio.gather(*loops)
+    assert got == ([200] * 3, [200] * 3), statuses

@@ -93,7 +93,7 @@ class Throttling:
         Within a quarter of an hour 10 may fail by user and network: never by user alone, since a stranger could lock
         somebody out. A browser that has a session of the user is counted by itself, so that strangers at its address
         do not matter. After 100 failures from a network strangers there are slowed down; who has logged in from it
-        before is not, and goes before strangers in any case.
+        before is not, and goes before them but for one of a few turns.
 
         Args:
             username_key: of the name that the client gave.
@@ -125,7 +125,8 @@ class Throttling:
         stranger = counts.get(of_network, 0)
         failures = _SIGNED_IN if by_network is None else _KNOWN if known else stranger
         slow = failures >= _FAILURES_BY_NETWORK
-        async with self._turns.turn(network, failures=failures, refusal=_busy(), slow=slow):
+        party = str(user_id) if failures < 0 else network  # of the known a user, wherever from: their sessions are many
+        async with self._turns.turn(party, failures=failures, refusal=_busy(), slow=slow):
             await window.take(self._db, key, at_most=_FAILURES_BY_USER, also=by_network)
             yield Try(user_id, network, key, by_network, window.start)
 

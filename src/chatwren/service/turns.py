@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -9,6 +10,9 @@ from chatwren.domain.errors import Transient
 
 _PATIENCE_SECONDS = 10.0
 """How long one waits: who is overtaken for ever learns it."""
+
+_MOST_OVERTAKEN = 3
+"""Turns that others may have, one after the other, before somebody of a kind that waits has one."""
 
 Order = tuple[int, int, int]
 
@@ -18,27 +22,34 @@ class _Waiting:
     """Somebody who waits.
 
     Attributes:
-        order: who has the least goes first: failures, the round of their network, the place in the line.
+        party: with whom they share what one may have.
+        order: who has the least goes first: failures, the round of their party, the place in the line.
         refusal: what they are told when they have to give way.
     """
 
-    network: str
+    party: str
     order: Order
     slow: bool
     refusal: Transient
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
+    def kind(self) -> int:
+        """Less than 0 of the known, 0 of strangers."""
+        return min(self.order[0], 0)
+
+    @property
     def is_known(self) -> bool:
         """No stranger: they have been here before."""
-        return self.order[0] < 0
+        return self.kind < 0
 
 
 class Turns:
     """The turns of one process.
 
-    Who has fewer failures behind them goes first; among equals networks take turns, however many each of them sends.
-    When all places to wait are taken, the last in this order gives way.
+    Who has fewer failures behind them goes first; among equals parties take turns, however many each of them sends. No
+    kind keeps another out: each has one of a few turns. When all places to wait are taken, the last gives way of the
+    kind that has most of them.
     """
 
     def __init__(self, *, at_once: int, strangers: int, waiting: int, share: int, pace: float) -> None:
@@ -48,8 +59,8 @@ class Turns:
             at_once: most that have their turn at the same moment.
             strangers: most of them that are not known: the rest of the machine is for others.
             waiting: most that wait.
-            share: most of them that are of one network.
-            pace: seconds between two turns of those of one network who are slow.
+            share: most of them that are of one party.
+            pace: seconds between two turns of those of one party who are slow.
         """
         self._at_once = at_once
         self._most_strangers = strangers
@@ -61,24 +72,26 @@ class Turns:
         self._waiting: list[_Waiting] = []
         self._resting: set[str] = set()
         self._count = 0
-        self._round = 0
+        self._rounds: Counter[int] = Counter()
+        self._overtaken: Counter[int] = Counter()
 
     @contextlib.asynccontextmanager
-    async def turn(self, network: str, *, failures: int, refusal: Transient, slow: bool = False) -> AsyncIterator[None]:
+    async def turn(self, party: str, *, failures: int, refusal: Transient, slow: bool = False) -> AsyncIterator[None]:
         """Wait for a turn. It lasts as long as the context.
 
         Args:
-            network: where somebody comes from.
+            party: who counts as one, however many requests or names they come with: a network of strangers, a user.
             failures: that speak against them; less than 0 of somebody who is known, the less the better.
             refusal: raised when they have to give way to others, or waited for 10 s.
-            slow: at the network's pace.
+            slow: at the party's pace.
         """
         self._count += 1
-        behind = max((one.order[1] for one in self._waiting if one.network == network), default=0)
-        one = _Waiting(network, (failures, max(behind, self._round) + 1, self._count), slow, refusal)
+        kind = min(failures, 0)
+        behind = max((one.order[1] for one in self._waiting if (one.kind, one.party) == (kind, party)), default=0)
+        one = _Waiting(party, (failures, max(behind, self._rounds[kind]) + 1, self._count), slow, refusal)
         self._waiting.append(one)
         self._next()
-        self._make_room(network)
+        self._make_room(one)
         await self._wait(one)
         try:
             yield
@@ -100,23 +113,35 @@ class Turns:
 
     def _next(self) -> None:
         while self._running < self._at_once:
-            one = min(filter(self._may_go, self._waiting), key=lambda one: one.order, default=None)
+            one = self._first()
             if one is None:
                 return
             self._waiting.remove(one)
             self._running += 1
             self._strangers += not one.is_known
-            self._round = max(self._round, one.order[1])
+            self._rounds[one.kind] = max(self._rounds[one.kind], one.order[1])
             if one.slow:
-                self._resting.add(one.network)
-                asyncio.get_running_loop().call_later(self._pace, self._rested, one.network)
+                self._resting.add(one.party)
+                asyncio.get_running_loop().call_later(self._pace, self._rested, one.party)
             one.turn.set_result(None)
+
+    def _first(self) -> _Waiting | None:
+        """The first of all who may go, or of a kind that was overtaken too often."""
+        firsts: dict[int, _Waiting] = {}
+        for one in sorted(filter(self._may_go, self._waiting), key=_order):
+            firsts.setdefault(one.kind, one)
+        if not firsts:
+            return None
+        kind = max(firsts, key=lambda kind: (max(self._overtaken[kind], _MOST_OVERTAKEN - 1), -kind))
+        self._overtaken.update(firsts.keys())
+        self._overtaken[kind] = 0
+        return firsts[kind]
 
     def _may_go(self, one: _Waiting) -> bool:
         if one.turn.done():  # cancelled, and has not left yet
             return False
         return one.is_known or (
-            self._strangers < self._most_strangers and not (one.slow and one.network in self._resting)
+            self._strangers < self._most_strangers and not (one.slow and one.party in self._resting)
         )
 
     def _end(self, one: _Waiting) -> None:
@@ -124,17 +149,24 @@ class Turns:
         self._strangers -= not one.is_known
         self._next()
 
-    def _rested(self, network: str) -> None:
-        self._resting.discard(network)
+    def _rested(self, party: str) -> None:
+        self._resting.discard(party)
         self._next()
 
-    def _make_room(self, network: str) -> None:
-        """If there are too many, the last of those who are worse off gives way, or whoever came."""
-        crowd = [one for one in self._waiting if one.network == network]
+    def _make_room(self, came: _Waiting) -> None:
+        """If there are too many, the last of those who are too many gives way, or whoever came."""
+        crowd = [one for one in self._waiting if one.party == came.party]
         if len(crowd) <= self._share:
-            crowd = self._waiting if len(self._waiting) > self._most else []
+            kinds = Counter(one.kind for one in self._waiting)
+            most = max(kinds, key=lambda kind: (kinds[kind], kind), default=0)
+            full = len(self._waiting) > self._most
+            crowd = [one for one in self._waiting if one.kind == most] if full else []
         if crowd:
-            last = max(crowd, key=lambda one: one.order)
+            last = max(crowd, key=_order)
             self._waiting.remove(last)
             if not last.turn.done():
                 last.turn.set_exception(last.refusal)
+
+
+def _order(one: _Waiting) -> Order:
+    return one.order

@@ -84,6 +84,29 @@ async def test_the_known_go_before_strangers_and_few_failures_before_many(line: 
     assert line.had == ["known", "few", "many"]
 
 
+async def test_no_kind_keeps_another_out(line: Line) -> None:
+    async with _busy(line.turns):
+        await line.comes("stranger", "a")
+        await line.comes("known", "b", failures=-1)
+        for number in range(4):
+            await line.comes(f"signed in {number}", "c", failures=-2)
+    await line.all_done()
+    assert line.had == ["signed in 0", "signed in 1", "signed in 2", "known", "stranger", "signed in 3"]
+
+
+async def test_a_user_has_a_share_of_the_places_and_a_kind_that_has_most_gives_way(line: Line) -> None:
+    async with _busy(line.turns):
+        await line.comes("stranger", "a")
+        await line.comes("known", "b", failures=-1)
+        for number in range(5):
+            await line.comes(f"first {number}", "c", failures=-2)
+        await line.comes("second", "d", failures=-2)
+        await asyncio.sleep(0)
+        assert line.refused == ["first 4", "first 3"]
+    await line.all_done()
+    assert line.had == ["first 0", "second", "first 1", "known", "stranger", "first 2"]
+
+
 async def test_a_network_has_a_share_of_the_places(line: Line) -> None:
     async with _busy(line.turns):
         for number in range(6):
