@@ -110,8 +110,9 @@ class BoundedProtocol(HttpToolsProtocol):
         at = len(self._edge)
         self._edge = seen[1 - len(_BLANK) :]
         while at < len(seen) and not self._deaf and not self.transport.is_closing():
-            if self._under_way is not None and not self._message_open:
-                self._keep(self._under_way, seen[at:])
+            answering = self._answering()
+            if answering is not None:
+                self._keep(answering, seen[at:])
                 break
             if not self._message_open and seen[at] in b"\r\n":
                 at += 1
@@ -130,7 +131,7 @@ class BoundedProtocol(HttpToolsProtocol):
         Raises:
             ValueError: the answer to the request before is not out, so that it ended elsewhere than we thought.
         """
-        if self._answering():
+        if self._answering() is not None:
             raise ValueError
         self._head_open = self._message_open = True
         self._length = 0
@@ -232,8 +233,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def may_end(self) -> bool:
         """Whether its request has not come whole or only reads, so that nothing was done for it."""
-        cycle = self._under_way
-        return cycle is None or self._message_open or cycle.scope["method"] in _READING
+        cycle = self._answering()
+        return cycle is None or cycle.scope["method"] in _READING
 
     def end(self) -> None:
         """Hold nothing more, and say why unless an answer has begun."""
@@ -258,9 +259,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._ahead.clear()
         self._aside = self._coming = 0
 
-    def _answering(self) -> bool:
-        """Whether a request came whole and its answer is not out."""
-        return self._under_way is not None and not self._message_open
+    def _answering(self) -> RequestResponseCycle | None:
+        """The request that came whole and whose answer is not out."""
+        return None if self._message_open else self._under_way
 
     def _keep(self, cycle: RequestResponseCycle, data: bytes) -> None:
         """Keep what comes ahead of its turn; of somebody who sends much the connection ends with this answer.
@@ -309,10 +310,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deaf or self.transport.is_closing():
             return
         self._deaf = True
-        if self._under_way is not None and not self._message_open:
-            self._under_way.keep_alive = False
-            return
-        self._end(error)
+        cycle = self._answering()
+        if cycle is None:
+            self._end(error)
+        else:
+            cycle.keep_alive = False
 
     def _end(self, error: ChatwrenError) -> None:
         cycle = self._under_way
