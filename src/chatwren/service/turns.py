@@ -157,15 +157,15 @@ class Turns:
         """If there are too many, the last of those who are too many gives way, or whoever came."""
         crowd = [one for one in self._waiting if one.party == came.party]
         if len(crowd) <= self._share:
+            if len(self._waiting) <= self._most:
+                return
             kinds = Counter(one.kind for one in self._waiting)
-            most = max(kinds, key=lambda kind: (kinds[kind], kind), default=0)
-            full = len(self._waiting) > self._most
-            crowd = [one for one in self._waiting if one.kind == most] if full else []
-        if crowd:
-            last = max(crowd, key=_order)
-            self._waiting.remove(last)
-            if not last.turn.done():
-                last.turn.set_exception(last.refusal)
+            most = max(kinds, key=lambda kind: (kinds[kind], kind))
+            crowd = [one for one in self._waiting if one.kind == most]
+        last = max(crowd, key=_order)
+        self._waiting.remove(last)
+        if not last.turn.done():
+            last.turn.set_exception(last.refusal)
 
 
 def _order(one: _Waiting) -> Order:

@@ -165,42 +165,34 @@ async def test_messages_of_an_account_that_cannot_send_expire_meanwhile(db: Data
         assert await connection.fetchval("SELECT status::text FROM message WHERE id = $1", message) == "expired"
 
 
-async def test_of_too_many_received_messages_the_oldest_go(db: Database, rows: Rows, tmp_path: Path) -> None:
-    alice, bob = await rows.account("alice"), await rows.account("bob")
-    async with db.connection() as connection:
-        for account in (alice, bob):
-            await connection.execute(
-                "INSERT INTO inbound (account_id, chat, sender, wa_id, from_me, is_group, at, received_at, text, raw)"
-                " SELECT $1, 'a', 'a', n::text, false, false, now(), now() - n * interval '1 minute', '', ''"
-                " FROM generate_series(1, 2500) n",
-                account,
-            )
-    await users_admin.set_limits(db, "alice", [(Limit.INBOUND_MESSAGES, 300)])
-    await housekeeping.sweep(db, media_store(str(tmp_path / "media")), SETTINGS)
-    async with db.connection() as connection:
-        left = await connection.fetch("SELECT wa_id::integer FROM inbound WHERE account_id = $1 ORDER BY 1", alice)
-        assert [row[0] for row in left] == list(range(1, 301))
-        assert await connection.fetchval("SELECT count(*) FROM inbound WHERE account_id = $1", bob) == 2500
-
-
-@pytest.mark.parametrize("large", ["repeat('ä', 50000), NULL", "'', decode(repeat('00', 100000), 'hex')"])
-async def test_of_too_many_bytes_received_the_oldest_go(db: Database, rows: Rows, tmp_path: Path, large: str) -> None:
-    """Each takes 100,000 bytes, and what belongs to it."""
+@pytest.mark.parametrize(
+    ("limit", "most", "received", "content", "left"),
+    [
+        (Limit.INBOUND_MESSAGES, 300, 2500, "'', NULL", 300),
+        # Each takes 100,000 bytes, and what belongs to it.
+        (Limit.INBOUND_BYTES, 600_000, 12, "repeat('ä', 50000), NULL", 5),
+        (Limit.INBOUND_BYTES, 600_000, 12, "'', decode(repeat('00', 100000), 'hex')", 5),
+    ],
+)
+async def test_of_what_was_received_beyond_a_limit_the_oldest_goes(
+    db: Database, rows: Rows, tmp_path: Path, *, limit: Limit, most: int, received: int, content: str, left: int
+) -> None:
     alice, bob = await rows.account("alice"), await rows.account("bob")
     async with db.connection() as connection:
         for account in (alice, bob):
             await connection.execute(
                 "INSERT INTO inbound (account_id, chat, sender, wa_id, from_me, is_group, at, received_at, text, media)"
-                f" SELECT $1, 'a', 'a', n::text, false, false, now(), now() - n * interval '1 minute', {large}"
-                " FROM generate_series(1, 12) n",
+                f" SELECT $1, 'a', 'a', n::text, false, false, now(), now() - n * interval '1 minute', {content}"
+                " FROM generate_series(1, $2::integer) n",
                 account,
+                received,
             )
-    await users_admin.set_limits(db, "alice", [(Limit.INBOUND_BYTES, 600_000)])
+    await users_admin.set_limits(db, "alice", [(limit, most)])
     await housekeeping.sweep(db, media_store(str(tmp_path / "media")), SETTINGS)
     async with db.connection() as connection:
-        left = await connection.fetch("SELECT wa_id::integer FROM inbound WHERE account_id = $1 ORDER BY 1", alice)
-        assert [row[0] for row in left] == [1, 2, 3, 4, 5]
-        assert await connection.fetchval("SELECT count(*) FROM inbound WHERE account_id = $1", bob) == 12
+        kept = await connection.fetch("SELECT wa_id::integer FROM inbound WHERE account_id = $1 ORDER BY 1", alice)
+        assert [row[0] for row in kept] == list(range(1, left + 1))
+        assert await connection.fetchval("SELECT count(*) FROM inbound WHERE account_id = $1", bob) == received
 
 
 async def test_the_docs_name_a_bound_for_every_table(db: Database) -> None:
