@@ -108,10 +108,13 @@ func TestMemoryIsWhatIsOnDisk(t *testing.T) {
 			return errors.Join(err, state.PutIdentity(ctx, address(), identity()))
 		},
 	}
+	var mostPeers, mostSenders int // what is forgotten leaves room: the last step need not end with a full memory
 	for range 3000 {
 		if err := steps[chance.IntN(len(steps))](); err != nil {
 			t.Fatal(err)
 		}
+		mostPeers = max(mostPeers, len(state.memory.peers))
+		mostSenders = max(mostSenders, len(state.memory.senderKeys))
 	}
 	disk := fresh()
 	for at, held := range state.memory.peers {
@@ -129,8 +132,8 @@ func TestMemoryIsWhatIsOnDisk(t *testing.T) {
 			t.Errorf("%v: in memory %q, on disk %q, %v", id, held, read, err)
 		}
 	}
-	if peers, senders := len(state.memory.peers), len(state.memory.senderKeys); peers != heldPeers || senders != heldKeys {
-		t.Errorf("%d devices and %d sender keys are held", peers, senders)
+	if mostPeers != heldPeers || mostSenders != heldKeys {
+		t.Errorf("at most %d devices and %d sender keys were held", mostPeers, mostSenders)
 	}
 }
 
