@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.mau.fi/whatsmeow/proto/waCommon"
 	"go.mau.fi/whatsmeow/proto/waE2E"
+	"go.mau.fi/whatsmeow/proto/waMsgTransport"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -29,7 +31,7 @@ func attack(t testing.TB, from, to string, plain []byte, given map[string]any) {
 	phones(t, http.MethodPost, "/phones/"+from+"/messages", body, nil)
 }
 
-func encoded(t testing.TB, message *waE2E.Message) []byte {
+func encoded(t testing.TB, message proto.Message) []byte {
 	t.Helper()
 	plain, err := proto.Marshal(message)
 	if err != nil {
@@ -147,8 +149,8 @@ func TestASnapshotThatWasNotAskedForIsNotUnpacked(t *testing.T) {
 	}
 }
 
-// TestAMessageOfTooManyFieldsIsNotDecoded has a stranger send 60,000 messages in two bytes each, and a linked phone as many
-// addresses.
+// TestAMessageOfTooManyFieldsIsNotDecoded has a stranger send 60,000 messages in two bytes each, as contacts and within bytes
+// of a message of another kind, and a linked phone as many addresses.
 func TestAMessageOfTooManyFieldsIsNotDecoded(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
@@ -159,13 +161,16 @@ func TestAMessageOfTooManyFieldsIsNotDecoded(t *testing.T) {
 	}})
 	mappings := bytes.Repeat([]byte{0x0a, 0}, 60_000)
 	attack(t, mallory, alice.number, contacts, nil)
+	attack(t, mallory, alice.number, encoded(t, &waMsgTransport.MessageTransport{Payload: &waMsgTransport.MessageTransport_Payload{
+		ApplicationPayload: &waCommon.SubProtocol{Payload: mappings, Version: proto.Int32(2)},
+	}}), map[string]any{"version": 3})
 	attack(t, alice.number, mallory, encoded(t, &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
 		Type:                           waE2E.ProtocolMessage_LID_MIGRATION_MAPPING_SYNC.Enum(),
 		LidMigrationMappingSyncMessage: &waE2E.LIDMigrationMappingSyncMessage{EncodedMappingPayload: mappings},
 	}}), nil)
 	write(t, mallory, alice.number, "after it")
 	worker.await("the message after it", 1, messageWith(alice.id, "after it"))
-	if got := strings.Count(n.logs.String(), "it has too many fields"); got < 2 {
+	if got := strings.Count(n.logs.String(), "it has too many fields"); got < 3 {
 		t.Errorf("%d were refused", got)
 	}
 }

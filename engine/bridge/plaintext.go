@@ -5,8 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"go.mau.fi/whatsmeow/proto/waCommon"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waLidMigrationSyncPayload"
+	"go.mau.fi/whatsmeow/proto/waMsgTransport"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -46,6 +48,9 @@ func (s *keyShares) admit(keys int, now time.Time) bool {
 var (
 	messageKind = (&waE2E.Message{}).ProtoReflect().Descriptor()
 	mappingKind = (&waLidMigrationSyncPayload.LIDMigrationMappingSyncPayload{}).ProtoReflect().Descriptor()
+	// What whatsmeow reads a plaintext as where its stanza says so, and what it holds in bytes: messages of many kinds.
+	transportKind = (&waMsgTransport.MessageTransport{}).ProtoReflect().Descriptor()
+	withinKind    = (&waCommon.SubProtocol{}).ProtoReflect().Descriptor().FullName()
 )
 
 // messageOf is what whatsmeow reads a plaintext as, which ends with n times the byte n; nil where it cannot. An error: to
@@ -53,6 +58,9 @@ var (
 func messageOf(plaintext []byte) (*waE2E.Message, error) {
 	if len(plaintext) == 0 {
 		return nil, nil
+	}
+	if !light(plaintext, transportKind) {
+		return nil, errHeavy
 	}
 	last := plaintext[len(plaintext)-1]
 	unpadded, padded := bytes.CutSuffix(plaintext, bytes.Repeat([]byte{last}, int(last)))
@@ -102,11 +110,14 @@ func weigh(encoded []byte, kind protoreflect.MessageDescriptor, left *int) bool 
 		}
 		field := encoded[:size]
 		encoded = encoded[size:]
+		known := kind.Fields().ByNumber(number)
+		if known == nil {
+			continue // it is kept as it came
+		}
 		if *left--; *left < 0 {
 			return false
 		}
-		known := kind.Fields().ByNumber(number)
-		if known == nil || wire != protowire.BytesType {
+		if wire != protowire.BytesType {
 			continue
 		}
 		_, _, tag := protowire.ConsumeTag(field)
@@ -116,9 +127,35 @@ func weigh(encoded []byte, kind protoreflect.MessageDescriptor, left *int) bool 
 			if !weigh(value, known.Message(), left) {
 				return false
 			}
+		case kind.FullName() == withinKind:
+			if len(value) > largestBytes || !weighAnything(value, left) {
+				return false
+			}
 		case known.IsList() && known.Kind() != protoreflect.StringKind && known.Kind() != protoreflect.BytesKind:
 			*left -= len(value) // packed: at most so many
 		}
 	}
 	return *left >= 0
+}
+
+// weighAnything takes every value that may hold fields as holding them.
+func weighAnything(encoded []byte, left *int) bool {
+	for len(encoded) > 0 {
+		_, wire, size := protowire.ConsumeField(encoded)
+		if size < 0 {
+			return true
+		}
+		if *left--; *left < 0 {
+			return false
+		}
+		if wire == protowire.BytesType {
+			_, _, tag := protowire.ConsumeTag(encoded)
+			value, _ := protowire.ConsumeBytes(encoded[tag:])
+			if !weighAnything(value, left) {
+				return false
+			}
+		}
+		encoded = encoded[size:]
+	}
+	return true
 }

@@ -38,7 +38,8 @@
 //	DELETE /phones/{number}/companions/{device}        unlinks
 //	GET    /phones/{number}/messages                   [{id, from, to, text, media, at, deliveries, receipt}]
 //	POST   /phones/{number}/messages                   {to, text}; to is a number or the id of a group
-//	POST   /phones/{number}/messages                   {to, raw, id, timestamp, pushName, type, edit}: hostile, see below
+//	POST   /phones/{number}/messages                   {to, raw, id, timestamp, pushName, type, edit, version}: hostile, see
+//	                                                   below
 //	POST   /phones/{number}/receipts                   {to, ids, type, timestamp, group}: likewise
 //	GET    /phones/{number}/messages/{id}/media?from=  the attachment, decrypted
 //	POST   /phones/{number}/typing                     {to, typing}

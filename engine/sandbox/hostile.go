@@ -43,11 +43,14 @@ type hostile struct {
 	PushName  *given `json:"pushName"`
 	Type      *given `json:"type"`
 	Edit      *given `json:"edit"`
+	Version   *given `json:"version"` // of what is encrypted: 2 is a waE2E.Message, 3 is read as Messenger's
 }
 
 // apply changes a message as wished.
 func (h *hostile) apply(m *parcel) {
-	for into, wish := range map[*string]*given{&m.id: h.ID, &m.at: h.Timestamp, &m.kind: h.Type, &m.edit: h.Edit} {
+	for into, wish := range map[*string]*given{
+		&m.id: h.ID, &m.at: h.Timestamp, &m.kind: h.Type, &m.edit: h.Edit, &m.version: h.Version,
+	} {
 		if wish != nil {
 			*into = string(*wish)
 		}

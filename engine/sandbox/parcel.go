@@ -3,6 +3,7 @@ package sandbox
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"maps"
 	"slices"
 	"strings"
 
@@ -21,6 +22,7 @@ type parcel struct {
 	group    *group  // nil for a direct message
 	at       string  // unix seconds
 	pushName *string // instead of the sender's
+	version  string  // of what is encrypted, instead of its own
 	encs     []waBinary.Node
 	identity []byte // the sender's ADVSignedDeviceIdentity, with a message that begins a session
 }
@@ -84,6 +86,12 @@ func (m *parcel) stanza(s *Server, to address) waBinary.Node {
 		attrs["sender_pn"] = m.from.pn()
 	}
 	content := slices.Clone(m.encs)
+	if m.version != "" {
+		for i := range content {
+			content[i].Attrs = maps.Clone(content[i].Attrs)
+			content[i].Attrs["v"] = m.version
+		}
+	}
 	if m.identity != nil {
 		content = append(content, waBinary.Node{Tag: "device-identity", Content: m.identity})
 	}
