@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chatwren.domain.errors import Invalid
 from chatwren.settings import CannotStart, Settings, load_settings
 from chatwren.web.http.door import Hosts
 from chatwren.web.server import listeners
@@ -128,7 +129,9 @@ def test_names_are_looked_at_once_and_not_kept_without_end() -> None:
     hosts = Hosts(public_url=None, host=None)
     for number in range(2_500):
         assert hosts.problem(b"h%d" % number, vouched=False) is None
+    assert isinstance(hosts.problem(b"h" * 30_000, vouched=False), Invalid)
     assert len(hosts._seen) <= 1_000
+    assert max(map(len, hosts._seen)) < 300
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ class Hosts:
         Args:
             vouched: a trusted proxy sent it. It is believed where there is no public URL to compare it with.
         """
+        if len(host) > _LONGEST_HOST:
+            return _malformed()
         if host not in self._seen:
             if len(self._seen) >= _HOSTS_KEPT:
                 self._seen.clear()
@@ -55,9 +57,9 @@ class Hosts:
         return None if vouched and self._public is None and isinstance(problem, Misdirected) else problem
 
     def _look(self, host: str) -> ChatwrenError | None:
-        found = _HOST.fullmatch(host) if len(host) <= _LONGEST_HOST else None
+        found = _HOST.fullmatch(host)
         if found is None or (found[2] and parse_address(found[2]) is None):
-            return Invalid("The header Host is no host name or address.", code="malformed_host")
+            return _malformed()
         name = (found[1] or "").lower()
         if found[2] or parse_address(name) or "." not in name or name.endswith(_NOT_PUBLIC) or name in self._own:
             return None
@@ -105,6 +107,10 @@ class Door:
         else:
             refused = (path == _METRICS) != (_port(scope) == self._metrics_port)
         return _nothing(scope) if refused else None
+
+
+def _malformed() -> Invalid:
+    return Invalid("The header Host is no host name or address.", code="malformed_host")
 
 
 def _nothing(scope: HTTPScope) -> NotFound:
