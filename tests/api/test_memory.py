@@ -92,8 +92,8 @@ def test_whoever_holds_most_makes_room_and_is_told(alice: Person, bob: Person, m
     monkeypatch.setattr(memory, "_most", MIB)
     port = alice.server.port
     with contextlib.ExitStack() as stack:
-        of_bob = _begun(port, stack, bob, 200_000, "Connection: close")
-        first, *others = [_begun(port, stack, alice, 300_000) for _ in range(3)]
+        of_bob = _begun(port, stack, bob, 350_000, "Connection: close")
+        first, *others = [_begun(port, stack, alice, 250_000) for _ in range(3)]
         refused = _answer(first)
         assert re.match(rb"HTTP/1.1 503 (?s:.)*retry-after: 5\r\n(?s:.)*memory_full", refused), refused
         assert not any(_answered(one, 0.1) for one in (of_bob, *others))

@@ -29,7 +29,7 @@ from chatwren.domain.text import absent
 from chatwren.web.access import body_chunks
 from chatwren.web.context import HttpRequest
 from chatwren.web.http.bodies import FEW_FIELDS_BYTES, MAX_FILE_BYTES, let_go
-from chatwren.web.uploads import Uploads, temporary_file
+from chatwren.web.uploads import Uploads, temporary_file, write_on
 
 _MAX_PARTS = 100
 _MAX_STRUCTURE = 64 * 1024
@@ -293,5 +293,5 @@ class _Parts:
     async def _write(self, file: IO[bytes]) -> None:
         data = bytes(self._buffer)
         self._buffer.clear()
-        await asyncio.to_thread(file.write, data)
+        await write_on(self._request, file, data)
         let_go(self._request, len(data))

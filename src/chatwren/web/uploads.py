@@ -1,5 +1,6 @@
 """Where the files of requests lie while the requests last, and whether there is room for them."""
 
+import asyncio
 import contextlib
 import shutil
 import tempfile
@@ -35,14 +36,24 @@ async def temporary_file(request: HttpRequest, user_id: UUID) -> AsyncIterator[I
         TooMany: the user sends as many files at once as they may (`limit_reached`).
         Unavailable: a disk is nearly full (`disk_nearly_full`).
     """
-    _check_disks(Path(tempfile.gettempdir()), context(request).settings.data_dir)
+    _check_disks(request)
     async with context(request).limits.slot(user_id, Limit.UPLOADS):
         with tempfile.NamedTemporaryFile(prefix="chatwren-upload-") as file:
             yield file
 
 
-def _check_disks(*folders: Path) -> None:
-    for folder in folders:
+async def write_on(request: HttpRequest, file: IO[bytes], data: bytes) -> None:
+    """Put more into such a file.
+
+    Raises:
+        Unavailable: a disk is nearly full (`disk_nearly_full`): with what others write meanwhile, this was too much.
+    """
+    _check_disks(request)
+    await asyncio.to_thread(file.write, data)
+
+
+def _check_disks(request: HttpRequest) -> None:
+    for folder in (Path(tempfile.gettempdir()), context(request).settings.data_dir):
         disk = shutil.disk_usage(next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists()))
         if disk.free < disk.total * LEAST_FREE:
             raise Unavailable(

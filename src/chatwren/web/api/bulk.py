@@ -25,7 +25,7 @@ from chatwren.web.forms import read_form, read_query, refuse_encoded
 from chatwren.web.http.bodies import let_go
 from chatwren.web.openapi import MULTIPART, Operation, Time
 from chatwren.web.presence import while_there
-from chatwren.web.uploads import Uploads, temporary_file
+from chatwren.web.uploads import Uploads, temporary_file, write_on
 
 _FILE = "file"
 _TYPES: dict[str, FileKind] = {
@@ -139,7 +139,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
         refuse_encoded(request)
         async with temporary_file(request, caller(request).user.id) as file:
             async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
-                file.write(chunk)
+                await write_on(request, file, chunk)
                 let_go(request, len(chunk))
             file.flush()
             return await while_there(request, _submit(request, Path(file.name), kind, key))

@@ -17,6 +17,8 @@ OWNER: Final = "owner"
 
 _MOST: Final = 64 * 1024 * 1024
 """Bytes. What is read out of a body may be a few times as large while its request is answered."""
+_OF_ONE: Final = 0.75
+"""The share that one user may hold, or the strangers of one network: what came whole is worked off, and cannot end."""
 _AT_ONCE = 16
 """The share that is made free when there is no room: to look at all who hold something costs milliseconds."""
 LITTLE: Final = 16 * 1024
@@ -32,6 +34,7 @@ class Held:
         head: those of `kept` that its head takes.
         loose: what else its connection has, of this request or the next, and of answers that the client does not read.
         counted: those that `Memory` knows of.
+        party: whose share they are of, where they are more than little.
         task: what works on it.
         ended: nobody waits for that.
     """
@@ -40,6 +43,7 @@ class Held:
     head: int = 0
     loose: int = 0
     counted: int = 0
+    party: Hashable = None
     task: asyncio.Task[None] | None = None
     ended: bool = False
 
@@ -68,13 +72,14 @@ class Memory:
 
     Where it would be too much, requests end that have not come whole, or only read: those of the network or user that
     holds most, in a network those of the user that does, and of these the one first that began first, since with as
-    many bytes it is the slowest. That may be the one that asks.
+    many bytes it is the slowest. That may be the one that asks. Nobody gets so much that others have no room at all.
     """
 
     def __init__(self, most: int = _MOST) -> None:
         self._most = most
         self._by: dict[Held, Holder | None] = {}  # the oldest first
         self._total = 0
+        self._shares: Counter[Hashable] = Counter()
         self._stuck = False
         """What is held came whole, and nobody else can make room."""
 
@@ -84,8 +89,7 @@ class Memory:
         grown = size - held.counted
         if not grown:
             return
-        held.counted = size
-        self._total += grown
+        self._note(held, size, by.owners()[-1] if size > LITTLE else None)
         if size:
             self._by[held] = by
         else:
@@ -97,6 +101,8 @@ class Memory:
                 self._make_room()
             elif size > LITTLE and by.may_end():
                 by.end()
+        if grown > 0 and self._shares[held.party] > self._most * _OF_ONE and by.may_end():
+            self._make_room_of(held.party)
 
     def grow(self, held: Held, size: int) -> None:
         """Note that so many bytes more are kept; less where that is negative."""
@@ -113,13 +119,29 @@ class Memory:
     def drop(self, held: Held) -> None:
         """It is held no more."""
         self._by.pop(held, None)
-        self._total -= held.counted
-        held.counted = 0
+        self._note(held, 0, None)
+
+    def _note(self, held: Held, size: int, party: Hashable) -> None:
+        """Count so many bytes of it, in the share of a party; None: in nobody's."""
+        if held.party is not None:
+            self._shares[held.party] -= held.counted
+            if not self._shares[held.party]:
+                del self._shares[held.party]
+        self._total += size - held.counted
+        held.counted, held.party = size, party
+        if party is not None:
+            self._shares[party] += size
+
+    def _make_room_of(self, party: Hashable) -> None:
+        """End requests of a party, the oldest first, until it may have some more."""
+        for one in [by for held, by in self._by.items() if held.party == party and by is not None and by.may_end()]:
+            one.end()
+            if self._shares[party] <= self._most * (_OF_ONE - 1 / _AT_ONCE):
+                return
 
     def _make_room(self) -> None:
         for held in self._by:  # some was written to files meanwhile
-            held.counted = held.kept + held.loose
-        self._total = sum(held.counted for held in self._by)
+            self._note(held, held.kept + held.loose, held.party)
         shares: Counter[Hashable] = Counter()
         waiting = []
         for held, by in self._by.items():

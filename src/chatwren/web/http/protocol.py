@@ -67,7 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _body_left = 0
     """Bytes that will come of a body of a known length."""
     _edge = b""
-    _answered: tuple[Hashable, ...] = ()
+    _answered: tuple[Hashable, ...] = (None,)
     """Whose was the request before."""
     _timer: TimerHandle | None = None
     _stall_timer: TimerHandle | None = None

@@ -38,7 +38,7 @@ class _Request:
 
 def test_up_to_the_bound_nobody_ends() -> None:
     memory = Memory(160 * _UNIT)
-    requests = [_Request(memory, "net").comes(40) for _ in range(4)]
+    requests = [_Request(memory, "net", user).comes(40) for user in range(4)]
     assert not any(one.ended for one in requests)
 
 
@@ -80,11 +80,21 @@ def test_in_a_network_the_user_who_holds_most_makes_room() -> None:
 
 def test_a_whole_request_is_answered_and_who_asks_for_more_is_not() -> None:
     memory = Memory(160 * _UNIT)
-    whole = [_Request(memory, "much", whole=True).comes(40) for _ in range(4)]
+    whole = [_Request(memory, "much", user, whole=True).comes(40) for user in range(4)]
     assert [_Request(memory, "little").comes(10).ended for _ in range(3)] == [True] * 3
     assert not any(one.ended for one in whole)
     whole[0].comes(-40)
     assert not _Request(memory, "little").comes(10).ended
+
+
+def test_nobody_has_more_than_three_quarters_however_whole_it_is() -> None:
+    memory = Memory(160 * _UNIT)
+    whole = [_Request(memory, "net", "much", whole=True).comes(40) for _ in range(3)]
+    assert _Request(memory, "net", "much").comes(5).ended
+    others = [_Request(memory, "net", "little").comes(20) for _ in range(2)]
+    assert not any(one.ended for one in [*whole, *others])
+    memory.drop(whole[0].held)
+    assert not _Request(memory, "net", "much").comes(5).ended
 
 
 def test_whoever_holds_little_stays() -> None:
@@ -98,7 +108,7 @@ def test_whoever_holds_little_stays() -> None:
 
 def test_what_was_written_to_files_is_held_no_more() -> None:
     memory = Memory(160 * _UNIT)
-    written = _Request(memory, "files").comes(150)
+    written = _Request(memory, "files").comes(120)
     written.held.kept = 20 * _UNIT
     assert not _Request(memory, "other").comes(120).ended
     assert not written.ended
@@ -107,7 +117,7 @@ def test_what_was_written_to_files_is_held_no_more() -> None:
 def test_what_ended_is_forgotten() -> None:
     memory = Memory(160 * _UNIT)
     for _ in range(10):
-        one = _Request(memory, "net").comes(150)
+        one = _Request(memory, "net").comes(120)
         assert not one.ended
         memory.drop(one.held)
         memory.drop(one.held)
@@ -115,7 +125,7 @@ def test_what_ended_is_forgotten() -> None:
 
 def test_whose_client_has_gone_is_held_until_nothing_is_done_for_it() -> None:
     memory = Memory(160 * _UNIT)
-    gone = _Request(memory, "net").comes(150)
+    gone = _Request(memory, "net", whole=True).comes(150)
     memory.leave(gone.held)
     assert _Request(memory, "other").comes(20).ended
     assert not gone.ended
