@@ -1,8 +1,12 @@
 """What one user may have, and that whoever meets a limit is told which."""
 
+import asyncio
 import json
+import shutil
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +14,9 @@ from httpx import Response
 
 from chatwren.domain.errors import Invalid
 from chatwren.domain.limits import Limit, parse_override
-from chatwren.service import users_admin
+from chatwren.domain.messages import Filter
+from chatwren.service import messages, users_admin
+from chatwren.store.database import Database
 from chatwren.web import uploads
 from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
@@ -207,6 +213,54 @@ def test_no_file_is_taken_when_the_disk_is_nearly_full(alice: Person, monkeypatc
     rows: dict[str, Any] = {"content": "{}\n", "headers": {"content-type": "application/x-ndjson"}}
     assert alice.http.post("/api/messages/bulk", **rows).json()["code"] == "disk_nearly_full"
     assert _send(alice, alice.server).status_code == 200
+
+
+def test_no_more_is_taken_when_the_disk_fills_meanwhile(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice.link("919876543210")
+    looks: list[object] = []
+    look = shutil.disk_usage
+
+    def filling(folder: Path) -> Any:
+        looks.append(folder)
+        return look(folder) if len(looks) <= 4 else look(folder)._replace(free=0)
+
+    monkeypatch.setattr(shutil, "disk_usage", filling)
+    refused = _send(
+        alice, alice.server, files={"mediaFile": ("a.pdf", b"%PDF-1.7\n" + bytes(2 * 1024**2), "application/pdf")}
+    )
+    assert (refused.status_code, refused.json()["code"]) == (503, "disk_nearly_full")
+    looks.clear()
+    typed = {"content-type": "application/x-ndjson"}
+    refused = alice.http.post("/api/messages/bulk", content=b"{}\n".ljust(2 * 1024**2), headers=typed)
+    assert (refused.status_code, refused.json()["code"]) == (503, "disk_nearly_full")
+    assert len(looks) > 4
+
+
+def test_a_user_reads_one_page_at_a_time_and_others_theirs(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_alice: list[object] = []
+    page = messages.page
+    go_on = threading.Event()
+
+    async def slow(db: Database, where: Filter, **given: Any) -> Any:
+        if where.user_id == alice.id:
+            of_alice.append(where)
+            await asyncio.to_thread(go_on.wait, 30)
+        return await page(db, where, **given)
+
+    monkeypatch.setattr(messages, "page", slow)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(alice.http.get, "/api/messages/queue") for _ in range(4)]
+        try:
+            wait_until(lambda: bool(of_alice))
+            assert bob.http.get("/api/messages/queue").status_code == 200
+            assert alice.http.get("/api/users/me").status_code == 200
+            assert len(of_alice) == 1
+        finally:
+            go_on.set()
+        assert [one.result().status_code for one in asked] == [200] * 4
+    assert len(of_alice) == 4
 
 
 @pytest.mark.usefixtures("alice", "bob")
