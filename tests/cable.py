@@ -49,6 +49,10 @@ class Cable:
         else:
             far_reader, far_writer = await asyncio.open_connection(host, port)
         ends = {writer, far_writer}
+        if self._server is None:  # it was cut meanwhile
+            for end in ends:
+                end.transport.abort()
+            return
         self._through |= ends
         try:
             ways = [

@@ -295,6 +295,14 @@ def test_a_limit_years_ahead_is_refused(shop: httpx.Client, at: str) -> None:
     assert [one["id"] for one in _queue(shop)["messages"]] == [sent]
 
 
+def test_a_limit_is_not_moved_into_the_past(alice: Person, shop: httpx.Client) -> None:
+    sent = send(shop, expiresAt=ahead(days=1))
+    alice.server.sql("UPDATE message SET due = due - interval '1 hour' WHERE id = $1", _row_id(sent))
+    refused = shop.patch(f"/api/messages/{sent}", json={"expiresAt": ahead(minutes=-1)})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "expiresAt"), refused.text
+    assert message(shop, sent)["status"] == "queued"
+
+
 @pytest.mark.parametrize("stored", ["20000-01-01", "infinity", "9999-12-31 23:59:59.9999+00"])
 def test_a_stored_time_that_no_answer_can_write_costs_nothing(alice: Person, shop: httpx.Client, stored: str) -> None:
     """As an older version let a retry store it."""

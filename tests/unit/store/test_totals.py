@@ -29,16 +29,18 @@ async def check(db: Database, user: UUID) -> None:
 
 
 async def change_everything(rows: Rows, account: UUID) -> None:
-    made = [await rows.message(account, due_in=due) for due in (-1, -1, -1, -1, -1, 60, 60)]
+    """Leave another number of each status."""
+    made = [await rows.message(account, due_in=due) for due in (*[-1] * 12, 60, 60)]
     await rows.one("UPDATE message SET status = 'cancelled', ended_at = now() WHERE id = $1", made[0])
-    await rows.one("UPDATE message SET status = 'expired', ended_at = now() WHERE id = $1", made[1])
-    await rows.one("UPDATE message SET status = 'sending', claimed_at = now() WHERE id = ANY($1)", made[2:4])
-    await rows.one("UPDATE message SET status = 'sent', sent_at = now() WHERE id = $1", made[2])
+    await rows.one("UPDATE message SET status = 'expired', ended_at = now() WHERE id = ANY($1)", made[1:3])
+    await rows.one("UPDATE message SET status = 'sending', claimed_at = now() WHERE id = ANY($1)", made[3:7])
+    await rows.one("UPDATE message SET status = 'sent', sent_at = now() WHERE id = ANY($1)", made[3:6])
     await rows.one(
-        "UPDATE message SET status = 'failed', ended_at = now(), error_code = 'x', error_message = 'x' WHERE id = $1",
-        made[4],
+        "UPDATE message SET status = 'failed', ended_at = now(), error_code = 'x', error_message = 'x' "
+        "WHERE id = ANY($1)",
+        made[7:11],
     )
-    await rows.one("DELETE FROM message WHERE id = $1", made[6])
+    await rows.one("DELETE FROM message WHERE id = $1", made[13])
 
 
 async def test_they_follow_every_change(db: Database, rows: Rows) -> None:
