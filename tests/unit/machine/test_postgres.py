@@ -285,6 +285,17 @@ def test_a_socket_folder_laid_by_somebody_else_is_not_used(
     assert own.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_path_of_a_socket_has_its_length_with_the_sockets_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=folder)
+    _, owner = places.find_home(settings)
+    longest = places.SOCKET_PATH_BYTES - len(f"//{places.SOCKET_NAME}") - len(str(folder))
+    just, over = folder / ("s" * longest), folder / ("o" * (longest + 1))
+    monkeypatch.setattr(places, "socket_folders", lambda _: iter([over, just]))
+    assert places.find_socket_folder(settings, owner) == just
+
+
 def test_no_place_for_a_socket_is_one_clear_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "socket_folders", lambda _: iter([folder / ("long" * 30)]))
     settings = Settings(data_dir=folder)

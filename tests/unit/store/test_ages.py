@@ -119,6 +119,7 @@ async def test_a_throttle_counts_its_window_alone_and_outlives_it(db: Database, 
         await sweep(db)
         assert await throttles.counts(connection, ["a", "b", "c"], now) == {"a": 2, "b": 2}
         assert await throttles.counts(connection, ["a", "b"], before) == {"a": 1, "b": 1}
+        assert await throttles.counts(connection, ["a", "b"], now + timedelta(minutes=15)) == {}
         await throttles.give_back(connection, "a", now, also="b")
         assert await throttles.counts(connection, ["a", "b"], now) == {"a": 1, "b": 1}
         assert await throttles.counts(connection, ["a", "b"], before) == {"a": 1, "b": 1}

@@ -29,6 +29,22 @@ async def test_since_is_part_of_the_time_and_until_is_not(db: Database, rows: Ro
     assert await ids(db, Filter(alice, since=due, until=due + timedelta(microseconds=1))) == [second]
 
 
+@pytest.mark.parametrize("text", [None, "hello"])
+async def test_a_list_is_of_its_users_messages(db: Database, rows: Rows, text: str | None) -> None:
+    alices, charlies = await rows.account("alice"), await rows.account("charlie")
+    hers, his = [], []
+    for _ in range(2):
+        hers.append(await rows.message(alices))
+        his.append(await rows.message(charlies))
+    for user, own in (("alice", hers), ("charlie", his)):
+        where = Filter(rows.users[user], text=text)
+        assert await ids(db, where) == own
+        async with db.connection() as connection:
+            page = await listing.page(connection, where, limit=3, offset=0, before=None)
+            assert [one.id for one in page] == own[::-1]
+            assert (await listing.count(connection, where)).total == len(own)
+
+
 async def test_a_bulk_is_counted_by_its_own_messages(db: Database, rows: Rows) -> None:
     account = await rows.account("alice")
     message, _ = [await rows.message(account) for _ in range(2)]
