@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from chatwren.domain.messages import OUTCOME_UNKNOWN, Status
+from chatwren.domain.messages import OUTCOME_UNKNOWN
 from chatwren.domain.outcomes import Decision, Recorded
 from chatwren.domain.reasons import params
 from chatwren.store import cold, contacts, pacing
@@ -275,7 +275,7 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
 
     Takes at most one outcome for each account.
     """
-    if not any(one.first or one.decision.status is Status.WAITING for one in outcomes):
+    if not any(one.first for one in outcomes):  # only strangers have messages in the cold lane
         return _recorded(connection, await _record(connection, worker, outcomes))
     async with connection.transaction():
         rows = await _record(connection, worker, outcomes)
