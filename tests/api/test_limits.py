@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import pytest
 from httpx import Response
 
 from chatwren.domain.errors import Invalid
+from chatwren.domain.fairness import FewEach
 from chatwren.domain.limits import Limit, parse_override
 from chatwren.domain.messages import Filter
 from chatwren.service import messages, users_admin
 from chatwren.store.database import Database
 from chatwren.web import uploads
+from chatwren.web.context import AT_ONCE
 from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
 from tests.waiting import wait_until
@@ -236,9 +238,9 @@ def test_no_more_is_taken_when_the_disk_fills_meanwhile(alice: Person, monkeypat
     assert len(looks) > 4
 
 
-def test_a_user_reads_one_page_at_a_time_and_others_theirs(
-    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def held_up(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[list[object], threading.Event]]:
+    """Alice's pages that are being made, and what they wait for."""
     of_alice: list[object] = []
     page = messages.page
     go_on = threading.Event()
@@ -250,17 +252,44 @@ def test_a_user_reads_one_page_at_a_time_and_others_theirs(
         return await page(db, where, **given)
 
     monkeypatch.setattr(messages, "page", slow)
-    with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(alice.http.get, "/api/messages/queue") for _ in range(4)]
-        try:
-            wait_until(lambda: bool(of_alice))
-            assert bob.http.get("/api/messages/queue").status_code == 200
-            assert alice.http.get("/api/users/me").status_code == 200
-            assert len(of_alice) == 1
-        finally:
-            go_on.set()
-        assert [one.result().status_code for one in asked] == [200] * 4
-    assert len(of_alice) == 4
+    yield of_alice, go_on
+    go_on.set()
+
+
+def test_a_few_requests_of_a_user_are_answered_at_a_time_and_others_theirs(
+    alice: Person, bob: Person, held_up: tuple[list[object], threading.Event]
+) -> None:
+    of_alice, go_on = held_up
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(alice.http.get, "/api/messages/queue") for _ in range(8)]
+        wait_until(lambda: len(of_alice) == AT_ONCE)
+        assert bob.http.get("/api/messages/queue").status_code == 200
+        later = pool.submit(alice.http.get, "/api/users/me")
+        assert not later.done()
+        assert len(of_alice) == AT_ONCE
+        go_on.set()
+        assert [one.result().status_code for one in (*asked, later)] == [200] * 9
+    assert len(of_alice) == 8
+
+
+def test_so_many_of_a_users_requests_wait_and_more_are_told(
+    alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch, held_up: tuple[list[object], threading.Event]
+) -> None:
+    of_alice, go_on = held_up
+    monkeypatch.setattr(alice.server.server._context, "few", FewEach(1, most_waiting=2))
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(alice.http.get, "/api/messages/queue")
+        wait_until(lambda: bool(of_alice))
+        two = [pool.submit(alice.http.get, "/api/users/me") for _ in range(2)]
+        few = alice.server.server._context.few
+        wait_until(lambda: len(few._waiting.get(alice.id, ())) == 2)
+        refused = alice.http.get("/api/users/me")
+        assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        assert bob.http.get("/api/users/me").status_code == 200
+        go_on.set()
+        assert [one.result().status_code for one in (first, *two)] == [200] * 3
+    assert not few._taken
 
 
 @pytest.mark.usefixtures("alice", "bob")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from time import monotonic
@@ -121,6 +121,57 @@ class FairPlaces:
 
     def _of_late(self, user: UUID) -> int:
         return round(self._taken[user].now()) if user in self._taken else 0
+
+
+class FewEach:
+    """So many places of each user, and a line for them: whatever one asks for, others do not wait."""
+
+    def __init__(self, places: int, *, most_waiting: int) -> None:
+        """Nobody has one.
+
+        Args:
+            places: of each user.
+            most_waiting: of each user.
+        """
+        self._places = places
+        self._most_waiting = most_waiting
+        self._taken: Counter[UUID] = Counter()
+        self._waiting: dict[UUID, deque[asyncio.Future[None]]] = {}
+
+    async def enter(self, user: UUID) -> None:
+        """Take a place, until `leave`.
+
+        Raises:
+            Unavailable: too many of this user's wait.
+        """
+        if self._taken[user] < self._places:
+            self._taken[user] += 1
+            return
+        line = self._waiting.setdefault(user, deque())
+        if len(line) >= self._most_waiting:
+            raise _too_many()
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if mine.done() and not mine.cancelled():  # it came, and nobody was there any more
+                self.leave(user)
+            raise
+
+    def leave(self, user: UUID) -> None:
+        """Give a place of the user back: to whoever of theirs has waited longest."""
+        line = self._waiting.get(user, deque())
+        while line:
+            first = line.popleft()
+            if not line:
+                del self._waiting[user]
+            if not first.done():
+                first.set_result(None)
+                return
+        self._taken[user] -= 1
+        if not self._taken[user]:
+            del self._taken[user]
 
 
 def _too_many() -> Unavailable:

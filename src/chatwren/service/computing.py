@@ -21,7 +21,6 @@ from chatwren.service.limits import Limits
 T = TypeVar("T")
 
 _MOST_WAITING = 500
-_PAGES = 4
 _SWITCH_SECONDS = 0.0005
 """How long a thread computes before another may. By Python's own 5 ms each turn of the event loop waits so long."""
 
@@ -39,17 +38,6 @@ class Computing:
         self._threads = ThreadPoolExecutor(2, "computing")
         self._usual = FairPlaces(1, most_waiting=_MOST_WAITING)
         self._much = FairPlaces(1, most_waiting=_MOST_WAITING)
-        self._pages = FairPlaces(_PAGES, most_waiting=_MOST_WAITING)
-
-    def page(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
-        """The user's turn to read a page of what is theirs and have it written as JSON, one at a time.
-
-        That is done in the event loop, in pieces of up to 20 ms where each text is long.
-
-        Raises:
-            Unavailable: too much waits, and most of it this user's.
-        """
-        return self._pages.turn(user_id)
 
     def much(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
         """A place for a request that takes much computing, of which a user has few at once.

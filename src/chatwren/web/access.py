@@ -10,6 +10,7 @@ much work lies before it or what it does cannot be undone (`service.sessions.con
 
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
@@ -18,7 +19,7 @@ from chatwren.domain.caller import Caller, Scope
 from chatwren.domain.errors import Forbidden, NotAuthenticated
 from chatwren.web.context import AnyConnection, HttpRequest, context
 from chatwren.web.http import bodies
-from chatwren.web.http.memory import OWNER
+from chatwren.web.http.memory import OWNER, PLACE
 from chatwren.web.openapi import Operation
 
 _CALLER = "chatwren.caller"
@@ -47,9 +48,12 @@ def access_of(handler: BaseRouteHandler) -> Scope | None:
 async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Let a request through whose caller may do what the handler declares.
 
+    Of one user a few are let through at a time, each until its answer begins; those with a body once that has come.
+
     Raises:
         NotAuthenticated: it needs somebody, and there is no living session.
         Forbidden: it needs more than the caller may do.
+        Unavailable: too many of the caller's wait.
     """
     scope = access_of(handler)
     if scope is None:
@@ -60,6 +64,9 @@ async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     connection.scope[_CALLER] = found  # type: ignore[literal-required]
     connection.scope["state"][OWNER] = found.user.id
     connection.scope[_ASKED_AT] = time.monotonic()  # type: ignore[literal-required]
+    operation = handler.opt.get("operation")
+    if not isinstance(operation, Operation) or operation.body is None:
+        await _enter(connection, found)
 
 
 async def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[bytes]:
@@ -67,13 +74,26 @@ async def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[by
 
     Raises:
         NotAuthenticated: the session has ended meanwhile.
+        Unavailable: too many of the caller's wait.
         TooLarge, TooSlow, Invalid: see bodies.
     """
     async for chunk in bodies.body_chunks(request, at_most=at_most):
         yield chunk
     asked_at: float | None = request.scope.get(_ASKED_AT)  # type: ignore[assignment]
-    if asked_at is not None and time.monotonic() > asked_at + _LASTS_SECONDS:
+    if asked_at is None:
+        return
+    if time.monotonic() > asked_at + _LASTS_SECONDS:
         await who_asks(request)
+    operation = request.route_handler.opt.get("operation")
+    if isinstance(operation, Operation) and operation.body is not None and not operation.at_once:
+        await _enter(request, caller(request))
+
+
+async def _enter(connection: AnyConnection, found: Caller) -> None:
+    """Wait until few of the caller's requests are being answered."""
+    few = context(connection).few
+    await few.enter(found.user.id)
+    connection.scope["state"][PLACE] = partial(few.leave, found.user.id)
 
 
 async def who_asks(connection: AnyConnection) -> Caller:

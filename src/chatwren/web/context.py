@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 
+from chatwren.domain.fairness import FewEach
 from chatwren.media.decoders import Decoders
 from chatwren.media.objects import MediaStore
 from chatwren.service.computing import Computing
@@ -20,6 +21,12 @@ from chatwren.settings import Settings
 from chatwren.store.database import Database
 from chatwren.web.http.cookie import SessionCookie
 from chatwren.web.http.observe import Metrics
+
+AT_ONCE: Final = 4
+"""Requests of one user that are answered at a time. A page of long texts takes the event loop 20 ms, and there are
+ten connections to the database."""
+MOST_WAITING: Final = 100
+"""Of one user. More are told to come again."""
 
 AnyConnection = ASGIConnection[Any, Any, Any, State]
 HttpRequest = Request[Any, Any, State]
@@ -35,6 +42,7 @@ class Context:
         limits: what each user may have.
         computing: the threads of this process that compute.
         throttling: how often strangers may try.
+        few: how many requests of one user are answered at a time.
         draining: set when the process is about to end.
     """
 
@@ -48,6 +56,7 @@ class Context:
     computing: Computing
     intake: Intake
     throttling: Throttling
+    few: FewEach = field(default_factory=lambda: FewEach(AT_ONCE, most_waiting=MOST_WAITING))
     decoders: Decoders = field(default_factory=Decoders)
     metrics: Metrics = field(default_factory=Metrics)
     draining: asyncio.Event = field(default_factory=asyncio.Event)

@@ -51,6 +51,7 @@ class Operation:
         access: the scope that a caller needs; None: whoever comes.
         sets_cookie: whether the answer has a Set-Cookie line.
         media_type: of the answer.
+        at_once: a user's requests are answered as they come, not a few at a time: they are stored in batches.
     """
 
     summary: str
@@ -64,6 +65,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     sets_cookie: bool = False
     media_type: str = JSON
+    at_once: bool = False
 
 
 class FieldProblem(Struct):

@@ -7,7 +7,7 @@ import pytest
 
 from chatwren.domain import fairness
 from chatwren.domain.errors import Unavailable
-from chatwren.domain.fairness import FairPlaces
+from chatwren.domain.fairness import FairPlaces, FewEach
 from chatwren.domain.ids import uuid7
 
 ALICE, BOB, CHARLIE, DORA = uuid7(), uuid7(), uuid7(), uuid7()
@@ -160,3 +160,35 @@ async def test_those_who_have_taken_much_leave_a_place(monkeypatch: pytest.Monke
         assert queue.order == ["charlie"]
     await queue.end()
     assert queue.order == ["charlie", "bob"]
+
+
+async def test_of_few_places_each_user_has_their_own_and_a_line() -> None:
+    few = FewEach(1, most_waiting=2)
+    await few.enter(ALICE)
+    await few.enter(BOB)
+    first, second = [asyncio.create_task(few.enter(ALICE)) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await few.enter(ALICE)
+    few.leave(ALICE)
+    await first
+    assert not second.done()
+    few.leave(ALICE)
+    await second
+
+
+@pytest.mark.parametrize("granted", [False, True])
+async def test_who_no_longer_waits_for_one_of_few_places_gives_it_on(*, granted: bool) -> None:
+    few = FewEach(1, most_waiting=2)
+    await few.enter(ALICE)
+    gone, patient = [asyncio.create_task(few.enter(ALICE)) for _ in range(2)]
+    await asyncio.sleep(0)
+    if granted:
+        few.leave(ALICE)
+    gone.cancel()
+    await asyncio.gather(gone, return_exceptions=True)
+    if not granted:
+        few.leave(ALICE)
+    await asyncio.wait_for(patient, 5)
+    few.leave(ALICE)
+    await asyncio.wait_for(few.enter(ALICE), 5)

@@ -128,6 +128,7 @@ class BulkQuery(Struct):
         body=BulkBody,
         body_types=(MULTIPART,),
         errors=(409, 429),
+        at_once=True,
     ),
 )
 async def submit_bulk(request: HttpRequest) -> AcceptedBulk:

@@ -6,9 +6,8 @@ from functools import partial
 from typing import Literal
 
 import msgspec
-from litestar import MediaType, Response, delete, get, patch, post
+from litestar import delete, get, patch, post
 from litestar.params import FromPath
-from litestar.serialization import encode_json
 from msgspec import UNSET
 
 from chatwren.domain.caller import Scope
@@ -67,6 +66,7 @@ _BY_ID = {"message_id": "`messageId` of the answer that accepted it."}
         body=SendBody,
         body_types=(MULTIPART, JSON, URLENCODED),
         errors=(409,),
+        at_once=True,
     ),
 )
 async def send(request: HttpRequest) -> AcceptedMessage:
@@ -85,6 +85,7 @@ async def send(request: HttpRequest) -> AcceptedMessage:
         body=ScheduleBody,
         body_types=(JSON, MULTIPART, URLENCODED),
         errors=(409,),
+        at_once=True,
     ),
 )
 async def schedule(request: HttpRequest) -> AcceptedMessage:
@@ -96,7 +97,7 @@ async def schedule(request: HttpRequest) -> AcceptedMessage:
     "/api/messages/queue",
     operation=Operation("Get the message queue", Queue, access=Scope.READ, query=QueueQuery),
 )
-async def queue(request: HttpRequest) -> Response[bytes]:
+async def queue(request: HttpRequest) -> Queue:
     """A page of the user's messages."""
     query = read_query(request)
     page = query.read("page", partial(parse_count, default=1))
@@ -105,7 +106,7 @@ async def queue(request: HttpRequest) -> Response[bytes]:
     cursor = query.read("cursor", parse_cursor)
     query.check()
     limit = min(limit, MAX_LIMIT)
-    async with context(request).computing.page(where.user_id) if where.is_plain else _searching(request, where):
+    async with _searching(request, where):
         found = await messages.page(
             context(request).db,
             where,
@@ -113,18 +114,17 @@ async def queue(request: HttpRequest) -> Response[bytes]:
             limit=limit,
             cursor=cursor,
         )
-        shown = Queue(
-            [message_shape(one) for one in found.messages],
-            Pagination(
-                page=page,
-                limit=limit,
-                total=found.total,
-                pages=-(-found.total // limit),
-                total_is_at_least=True if found.total_is_at_least else UNSET,
-                next_cursor=found.messages[-1].id if len(found.messages) == limit else UNSET,
-            ),
-        )
-        return Response(encode_json(shown), media_type=MediaType.JSON)
+    return Queue(
+        [message_shape(one) for one in found.messages],
+        Pagination(
+            page=page,
+            limit=limit,
+            total=found.total,
+            pages=-(-found.total // limit),
+            total_is_at_least=True if found.total_is_at_least else UNSET,
+            next_cursor=found.messages[-1].id if len(found.messages) == limit else UNSET,
+        ),
+    )
 
 
 @get(

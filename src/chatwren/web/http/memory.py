@@ -14,6 +14,8 @@ HELD: Final = "held"
 """In the scope's state: `Held`."""
 OWNER: Final = "owner"
 """In the scope's state of a request that came with proof of who asks: the user's id."""
+PLACE: Final = "place"
+"""In the scope's state of a request that others of its user's wait for: what is called when its answer begins."""
 
 _MOST: Final = 64 * 1024 * 1024
 """Bytes. What is read out of a body may be a few times as large while its request is answered."""
@@ -180,6 +182,7 @@ class Working:
             size = len(message["body"]) if message["type"] == "http.response.body" else 0
             if message["type"] == "http.response.start":
                 self._memory.grow(held, held.head - held.kept)
+                _leave(scope)
             if size <= LITTLE:
                 await send(message)
                 return
@@ -196,3 +199,10 @@ class Working:
                 raise
         finally:
             self._memory.drop(held)
+            _leave(scope)
+
+
+def _leave(scope: HTTPScope) -> None:
+    leave = scope["state"].pop(PLACE, None)
+    if leave is not None:
+        leave()
