@@ -15,6 +15,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waCommon"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waMsgTransport"
+	"go.mau.fi/whatsmeow/proto/waWeb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -172,6 +173,35 @@ func TestAMessageOfTooManyFieldsIsNotDecoded(t *testing.T) {
 	worker.await("the message after it", 1, messageWith(alice.id, "after it"))
 	if got := strings.Count(n.logs.String(), "it has too many fields"); got < 3 {
 		t.Errorf("%d were refused", got)
+	}
+}
+
+// TestMessagesSentAgainAreWeighedTogether has a linked phone send, as what it was asked for again, two messages of 30,000.
+func TestMessagesSentAgainAreWeighedTogether(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	mallory, friend := n.pair(newNumber()), newNumber()
+	again := &waE2E.PeerDataOperationRequestResponseMessage_PeerDataOperationResult{
+		PlaceholderMessageResendResponse: &waE2E.PeerDataOperationRequestResponseMessage_PeerDataOperationResult_PlaceholderMessageResendResponse{
+			WebMessageInfoBytes: encoded(t, &waWeb.WebMessageInfo{
+				Key: &waCommon.MessageKey{}, Message: &waE2E.Message{ContactsArrayMessage: &waE2E.ContactsArrayMessage{
+					Contacts: slices.Repeat([]*waE2E.ContactMessage{{}}, 30_000),
+				}},
+			}),
+		},
+	}
+	attack(t, mallory.number, friend, encoded(t, &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
+		Type: waE2E.ProtocolMessage_PEER_DATA_OPERATION_REQUEST_RESPONSE_MESSAGE.Enum(),
+		PeerDataOperationRequestResponseMessage: &waE2E.PeerDataOperationRequestResponseMessage{
+			PeerDataOperationRequestType: waE2E.PeerDataOperationRequestType_PLACEHOLDER_MESSAGE_RESEND.Enum(),
+			PeerDataOperationResult:      []*waE2E.PeerDataOperationRequestResponseMessage_PeerDataOperationResult{again, again},
+		},
+	}}), nil)
+	write(t, mallory.number, friend, "after it")
+	worker.await("the message after it", 1, messageWith(mallory.id, "after it"))
+	if log := n.logs.String(); !strings.Contains(log, "it has too many fields") {
+		t.Errorf("they were decoded: %s", log)
 	}
 }
 

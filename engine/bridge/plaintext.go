@@ -9,12 +9,14 @@ import (
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waLidMigrationSyncPayload"
 	"go.mau.fi/whatsmeow/proto/waMsgTransport"
+	"go.mau.fi/whatsmeow/proto/waWeb"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// mostFields a message may have, those within its fields and the elements of lists included. Two bytes that a stranger sends
+// mostFields a message may have, those within its fields and the elements of lists included, and those of messages that it
+// holds in bytes. Two bytes that a stranger sends
 // make a message in a list, which takes a hundred in memory: 14 MB were 3 GB in the process of all accounts. The longest
 // honest ones, lists of contacts or products, have some thousands.
 const mostFields = 50_000
@@ -46,12 +48,22 @@ func (s *keyShares) admit(keys int, now time.Time) bool {
 }
 
 var (
-	messageKind = (&waE2E.Message{}).ProtoReflect().Descriptor()
-	mappingKind = (&waLidMigrationSyncPayload.LIDMigrationMappingSyncPayload{}).ProtoReflect().Descriptor()
+	messageKind = kindOf(&waE2E.Message{})
 	// What whatsmeow reads a plaintext as where its stanza says so, and what it holds in bytes: messages of many kinds.
-	transportKind = (&waMsgTransport.MessageTransport{}).ProtoReflect().Descriptor()
-	withinKind    = (&waCommon.SubProtocol{}).ProtoReflect().Descriptor().FullName()
+	transportKind = kindOf(&waMsgTransport.MessageTransport{})
+	withinKind    = kindOf(&waCommon.SubProtocol{}).FullName()
+	// What whatsmeow decodes of a message's bytes once more, by the field's name.
+	heldKinds = map[protoreflect.FullName]protoreflect.MessageDescriptor{
+		kindOf(&waE2E.LIDMigrationMappingSyncMessage{}).FullName() + ".encodedMappingPayload": kindOf(
+			&waLidMigrationSyncPayload.LIDMigrationMappingSyncPayload{}),
+		kindOf(&waE2E.PeerDataOperationRequestResponseMessage_PeerDataOperationResult_PlaceholderMessageResendResponse{}).FullName() +
+			".webMessageInfoBytes": kindOf(&waWeb.WebMessageInfo{}),
+	}
 )
+
+func kindOf(message proto.Message) protoreflect.MessageDescriptor {
+	return message.ProtoReflect().Descriptor()
+}
 
 // messageOf is what whatsmeow reads a plaintext as, which ends with n times the byte n; nil where it cannot. An error: to
 // decode it would take memory that belongs to all accounts.
@@ -74,13 +86,9 @@ func messageOf(plaintext []byte) (*waE2E.Message, error) {
 	if proto.Unmarshal(unpadded, message) != nil {
 		return nil, nil
 	}
-	told := told(message)
-	if !light(told.GetLidMigrationMappingSyncMessage().GetEncodedMappingPayload(), mappingKind) {
-		return nil, errHeavy
-	}
 	// whatsmeow would unpack a snapshot of the phone's settings, whatever it grows to: 16 MB of a linked phone's become 16 GB.
 	// This engine never asks for one.
-	if told.GetPeerDataOperationRequestResponseMessage().GetPeerDataOperationRequestType() ==
+	if told(message).GetPeerDataOperationRequestResponseMessage().GetPeerDataOperationRequestType() ==
 		waE2E.PeerDataOperationRequestType_COMPANION_SYNCD_SNAPSHOT_FATAL_RECOVERY {
 		return nil, errUnpacks
 	}
@@ -95,7 +103,7 @@ func told(message *waE2E.Message) *waE2E.ProtocolMessage {
 	return message.GetProtocolMessage()
 }
 
-// light says whether an encoded message has few enough fields to be decoded. What cannot be followed is the decoder's
+// light says whether an encoded message has few enough fields to be decoded, and so all that it holds. What cannot be followed is the decoder's
 // to refuse.
 func light(encoded []byte, kind protoreflect.MessageDescriptor) bool {
 	left := mostFields
@@ -122,9 +130,13 @@ func weigh(encoded []byte, kind protoreflect.MessageDescriptor, left *int) bool 
 		}
 		_, _, tag := protowire.ConsumeTag(field)
 		value, _ := protowire.ConsumeBytes(field[tag:])
+		held := known.Message()
+		if held == nil {
+			held = heldKinds[known.FullName()]
+		}
 		switch {
-		case known.Message() != nil:
-			if !weigh(value, known.Message(), left) {
+		case held != nil:
+			if !weigh(value, held, left) {
 				return false
 			}
 		case kind.FullName() == withinKind:
