@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -31,24 +33,24 @@ const (
 	cleanSpread  = 10 * time.Minute
 )
 
-// mostRows bounds the rows of one account that others can make, those kept that come first in `order`. Where there is no
-// time, the newest are mostly the last on disk. What is lost is asked of WhatsApp again: a name, a session, an identity, an
+// mostRows bounds the rows of one account that others can make, those kept that have most in `order`, a number, and of these
+// the last on disk, which are mostly the newest. What is lost is asked of WhatsApp again: a name, a session, an identity, an
 // address.
 var mostRows = []struct {
 	table, account, order string
 	most                  int
 }{
-	{"whatsmeow_message_secrets", "our_jid", "ctid", 0}, // an older release's
-	{"whatsmeow_contacts", "our_jid", "full_name IS NULL, ctid DESC", 100_000},
-	{"whatsmeow_chat_settings", "our_jid", "ctid DESC", 100_000},
-	{"whatsmeow_privacy_tokens", "our_jid", "timestamp DESC", 100_000},
-	{"whatsmeow_sessions", "our_jid", "ctid DESC", 200_000},
-	{"whatsmeow_identity_keys", "our_jid", "ctid DESC", 200_000},
-	{"whatsmeow_sender_keys", "our_jid", "ctid DESC", 200_000},
-	{"whatsmeow_pre_keys", "jid", "key_id DESC", 20_000}, // whoever asks WhatsApp for one need not use it
-	{"whatsmeow_app_state_sync_keys", "jid", "timestamp DESC", 1000},
-	{"whatsmeow_event_buffer", "our_jid", "insert_timestamp DESC", 1_000_000},
-	{"chatwren_lid_map", "our_jid", "ctid DESC", 100_000},
+	{"whatsmeow_message_secrets", "our_jid", "0", 0}, // an older release's
+	{"whatsmeow_contacts", "our_jid", "(full_name IS NOT NULL)::int", 100_000},
+	{"whatsmeow_chat_settings", "our_jid", "0", 100_000},
+	{"whatsmeow_privacy_tokens", "our_jid", "timestamp", 100_000},
+	{"whatsmeow_sessions", "our_jid", "0", 200_000},
+	{"whatsmeow_identity_keys", "our_jid", "0", 200_000},
+	{"whatsmeow_sender_keys", "our_jid", "0", 200_000},
+	{"whatsmeow_pre_keys", "jid", "key_id", 20_000}, // whoever asks WhatsApp for one need not use it
+	{"whatsmeow_app_state_sync_keys", "jid", "timestamp", 1000},
+	{"whatsmeow_event_buffer", "our_jid", "insert_timestamp", 1_000_000},
+	{"chatwren_lid_map", "our_jid", "0", keptLIDRows},
 }
 
 // clean deletes in batches, so that no lock and no transaction lasts long. Two engines may clean at the same time.
@@ -60,9 +62,7 @@ func (d *database) clean(ctx context.Context, now time.Time) error {
 		{"whatsmeow_retry_buffer", "timestamp", now.Add(-outgoingKept)},
 		{"whatsmeow_event_buffer", "insert_timestamp", now.Add(-incomingKept)},
 	} {
-		query := fmt.Sprintf(`DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(
-			SELECT ctid FROM %[1]s WHERE %[2]s < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))`, job.table, job.column)
-		if err := d.inBatches(ctx, query, job.before.UnixMilli()); err != nil {
+		if err := d.inBatches(ctx, job.table, job.column+" < $1", job.before.UnixMilli()); err != nil {
 			return fmt.Errorf("%s: %w", job.table, err)
 		}
 	}
@@ -92,21 +92,37 @@ func (d *database) cut(ctx context.Context, table, account, order string, most i
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	query := fmt.Sprintf(`DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(
-		SELECT ctid FROM %[1]s WHERE %[2]s = $1 AND ctid IN (
-			SELECT ctid FROM %[1]s WHERE %[2]s = $1 ORDER BY %[3]s OFFSET %[4]d LIMIT $2) FOR UPDATE SKIP LOCKED))`, table, account, order, most)
 	for _, jid := range large {
-		if err := d.inBatches(ctx, query, jid); err != nil {
+		if err := d.cutOne(ctx, table, account, order, jid, most); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// inBatches repeats a query that deletes up to $2 rows until there are fewer.
-func (d *database) inBatches(ctx context.Context, query string, first any) error {
+// cutOne looks once for the first row that goes, and all go that come after it.
+func (d *database) cutOne(ctx context.Context, table, account, order, jid string, most int) error {
+	var rank int64
+	var place string
+	err := d.sql.QueryRowContext(ctx, fmt.Sprintf("SELECT %[3]s, ctid FROM %[1]s WHERE %[2]s = $1 ORDER BY %[3]s DESC, ctid DESC OFFSET $2 LIMIT 1",
+		table, account, ranked(order)), jid, most).Scan(&rank, &place)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil // deleted meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	return d.inBatches(ctx, table, fmt.Sprintf("%s = $1 AND (%s, ctid) <= ($2, $3::tid)", account, ranked(order)), jid, rank, place)
+}
+
+func ranked(order string) string { return "(" + order + ")::bigint" }
+
+// inBatches deletes the rows of which a condition is true, until there are few.
+func (d *database) inBatches(ctx context.Context, table, condition string, arguments ...any) error {
+	query := fmt.Sprintf("DELETE FROM %[1]s WHERE ctid = ANY (ARRAY(SELECT ctid FROM %[1]s WHERE %[2]s LIMIT %[3]d FOR UPDATE SKIP LOCKED))",
+		table, condition, cleanBatch)
 	for {
-		result, err := d.sql.ExecContext(ctx, query, first, cleanBatch)
+		result, err := d.sql.ExecContext(ctx, query, arguments...)
 		if err != nil {
 			return err
 		}

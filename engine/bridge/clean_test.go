@@ -91,7 +91,7 @@ func TestTooManyRowsOfAnAccountAreCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := db.cut(t.Context(), "whatsmeow_contacts", "our_jid", "full_name IS NULL, ctid DESC", 10); err != nil {
+	if err := db.cut(t.Context(), "whatsmeow_contacts", "our_jid", "(full_name IS NOT NULL)::int", 10); err != nil {
 		t.Fatal(err)
 	}
 	for jid, want := range map[types.JID]string{large: "1,5012,5013,5014,5015,5016,5017,5018,5019,5020", small: "1,2,3,4,5"} {
@@ -104,5 +104,31 @@ func TestTooManyRowsOfAnAccountAreCut(t *testing.T) {
 		if err := db.cut(t.Context(), bound.table, bound.account, bound.order, max(bound.most, 1)); err != nil {
 			t.Errorf("%s: %v", bound.table, err)
 		}
+	}
+}
+
+// 40,000 rows too many, which take several batches: the last on disk stay.
+func TestManyRowsTooManyAreCut(t *testing.T) {
+	db, err := openDatabase(t.Context(), os.Getenv(TestDatabaseVariable), "test", waLog.Noop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.close()
+	jid := types.NewADJID("4915100000021", 0, 1)
+	insertDevice(t, db, jid)
+	const kept, more = 100, 40_000
+	if _, err := db.sql.Exec("INSERT INTO chatwren_lid_map (our_jid, lid, pn) SELECT $1, i, i FROM generate_series(1, $2::int) AS i",
+		jid.String(), kept+more); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	if err := db.cut(t.Context(), "chatwren_lid_map", "our_jid", "0", kept); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d rows cut in %v", more, time.Since(begun))
+	var rows, oldest int
+	if err := db.sql.QueryRow("SELECT count(*), min(lid::int) FROM chatwren_lid_map WHERE our_jid = $1", jid.String()).Scan(&rows, &oldest); err != nil ||
+		rows != kept || oldest != more+1 {
+		t.Errorf("%d rows are left from %d, %v", rows, oldest, err)
 	}
 }

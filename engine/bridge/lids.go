@@ -3,11 +3,13 @@ package bridge
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.mau.fi/util/dbutil"
 	"go.mau.fi/whatsmeow/store"
@@ -15,10 +17,18 @@ import (
 )
 
 const (
-	heldLIDs    = 1024   // contacts whose two addresses an account holds in memory: the members of the largest group
-	toldLIDs    = 10_000 // of one message, of which the account's phone can write one with a million
-	longestUser = 20     // digits of a number or a LID
+	heldLIDs    = 1024    // contacts whose two addresses an account holds in memory: the members of the largest group
+	toldLIDs    = 10_000  // of one message, of which the account's phone can write one with a million
+	longestUser = 20      // digits of a number or a LID
+	keptLIDRows = 100_000 // of an account
 )
+
+// newLIDs are as many as an account keeps, in an hour, which is how often more than these are deleted. A phone tells its
+// whole address book once, some tens of thousands.
+func newLIDs() allowance { return allowance{most: keptLIDRows, within: time.Hour} }
+
+// errLIDs: what an account was told beyond that is not kept. WhatsApp tells it again.
+var errLIDs = errors.New("too many were told within an hour")
 
 // makeLIDMap makes the table, and gives each account what the one map of an older release has of contacts that it writes
 // with. That one is neither read nor written any more.
@@ -61,6 +71,7 @@ type lidMemory struct {
 	mu      sync.Mutex
 	version uint64               // grows with every change, as memory's
 	other   [2]map[string]string // theLID by number, theNumber by LID; "": none is known
+	fresh   allowance            // of what is written
 }
 
 // discard empties the memory.
@@ -204,7 +215,8 @@ func (s lidStore) PutLIDMapping(ctx context.Context, lid, pn types.JID) error {
 	return s.PutManyLIDMappings(ctx, []store.LIDMapping{{LID: lid, PN: pn}})
 }
 
-// PutManyLIDMappings writes what is not known yet. Of two that contradict each other the later counts.
+// PutManyLIDMappings writes what is not known yet. Of two that contradict each other the later counts. errLIDs: more is new
+// than may come, and only so much is written.
 func (s lidStore) PutManyLIDMappings(ctx context.Context, mappings []store.LIDMapping) error {
 	numbers, lids := make(map[string]string), make(map[string]string)
 	ownNumber, ownLID := s.own(theLID)
@@ -222,7 +234,23 @@ func (s lidStore) PutManyLIDMappings(ctx context.Context, mappings []store.LIDMa
 	if err != nil || len(fresh) == 0 {
 		return err
 	}
-	return s.write(ctx, fresh)
+	s.memory.mu.Lock()
+	granted := s.memory.fresh.grant(len(fresh), time.Now())
+	s.memory.mu.Unlock()
+	if granted == len(fresh) {
+		return s.write(ctx, fresh)
+	}
+	for lid := range fresh {
+		if len(fresh) > granted {
+			delete(fresh, lid)
+		}
+	}
+	if len(fresh) > 0 {
+		if err := s.write(ctx, fresh); err != nil {
+			return err
+		}
+	}
+	return errLIDs
 }
 
 // fresh are those numbers by LID that are not known yet.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/store"
@@ -105,6 +106,46 @@ func TestTheLastThatWasToldCounts(t *testing.T) {
 	for user := range users {
 		both(t, fresh(), lidJID(user), numbers[lidJID(user)])
 	}
+}
+
+// Of what an account is told in an hour only so much is kept, however it is told, and then more again.
+func TestAnAccountLearnsSoManyAddressesInAnHour(t *testing.T) {
+	lids, _ := newTestLIDs(t)
+	lids.memory.fresh.most = 25
+	kept := keptLIDs{lids, &keeper{lease: func() error { return nil }, log: slog.New(slog.DiscardHandler)}}
+	tell := func(first int) {
+		t.Helper()
+		told := make([]store.LIDMapping, 20)
+		for i := range told {
+			told[i] = store.LIDMapping{LID: lidJID(first + i), PN: numberJID(first + i)}
+		}
+		if err := kept.PutManyLIDMappings(t.Context(), told); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want int) {
+		t.Helper()
+		var rows int
+		if err := lids.database.sql.QueryRow("SELECT count(*) FROM chatwren_lid_map WHERE our_jid = $1", lids.jid).Scan(&rows); err != nil || rows != want {
+			t.Errorf("%d are kept, %v; want %d", rows, err, want)
+		}
+	}
+	tell(0)
+	tell(0)
+	expect(20)
+	tell(20)
+	expect(25)
+	if err := kept.PutLIDMapping(t.Context(), lidJID(50), numberJID(50)); err != nil {
+		t.Error(err)
+	}
+	both(t, lids, types.EmptyJID, numberJID(50))
+	expect(25)
+	lids.memory.discard() // with a new login
+	tell(60)
+	expect(25)
+	lids.memory.fresh.since = time.Now().Add(-time.Hour - time.Second)
+	tell(60)
+	expect(45)
 }
 
 // What is held in memory costs no statement: neither an address, nor that there is none, nor hearing of one again.

@@ -32,19 +32,22 @@ var (
 // once, so nothing else would keep a phone from filling the memory.
 const mostKeys = 1000
 
-// keyShares counts what came within a minute.
-type keyShares struct {
-	since time.Time
-	keys  int
+// allowance counts what came within a time. To be used by one goroutine at a time.
+type allowance struct {
+	most   int
+	within time.Duration
+	since  time.Time
+	used   int
 }
 
-// admit says whether so many more may come. To be called by one goroutine at a time.
-func (s *keyShares) admit(keys int, now time.Time) bool {
-	if now.Sub(s.since) > time.Minute {
-		*s = keyShares{since: now}
+// grant says how many of so many may come.
+func (a *allowance) grant(wanted int, now time.Time) int {
+	if now.Sub(a.since) > a.within {
+		a.since, a.used = now, 0
 	}
-	s.keys += keys
-	return s.keys <= mostKeys
+	granted := min(wanted, a.most-a.used)
+	a.used += granted
+	return granted
 }
 
 var (

@@ -44,7 +44,7 @@ type memory struct {
 }
 
 func newMemory() *memory {
-	m := &memory{migrated: make(map[string]bool)}
+	m := &memory{migrated: make(map[string]bool), lids: lidMemory{fresh: newLIDs()}}
 	m.discard()
 	return m
 }

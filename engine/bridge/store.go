@@ -50,7 +50,7 @@ func (k *keeper) wrapStores(device *store.Device) {
 	device.SetAllStores(newState(k, device.GetJID()))
 	bind(device)
 	device.Sessions = guardedSessions{device.Sessions, k.guard, k.lease}
-	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k}
+	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k, shares: allowance{most: mostKeys, within: time.Minute}}
 	device.LIDs = keptLIDs{lidStore{k.database, &k.memory.lids, device, device.GetJID().String()}, k}
 	device.PreKeys = keptPreKeys{device.PreKeys, k}
 }
@@ -159,7 +159,7 @@ type keptEvents struct {
 	keeper  *keeper
 	current [32]byte // the message that the holder of the guard is at
 	garbage []byte   // what it was decrypted to, if that is no message
-	shares  keyShares
+	shares  allowance
 }
 
 // GetBufferedEvent keeps the guard if the message is new: whatsmeow then calls DoDecryptionTxn at once.
@@ -190,7 +190,7 @@ func (b *keptEvents) PutBufferedEvent(ctx context.Context, hash [32]byte, plaint
 	if err != nil {
 		return err
 	}
-	if keys := len(told(message).GetAppStateSyncKeyShare().GetKeys()); keys > 0 && !b.shares.admit(keys, time.Now()) {
+	if keys := len(told(message).GetAppStateSyncKeyShare().GetKeys()); b.shares.grant(keys, time.Now()) < keys {
 		return errKeys
 	}
 	if message == nil {
@@ -276,12 +276,21 @@ func (l keptLIDs) PutLIDMapping(ctx context.Context, lid, pn types.JID) error {
 	if err := l.keeper.lease(); err != nil {
 		return err
 	}
-	return l.LIDStore.PutLIDMapping(ctx, lid, pn)
+	return l.told(l.LIDStore.PutLIDMapping(ctx, lid, pn))
 }
 
 func (l keptLIDs) PutManyLIDMappings(ctx context.Context, mappings []store.LIDMapping) error {
 	if err := l.keeper.lease(); err != nil {
 		return err
 	}
-	return l.LIDStore.PutManyLIDMappings(ctx, mappings)
+	return l.told(l.LIDStore.PutManyLIDMappings(ctx, mappings))
+}
+
+// told makes it no error that an account was told too many addresses: for one, whatsmeow would not send a message.
+func (l keptLIDs) told(err error) error {
+	if errors.Is(err, errLIDs) {
+		l.keeper.log.Warn("addresses of contacts are not kept", "why", err.Error())
+		return nil
+	}
+	return err
 }
