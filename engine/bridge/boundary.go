@@ -120,7 +120,7 @@ func (m *mender) value(field protoreflect.FieldDescriptor, value protoreflect.Va
 			return protoreflect.ValueOfString(mended), nil
 		case len(text) > longestName:
 			return value, fmt.Errorf("%s has %d bytes", field.Name(), len(text))
-		case !utf8.ValidString(text) || strings.ContainsRune(text, 0):
+		case !isName(text):
 			return value, fmt.Errorf("%s is no UTF-8 without NUL", field.Name())
 		}
 	case protoreflect.BytesKind:
@@ -143,6 +143,11 @@ func (m *mender) value(field protoreflect.FieldDescriptor, value protoreflect.Va
 		return value, fmt.Errorf("%s is of a kind that no rule is for", field.Name())
 	}
 	return value, nil
+}
+
+// isName says whether a text may stand where no bound is given: where something is called by it.
+func isName(text string) bool {
+	return len(text) <= longestName && utf8.ValidString(text) && !strings.ContainsRune(text, 0)
 }
 
 func clamped[N int32 | int64](m *mender, number, most N, value func(N) protoreflect.Value) protoreflect.Value {

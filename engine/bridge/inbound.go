@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.mau.fi/whatsmeow/proto/waE2E"
@@ -52,9 +53,13 @@ func (a *account) inbound(event *events.Message) *enginepb.Event {
 	return &enginepb.Event{NeedsAck: true, Event: &enginepb.Event_Message_{Message: message}}
 }
 
-// receipt turns a receipt for messages of this account into the worker's terms; nil for receipts between its own devices.
-// An error: it cannot be said now whose it is.
-func (a *account) receipt(event *events.Receipt) (*enginepb.Event, error) {
+// longestShare is how many messages one event names at most. The events of all accounts take turns, and ten thousand
+// messages take the database half a second.
+const longestShare = 256
+
+// receipts turns a receipt for messages of this account into the worker's terms, share by share; none for receipts between its
+// own devices, or for what no message of this engine is called. An error: it cannot be said now whose it is.
+func (a *account) receipts(event *events.Receipt) (shares []*enginepb.Event, err error) {
 	if event.IsFromMe || event.Chat.Server == types.NewsletterServer || event.Chat == types.StatusBroadcastJID {
 		return nil, nil
 	}
@@ -73,25 +78,33 @@ func (a *account) receipt(event *events.Receipt) (*enginepb.Event, error) {
 	default:
 		return nil, nil
 	}
+	ids := event.MessageIDs[:min(len(event.MessageIDs), longestList)]
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id types.MessageID) bool { return !isName(id) })
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	chat := event.Chat.ToNonAD()
 	alternative, err := a.otherAddress(chat, event.SenderAlt.ToNonAD())
 	if err != nil {
 		return nil, err
 	}
-	receipt := &enginepb.Event_Receipt{
-		Ids:    event.MessageIDs,
-		Chat:   chat.String(),
-		Sender: event.Sender.ToNonAD().String(),
-		Type:   kind,
-		At:     event.Timestamp.UnixMilli(),
+	for share := range slices.Chunk(ids, longestShare) {
+		receipt := &enginepb.Event_Receipt{
+			Ids:    share,
+			Chat:   chat.String(),
+			Sender: event.Sender.ToNonAD().String(),
+			Type:   kind,
+			At:     event.Timestamp.UnixMilli(),
+		}
+		if !alternative.IsEmpty() {
+			receipt.ChatAlt = alternative.String()
+		}
+		shares = append(shares, &enginepb.Event{
+			NeedsAck: kind != enginepb.Event_Receipt_RETRY,
+			Event:    &enginepb.Event_Receipt_{Receipt: receipt},
+		})
 	}
-	if !alternative.IsEmpty() {
-		receipt.ChatAlt = alternative.String()
-	}
-	return &enginepb.Event{
-		NeedsAck: kind != enginepb.Event_Receipt_RETRY,
-		Event:    &enginepb.Event_Receipt_{Receipt: receipt},
-	}, nil
+	return shares, nil
 }
 
 // undecryptable reports a message that whatsmeow has asked its sender to send again.

@@ -61,6 +61,23 @@ func fault(t testing.TB, number, kind string, further map[string]any) {
 	phones(t, http.MethodPost, "/faults", body, nil)
 }
 
+// queued is how much WhatsApp holds for the device that is linked to a phone, since it is not acknowledged.
+func queued(t testing.TB, number string) int {
+	t.Helper()
+	var list []struct {
+		Number     string
+		Companions []struct{ Queued int }
+	}
+	phones(t, http.MethodGet, "/phones", nil, &list)
+	for _, phone := range list {
+		if phone.Number == number {
+			return phone.Companions[0].Queued
+		}
+	}
+	t.Fatalf("no phone has the number %s", number)
+	return 0
+}
+
 func phones(t testing.TB, method, path string, body, into any) {
 	t.Helper()
 	encoded, err := json.Marshal(body)

@@ -21,8 +21,15 @@ func (a *account) route(event any) bool {
 	case *events.Message:
 		return a.store(a.inbound(event))
 	case *events.Receipt:
-		receipt, err := a.receipt(event)
-		return err == nil && a.store(receipt)
+		shares, err := a.receipts(event)
+		if err != nil {
+			return false
+		}
+		for _, share := range shares { // one after the other, so that other accounts' events go between them
+			if !a.store(share) {
+				return false
+			}
+		}
 	case *events.UndecryptableMessage:
 		a.post(undecryptable(event))
 	case *events.JoinedGroup:

@@ -2,7 +2,10 @@ package bridge_test
 
 import (
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -81,6 +84,45 @@ func TestReceiptNotAnsweredComesAgain(t *testing.T) {
 	second.open(alice, 1, long)
 	worker.await("receipt again", 1, receiptOf(id, unanswered.GetReceipt().Type))
 	worker.await("receipt after it", 1, receiptOf(id, enginepb.Event_Receipt_READ))
+}
+
+// A receipt of many messages is stored share by share, one after the other, and acknowledged to WhatsApp after the last.
+func TestALongReceiptIsStoredInShares(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	last := func(event *enginepb.Event) bool { return slices.Contains(event.GetReceipt().GetIds(), "id600") }
+	held := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(held) })
+	defer answer()
+	worker := n.listenWith(func(event *enginepb.Event) (bool, bool) {
+		if last(event) {
+			<-held
+		}
+		return true, true
+	})
+	alice, mallory := n.pair(newNumber()), newNumber()
+	ids := make([]string, 601)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("id%03d", i)
+	}
+	phones(t, http.MethodPost, "/phones/"+mallory+"/receipts", map[string]any{"to": alice.number, "ids": ids, "type": "read"}, nil)
+	worker.await("the last share", 1, last)
+	shares := worker.all(func(event *enginepb.Event) bool { return event.GetReceipt() != nil })
+	var told []string
+	for i, share := range shares {
+		told = append(told, share.GetReceipt().Ids...)
+		if i > 0 && share.Seq == shares[i-1].Seq || len(share.GetReceipt().Ids) > 256 || !share.NeedsAck {
+			t.Errorf("a share has %d messages", len(share.GetReceipt().Ids))
+		}
+	}
+	if !slices.Equal(told, ids) {
+		t.Errorf("told of %d messages", len(told))
+	}
+	if queued(t, alice.number) == 0 {
+		t.Error("it was acknowledged before all of it was stored")
+	}
+	answer()
+	eventually(t, "WhatsApp has an acknowledgement", func() bool { return queued(t, alice.number) == 0 })
 }
 
 // A new stream begins with what awaits its ack, and ends the one before it.
