@@ -69,7 +69,8 @@ func outgoing(answer any) (proto.Message, error) {
 	return fit, nil
 }
 
-// boundedStream is a stream whose every message passes the boundary. An event that cannot goes as unreadable.
+// boundedStream is a stream whose every message passes the boundary. An event that cannot goes as unreadable; a notice that
+// needs no ack is dropped, since nothing is lost with it and what is put aside would take the place of what is.
 type boundedStream struct {
 	grpc.ServerStream
 	log *slog.Logger
@@ -85,6 +86,10 @@ func (s boundedStream) SendMsg(message any) error {
 		return s.ServerStream.SendMsg(fit)
 	}
 	fit, err := passable(event)
+	if err != nil && !event.NeedsAck {
+		s.log.Warn("a notice cannot be passed on", "account", event.Account, "why", err.Error())
+		return nil
+	}
 	if err != nil {
 		aside := unreadable(event, err.Error())
 		// Without its detail, which names a person: a deletion finds that in the dead letter, and not in a log.

@@ -45,7 +45,8 @@ func (careless) LogoutOrphans(context.Context, *enginepb.LogoutOrphansRequest) (
 func (careless) Events(stream grpc.BidiStreamingServer[enginepb.EventAck, enginepb.Event]) error {
 	for _, event := range []*enginepb.Event{
 		messageEvent(func(m *enginepb.Event_Message) { m.Id, m.Chat, m.Sender = "\xff", "4915200009@lid", "4915200009:1@lid" }),
-		{Account: strings.Repeat("a", 300)},
+		{Account: strings.Repeat("a", 300), NeedsAck: true},
+		{Account: "a", Event: &enginepb.Event_Undecryptable_{Undecryptable: &enginepb.Event_Undecryptable{Id: strings.Repeat("i", 250_000)}}},
 		messageEvent(func(m *enginepb.Event_Message) { m.Text = "\xff" }),
 	} {
 		if err := stream.Send(event); err != nil {
@@ -113,7 +114,7 @@ func TestNoMethodGoesAroundTheBoundary(t *testing.T) {
 	}
 	second, err := events.Recv()
 	if err != nil || second.GetMessage().GetText() != "\uFFFD" {
-		t.Errorf("the event after one that was dropped: %v, %v", second, err)
+		t.Errorf("the event after two that were dropped: %v, %v", second, err)
 	}
 
 	chunks, err := engine.Download(ctx, &enginepb.DownloadRequest{})
@@ -134,7 +135,7 @@ func TestNoMethodGoesAroundTheBoundary(t *testing.T) {
 		t.Errorf("a stream that panics became %v", err)
 	}
 	server.Stop()
-	if lines := strings.Count(said.String(), "\n"); lines != 5 {
+	if lines := strings.Count(said.String(), "\n"); lines != 6 {
 		t.Errorf("the log has %d lines:\n%s", lines, said.String())
 	}
 	if strings.Contains(said.String(), "4915200009") {
