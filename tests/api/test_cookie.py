@@ -104,6 +104,13 @@ def test_a_changed_id_or_signature_is_no_session(alice: Person, http: httpx.Clie
         assert http.get("/api/users/me", headers={"cookie": forged}).status_code == 401
 
 
+def test_an_id_without_a_signature_is_no_session(alice: Person, http: httpx.Client) -> None:
+    sid, _, signature = _value(alice.cookie).removeprefix("s:").rpartition(".")
+    for value in (f"s:{sid}", sid, f"{sid}.{signature}", f"s:{sid}."):
+        refused = http.get("/api/users/me", headers={"cookie": f"connect.sid={quote(value, safe='')}"})
+        assert refused.status_code == 401, value
+
+
 def test_the_first_of_two_counts(alice: Person, bob: Person, http: httpx.Client) -> None:
     both = f"{alice.cookie}; {bob.cookie}"
     assert http.get("/api/users/me", headers={"cookie": both}).json()["username"] == "alice"

@@ -87,6 +87,16 @@ def test_a_plus_that_an_urlencoded_form_lost(shop: httpx.Client) -> None:
     assert _last(shop)["to"] == TO
 
 
+def test_a_body_in_the_smallest_chunks_is_read(shop: httpx.Client) -> None:
+    body = json.dumps(TEXT | {"unknown": "x" * 12_000}).encode()
+    answer = shop.post(
+        "/api/messages/send",
+        content=(body[at : at + 1] for at in range(len(body))),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code == 200, answer.text
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -108,6 +118,7 @@ def test_a_named_empty_file_is_a_mistake(shop: httpx.Client) -> None:
         shop, "/api/messages/send", *(_part(*one) for one in TEXT.items()), _part("mediaFile", "", filename="a.txt")
     )
     assert answer.status_code == 400
+    assert answer.json()["message"] == "mediaFile is an empty file."
     assert answer.json()["errors"][0]["field"] == "mediaFile"
 
 

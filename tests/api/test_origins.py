@@ -88,6 +88,12 @@ def test_a_list_replaces_localhost(listed: WebServer) -> None:
         assert _granted(client.get("/health/live", headers={"origin": "http://shop.example.com"})) is None
 
 
+def test_an_origin_is_allowed_in_any_case(serve: Callable[..., WebServer]) -> None:
+    with serve(allowed_origins=(LISTED.upper(),)).client() as client:
+        for origin in (LISTED, LISTED.upper()):
+            assert _granted(client.get("/health/live", headers={"origin": origin})) == origin
+
+
 def test_outside_the_sandbox_no_origin_is_allowed(serve: Callable[..., WebServer]) -> None:
     with serve(sandbox=False).client() as client:
         assert _granted(client.get("/health/live", headers={"origin": FRONT_END})) is None
