@@ -16,7 +16,7 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.fairness import FewEach
 from chatwren.domain.limits import Limit, parse_override
 from chatwren.domain.messages import Filter
-from chatwren.service import messages, users_admin
+from chatwren.service import bulk, messages, users_admin
 from chatwren.store.database import Database
 from chatwren.web import uploads
 from chatwren.web.context import AT_ONCE
@@ -106,6 +106,16 @@ def test_files_are_bounded_in_bytes(alice: Person, bob: Person, allow: Set) -> N
     assert _send(bob, at, **file).status_code == 200
 
 
+def _drain(server: WebServer) -> None:
+    """What a worker does with open bulks."""
+
+    async def work(db: Database) -> None:
+        while await bulk.accept_some(db, default_zone=None):
+            pass
+
+    server.run(work)
+
+
 def _at_once(times: int, ask: Callable[[], Response]) -> list[Response]:
     with ThreadPoolExecutor(times) as pool:
         asking = [pool.submit(ask) for _ in range(times)]
@@ -125,6 +135,40 @@ def test_bulks_that_are_not_finished_are_bounded_also_at_once(alice: Person, bob
         _refused(refused, 429, "open_bulks", 2)
     assert alice.server.sql("SELECT count(*), sum(total)::int FROM bulk") == [(2, 400)]
     assert bob.http.post("/api/messages/bulk", **rows).status_code == 200
+
+
+def test_refused_rows_are_bounded_and_accepted_ones_are_none(alice: Person, bob: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    bob.link("919876543211")
+    typed = {"content-type": "application/x-ndjson"}
+    good = json.dumps({"phoneId": "+1234567890", "message": "hello"})
+    at = allow("alice", refused_rows=6)
+    with at.client(headers={"cookie": alice.cookie}) as client:
+        path = "/api/messages/bulk"
+        assert client.post(path, content=f"x\n{good}\n{good}\n", headers=typed).status_code == 200
+        # Until it is known what becomes of them, all three count.
+        _refused(client.post(path, content="x\n" * 4, headers=typed), 429, "refused_rows", 6)
+        _drain(alice.server)
+        assert client.post(path, content="x\n" * 4, headers=typed).status_code == 200
+        stored = alice.server.sql("SELECT pg_relation_size('bulk_row')")
+        _refused(client.post(path, content="x\n" * 2000, headers=typed), 429, "refused_rows", 6)
+        assert alice.server.sql("SELECT pg_relation_size('bulk_row')") == stored
+        stopped = client.post(path, content=good, headers=typed).json()["bulkId"]
+        assert client.post("/api/messages/cancel", json={"bulkId": stopped}).json()["cancelled"] == 1
+        _refused(client.post(path, content=good, headers=typed), 429, "refused_rows", 6)
+    assert alice.server.sql("SELECT total, accepted FROM bulk ORDER BY id") == [(3, 2), (4, 0), (1, 0)]
+    assert bob.http.post(path, content="x\n" * 9, headers=typed).status_code == 200
+
+
+def test_refused_rows_are_bounded_also_at_once(alice: Person, allow: Set) -> None:
+    alice.link("919876543210")
+    rows: dict[str, Any] = {"content": "x\n" * 200, "headers": {"content-type": "application/x-ndjson"}}
+    with allow("alice", refused_rows=500).client(headers={"cookie": alice.cookie}) as client:
+        answers = _at_once(6, lambda: client.post("/api/messages/bulk", **rows))
+    assert [one.status_code for one in answers] == [200, 200, 429, 429, 429, 429]
+    for refused in answers[2:]:
+        _refused(refused, 429, "refused_rows", 500)
+    assert alice.server.sql("SELECT count(*) FROM bulk_row") == [(400,)]
 
 
 def test_one_message_is_changed_so_often_also_at_once(alice: Person, allow: Set) -> None:

@@ -28,6 +28,7 @@ class Limit(StrEnum):
     INBOUND_BYTES = "inbound_bytes"
     MEDIA_BYTES = "media_bytes"
     OPEN_BULKS = "open_bulks"
+    REFUSED_ROWS = "refused_rows"
     SESSIONS = "sessions"
     PHONE_PAIRINGS = "phone_pairings"
     QR_PAIRINGS = "qr_pairings"
@@ -63,6 +64,7 @@ BOUNDS: Final[dict[Limit, Bound]] = {
     Limit.INBOUND_BYTES: Bound(_GIB, "bytes of received messages of an account; every 10 minutes the oldest go"),
     Limit.MEDIA_BYTES: Bound(10 * _GIB, "bytes of media files"),
     Limit.OPEN_BULKS: Bound(20, "bulks that are not finished"),
+    Limit.REFUSED_ROWS: Bound(1_000_000, "rows of bulks that were refused or are not accepted yet"),
     Limit.SESSIONS: Bound(50, "sessions; the one unused for longest ends for a new one"),
     Limit.PHONE_PAIRINGS: Bound(3, "linkings by a code typed on a phone, begun within 10 minutes"),
     Limit.QR_PAIRINGS: Bound(10, "linkings by QR code, begun within 10 minutes"),

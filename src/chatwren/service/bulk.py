@@ -9,7 +9,7 @@ import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -40,7 +40,7 @@ from chatwren.service.limits import Limits
 from chatwren.service.queue_times import by_cap, by_pace
 from chatwren.store import accounts, bulk_steps, bulks, cold, messages, users
 from chatwren.store.bulk_steps import Taken
-from chatwren.store.bulks import Bulk, GivenRow, Progress, Result
+from chatwren.store.bulks import Bulk, GivenRow, Held, Progress, Result
 from chatwren.store.database import UNREACHABLE, Connection, Database
 from chatwren.store.messages import NewRow
 
@@ -80,7 +80,7 @@ async def submit(
         Invalid: the file as a whole cannot be read, has no rows, or too many.
         TooLarge: its rows are larger together than those of a bulk may be.
         Conflict: nothing was ever linked (`never_linked`), or the key was used for another request.
-        TooMany: the user has as many bulks, or messages, as they may have (`limit_reached`).
+        TooMany: the user has as many bulks, refused rows of them, or messages, as they may have (`limit_reached`).
         NotAuthenticated: the session has ended meanwhile.
     """
     user = caller.user
@@ -89,19 +89,20 @@ async def submit(
         key = await computing.run(user.id, partial(key_of_bulk, user.id, idempotency_key, kind, path), much=True)
     async with db.connection() as connection:
         earlier = await answer_earlier(connection, key) if key else None
-        open_bulks = await bulks.open_ones(connection, user.id)
+        has = await bulks.held(connection, user.id)
     if earlier is not None:
         return earlier["id"], earlier["rows"]
     if account is None or account.status == "new":
         raise never_linked()
-    allowed = await limits.of(user.id, Limit.OPEN_BULKS)
-    if open_bulks >= allowed:
-        raise reached(Limit.OPEN_BULKS, allowed)
+    allowed = {limit: await limits.of(user.id, limit) for limit in (Limit.OPEN_BULKS, Limit.REFUSED_ROWS)}
+    _check(has.with_another(rows=1), allowed)
     bulk = uuid7()
     with tempfile.TemporaryFile(prefix="chatwren-bulk-") as rows:
         # Read to its end before the database hears of it: what takes its time must not keep a transaction open.
         with contextlib.closing(bulk_rows.read(path, kind)) as given:
             total, to_do = await _read(computing, user.id, bulk, given, rows)
+        # Before they are stored: also rows that are taken back have been written to the disk.
+        _check(has.with_another(total), allowed)
         await limits.take_messages(user.id, total)
         answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": total}
         try:
@@ -111,11 +112,16 @@ async def submit(
                     await take_key(connection, key, answer)
                 # Last, so that nobody waits for the user's row while another's rows are on their way.
                 await sessions.confirm(connection, caller)
-                if await bulks.open_ones(connection, user.id) > allowed:
-                    raise reached(Limit.OPEN_BULKS, allowed)
+                _check(await bulks.held(connection, user.id), allowed)
         except KeyTakenError as taken:
             answer = await winners_answer(db, taken.key)
     return answer["id"], answer["rows"]
+
+
+def _check(has: Held, allowed: Mapping[Limit, int]) -> None:
+    for limit, count in ((Limit.OPEN_BULKS, has.open), (Limit.REFUSED_ROWS, has.unaccepted)):
+        if count > allowed[limit]:
+            raise reached(limit, allowed[limit])
 
 
 def too_large() -> TooLarge:

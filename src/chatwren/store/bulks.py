@@ -1,13 +1,13 @@
 """Bulks: rows that were handed over together, each accepted or refused by itself."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import IO
+from typing import IO, Self
 from uuid import UUID
 
 from chatwren.domain.messages import Shown
-from chatwren.store.conditions import WAITS
+from chatwren.store.conditions import MESSAGE_OF_ROW, WAITS
 from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns
 
@@ -45,10 +45,33 @@ class Bulk:
 BULK = Columns(Bulk, "b")
 
 
-async def open_ones(connection: Connection, user_id: UUID) -> int:
-    """How many bulks of the user have rows that are neither accepted nor refused."""
-    found: int = await connection.fetchval("SELECT count(*) FROM bulk WHERE user_id = $1 AND ended_at IS NULL", user_id)
-    return found
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a user has of bulks.
+
+    Attributes:
+        open: bulks with rows that are neither accepted nor refused.
+        unaccepted: rows, of all bulks, that were refused or are not accepted yet.
+    """
+
+    open: int
+    unaccepted: int
+
+    def with_another(self, rows: int) -> Self:
+        """What it would be with one more bulk of so many rows."""
+        return replace(self, open=self.open + 1, unaccepted=self.unaccepted + rows)
+
+
+async def held(connection: Connection, user_id: UUID) -> Held:
+    """What the user has of bulks."""
+    row = await connection.fetchrow(
+        """
+        SELECT (SELECT count(*) FROM bulk WHERE user_id = $1 AND ended_at IS NULL),
+               (SELECT coalesce(sum(total - accepted), 0)::bigint FROM bulk WHERE user_id = $1 AND accepted < total)
+        """,
+        user_id,
+    )
+    return Held(*row)
 
 
 def line_of(bulk: UUID, row: GivenRow) -> bytes:
@@ -138,10 +161,10 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
         "SELECT count(message_id), count(errors) FROM bulk_row WHERE bulk_id = $1", bulk.id
     )
     rows = await connection.fetch(
-        """
+        f"""
         SELECT CASE WHEN m.status <> 'waiting' THEN m.status::text WHEN m.due > now() THEN 'scheduled'
                ELSE 'queued' END, count(*)
-        FROM bulk_row r JOIN message m ON m.id = r.message_id
+        FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
         WHERE r.bulk_id = $1 AND m.account_id = $2 GROUP BY 1
         """,
         bulk.id,
@@ -149,9 +172,9 @@ async def progress(connection: Connection, bulk: Bulk) -> Progress:
     )
     by_status = {Shown(row[0]): row[1] for row in rows}
     last_due, new_contacts = await connection.fetchrow(
-        """
+        f"""
         SELECT max(m.due), count(DISTINCT m.recipient) FILTER (WHERE m.lane = 'cold')
-        FROM bulk_row r JOIN message m ON m.id = r.message_id
+        FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
         WHERE r.bulk_id = $1 AND m.account_id = $2 AND m.status = 'waiting'
         """,
         bulk.id,
@@ -171,10 +194,12 @@ async def results(
     """What became of its rows, in their order: line, message and its prefix, errors (JSON). `refused`: only those."""
     rows = await connection.fetch(
         f"""
-        SELECT r.line, r.message_id, coalesce(m.prefix, 'msg'), r.errors
-        FROM bulk_row r LEFT JOIN message m ON m.id = r.message_id AND m.account_id = $2
-        WHERE r.bulk_id = $1 {"AND r.errors IS NOT NULL" if refused else ""}
-        ORDER BY r.line LIMIT {limit:d} OFFSET {offset:d}
+        SELECT r.line, r.message_id, coalesce(m.prefix, 'msg'), r.errors FROM (
+          SELECT line, message_id, errors FROM bulk_row
+          WHERE bulk_id = $1 {"AND errors IS NOT NULL" if refused else ""}
+          ORDER BY line LIMIT {limit:d} OFFSET {offset:d}
+        ) AS r LEFT JOIN {MESSAGE_OF_ROW} ON m.account_id = $2
+        ORDER BY r.line
         """,
         bulk.id,
         bulk.account_id,

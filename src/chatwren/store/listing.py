@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chatwren.domain.messages import Filter, Shown
 from chatwren.store import totals
-from chatwren.store.conditions import may_go
+from chatwren.store.conditions import MESSAGE_OF_ROW, may_go
 from chatwren.store.database import Connection
 from chatwren.store.messages import COLUMNS, FROM, MessageRow
 
@@ -28,8 +28,8 @@ _SHOWN: dict[Shown, str] = {
 }
 
 
-def _conditions(where: Filter) -> tuple[str, list[Any]]:
-    """The conditions, and their values for the parameters from $1 on."""
+def _matching(where: Filter) -> tuple[str, list[Any]]:
+    """FROM and WHERE of the messages m that match, and their values for the parameters from $1 on."""
     found: list[str] = ["m.user_id = $1"]
     values: list[Any] = [where.user_id]
     if where.status is not None:
@@ -39,12 +39,13 @@ def _conditions(where: Filter) -> tuple[str, list[Any]]:
         ("strpos(lower(m.text), lower(${})) > 0", where.text),
         ("m.due >= ${}", where.since),
         ("m.due < ${}", where.until),
-        ("m.id IN (SELECT r.message_id FROM bulk_row r WHERE r.bulk_id = ${})", where.bulk),
+        ("r.bulk_id = ${}", where.bulk),
     ):
         if value is not None:
             values.append(value)
             found.append(condition.format(len(values)))
-    return " AND ".join(found), values
+    source = "message m" if where.bulk is None else f"bulk_row r CROSS JOIN {MESSAGE_OF_ROW}"
+    return f"FROM {source} WHERE {' AND '.join(found)}", values
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +64,8 @@ async def count(connection: Connection, where: Filter) -> Count:
         total = all_of_user.all if where.status is None else all_of_user.by_status[where.status]
         waiting = all_of_user.by_status[Shown.SCHEDULED] + all_of_user.by_status[Shown.QUEUED]
         return Count(total, rare=where.status in (Shown.SCHEDULED, Shown.QUEUED) and total * _RARE < waiting)
-    conditions, values = _conditions(where)
-    found = await connection.fetchval(
-        f"SELECT count(*) FROM (SELECT FROM message m WHERE {conditions} LIMIT {COUNTED + 1}) AS found", *values
-    )
+    matching, values = _matching(where)
+    found = await connection.fetchval(f"SELECT count(*) FROM (SELECT {matching} LIMIT {COUNTED + 1}) AS found", *values)
     return Count(min(found, COUNTED), at_least=found > COUNTED)
 
 
@@ -83,17 +82,17 @@ async def page(
         before: only those accepted before this one.
         rare: as `count` found: few of the user's waiting messages match.
     """
-    conditions, values = _conditions(where)
+    matching, values = _matching(where)
     if before is not None:
         values.append(before)
-        conditions += f" AND m.id < ${len(values)}"
+        matching += f" AND m.id < ${len(values)}"
     if rare:
         due = ">" if where.status is Shown.SCHEDULED else "<="
-        conditions += f" AND m.id IN (SELECT d.id FROM {totals.pending_of('$1')} AS d WHERE d.due {due} now())"
+        matching += f" AND m.id IN (SELECT d.id FROM {totals.pending_of('$1')} AS d WHERE d.due {due} now())"
     rows = await connection.fetch(
         f"""
         WITH wanted AS MATERIALIZED (
-          SELECT m.id FROM message m WHERE {conditions} ORDER BY m.id DESC LIMIT {limit:d} OFFSET {offset:d}
+          SELECT m.id {matching} ORDER BY m.id DESC LIMIT {limit:d} OFFSET {offset:d}
         )
         SELECT {COLUMNS} {FROM} WHERE m.id IN (SELECT id FROM wanted) ORDER BY m.id DESC
         """,
@@ -104,13 +103,11 @@ async def page(
 
 async def next_ids(connection: Connection, where: Filter, *, limit: int, after: UUID | None) -> list[UUID]:
     """Ids of messages that match, oldest first, of those accepted after `after`."""
-    conditions, values = _conditions(where)
+    matching, values = _matching(where)
     if after is not None:
         values.append(after)
-        conditions += f" AND m.id > ${len(values)}"
-    rows = await connection.fetch(
-        f"SELECT m.id FROM message m WHERE {conditions} ORDER BY m.id LIMIT {limit:d}", *values
-    )
+        matching += f" AND m.id > ${len(values)}"
+    rows = await connection.fetch(f"SELECT m.id {matching} ORDER BY m.id LIMIT {limit:d}", *values)
     return [row[0] for row in rows]
 
 

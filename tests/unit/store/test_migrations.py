@@ -5,6 +5,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -12,10 +13,13 @@ from tests.conftest import Postgres
 from tests.rows import Rows
 from tests.waiting import until
 
+from chatwren.domain.ids import uuid7
 from chatwren.domain.reasons import doubtful, params, rejected, sentence
 from chatwren.machine.throwaway import fresh_database
 from chatwren.service import messages
 from chatwren.service.limits import Limits
+from chatwren.store import bulks
+from chatwren.store.bulks import Held
 from chatwren.store.database import Database
 from chatwren.store.migrate import is_current, migrate
 
@@ -268,6 +272,46 @@ async def test_what_the_older_release_says_of_a_failure_stays_and_the_newer_one_
                 assert [one and sentence(one) for one in failed] == [said]
                 assert found.reason is not None
                 assert found.reason.code == "pacing"
+
+
+async def test_what_the_older_release_accepts_of_bulks_is_counted(postgres: Postgres) -> None:
+    """Of two with five rows each, before and beside the migration: first three, of which one is refused, then one."""
+    async with fresh_database(postgres.url) as url:
+        await migrate(url, to="0017")
+        async with Database.connect(url, application_name=url) as db:
+            rows = Rows(db)
+            await rows.account()
+
+            async def put() -> UUID:
+                bulk = uuid7()
+                await rows.one(
+                    "INSERT INTO bulk (id, user_id, account_id, total) SELECT $1, user_id, id, 5 FROM account", bulk
+                )
+                await rows.one(
+                    "INSERT INTO bulk_row (bulk_id, line, given) SELECT $1, n, '{}' FROM generate_series(1, 5) n", bulk
+                )
+                return bulk
+
+            async def work_off(bulk: UUID, *lines: int) -> None:
+                await rows.one(
+                    "UPDATE bulk_row SET given = NULL, message_id = CASE WHEN line <> 2 THEN gen_random_uuid() END,"
+                    " errors = CASE WHEN line = 2 THEN '[]' END WHERE bulk_id = $1 AND line = ANY($2)",
+                    bulk,
+                    lines,
+                )
+                await rows.one("UPDATE bulk SET read_to = $2 WHERE id = $1", bulk, max(lines))
+
+            before = await put()
+            await work_off(before, 1, 2, 3)
+            await migrate(url)
+            beside = await put()
+            await work_off(beside, 1, 2, 3)
+            for bulk in (before, beside):
+                assert await rows.one("SELECT accepted FROM bulk WHERE id = $1", bulk) == 2
+                await work_off(bulk, 4)
+                assert await rows.one("SELECT accepted FROM bulk WHERE id = $1", bulk) == 3
+            async with db.connection() as connection:
+                assert await bulks.held(connection, await rows.user("alice")) == Held(open=2, unaccepted=4)
 
 
 async def test_a_newer_schema_is_current_for_an_older_release(db: Database) -> None:
