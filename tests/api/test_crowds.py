@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 
 from chatwren.web.http.connections import OF_CLIENT, ClientConnections
+from chatwren.web.http.memory import Memory
+from chatwren.web.http.protocol import STALL_SECONDS
 from tests.api.conftest import PASSWORD, Person
 from tests.api.server import SECRET, WebServer
 from tests.api.test_process import ready
@@ -95,11 +97,18 @@ class _Held:
     """A connection that says whether it was closed."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self.closed = self.aborted = False
+        self.unsent = 0
         self.transport = self
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def close(self) -> None:
         self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
 
 def _enter(connections: ClientConnections, address: str, count: int) -> list[_Held]:
@@ -118,6 +127,15 @@ def test_the_one_that_is_idle_for_longest_makes_room() -> None:
     _enter(connections, "192.0.2.1", OF_CLIENT - 2)
     assert [one.closed for one in theirs] == [False, False, *[True] * (OF_CLIENT - 2)]
     assert not others[0].closed
+
+
+def test_who_does_not_read_its_answer_leaves_at_once_to_make_room() -> None:
+    connections = ClientConnections(trusts=lambda _: False, in_all=2)
+    first, second = _enter(connections, "192.0.2.1", 2)
+    first.unsent = 1
+    _enter(connections, "192.0.2.2", 2)
+    assert (first.aborted, first.closed) == (True, False)
+    assert (second.aborted, second.closed) == (False, True)
 
 
 def test_neighbours_in_an_ipv6_network_are_one_client() -> None:
@@ -164,7 +182,7 @@ def test_what_answers_leave_is_idle_again(alice: Person) -> None:
             one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
             read_until(one, b'"ok"')
         wait_until(lambda: set(connections._clients) == set(connections._idle))
-    wait_until(lambda: len(connections._clients) == 1)  # alice's own
+    wait_until(lambda: not connections._clients)
 
 
 def test_the_rest_of_a_body_that_nobody_reads_ends_the_connection(
@@ -186,7 +204,7 @@ def test_a_body_whose_answer_did_not_wait_for_it_may_end_and_the_connection_goes
 
 
 def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatwren.web.http.protocol._STALL_SECONDS", 0.2)
+    monkeypatch.setattr("chatwren.web.http.protocol.STALL_SECONDS", 0.2)
     alice.link("919876543210")
     content = b"%PDF-1.7\n" + bytes(12_000_000)
     files = {"mediaFile": ("big.pdf", content, "application/pdf")}
@@ -198,6 +216,41 @@ def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pyte
         app = alice.server.server.config.app
         connections: ClientConnections = app.state.connections  # type: ignore[union-attr]
         wait_until(lambda: len(connections._clients) == 1)  # alice's own
+
+
+def _unread(server: WebServer, stack: contextlib.ExitStack, *headers: str) -> socket.socket:
+    """A long answer on its way to a client that takes little at a time."""
+    one = stack.enter_context(contextlib.closing(socket.socket()))
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.settimeout(30)
+    one.connect(("127.0.0.1", server.port))
+    one.sendall("\r\n".join(("GET /openapi.json HTTP/1.1", "Host: x", *headers, "", "")).encode())
+    return one
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel keeps what it likes")
+def test_what_a_client_does_not_read_is_counted_and_not_left_to_the_kernel(server: WebServer) -> None:
+    memory: Memory = server.app.state.memory
+    with server.client() as client, contextlib.ExitStack() as stack:
+        size = len(client.get("/openapi.json").content)
+        unread = [_unread(server, stack) for _ in range(5)]
+        wait_until(lambda: memory._total > len(unread) * size // 2)
+        one, *_ = server.app.state.connections._clients
+        inherited = one.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert inherited == STALL_SECONDS * 1000
+    wait_until(lambda: not memory._total)
+
+
+def test_a_client_that_reads_slowly_gets_its_answer_whole(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatwren.web.http.protocol.STALL_SECONDS", 1.0)
+    with contextlib.ExitStack() as stack:
+        one = _unread(server, stack, "Connection: close")
+        got = b""
+        while piece := one.recv(6_000):
+            got += piece
+            time.sleep(0.08)  # two or three seconds in all
+    head, _, body = got.partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}" in head.decode()
 
 
 def _dripping(server: WebServer, head: str, piece: bytes) -> bytes:

@@ -8,8 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from chatwren.web.http.protocol import MAX_AHEAD_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, BoundedProtocol
+from chatwren.web.http.protocol import (
+    MAX_AHEAD_BYTES,
+    MAX_BLANK_BYTES,
+    MAX_BLANK_LINES,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_UNREAD_BYTES,
+    BoundedProtocol,
+)
 from tests.api.conftest import Person, ahead
 from tests.api.server import WebServer
 from tests.api.wire import read_until, rest
@@ -160,6 +169,72 @@ def test_who_sends_much_ahead_is_answered_once(server: WebServer) -> None:
     with _connect(server) as one:
         one.sendall(LOGIN + LIVE * (MAX_AHEAD_BYTES // len(LIVE) + 1))
         assert _statuses(rest(one)) == [401]
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes the parser was given, by its calls."""
+    given: list[int] = []
+    parse = HttpToolsProtocol.data_received
+
+    def counting(protocol: HttpToolsProtocol, data: bytes) -> None:
+        given.append(len(data))
+        parse(protocol, data)
+
+    monkeypatch.setattr(HttpToolsProtocol, "data_received", counting)
+    return given
+
+
+def test_blank_lines_of_a_body_are_not_asked_about_one_by_one(alice: Person, parsed: list[int]) -> None:
+    body = b'{"message": "hello"' + b"\r\n\r\n" * 5_000 + b"}"
+    with _connect(alice.server) as one:
+        one.sendall(_chunked("POST /api/messages/preview", f"Cookie: {alice.cookie}", body=body, trailer=b"A: b"))
+        got = rest(one)
+    assert _statuses(got) == [200]
+    assert b"connection: close\r\n" in got  # it is not known where the next request would begin
+    assert len(parsed) < 5 * MAX_BLANK_LINES
+
+
+@pytest.mark.parametrize("lines", [MAX_BLANK_LINES - 3, MAX_BLANK_LINES, 1_000])
+@pytest.mark.parametrize("size", [1, 100, 100_000])
+def test_what_follows_a_body_of_many_blank_lines_is_a_request_of_its_own_or_none(
+    size: int, lines: int, alice: Person
+) -> None:
+    body = b'{"message": "hello"' + b"\r\n" * (lines + 1) + b"}"
+    sent = _chunked("POST /api/messages/preview", f"Cookie: {alice.cookie}", body=body, trailer=b"A: b")
+    with _connect(alice.server) as one:
+        one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(ConnectionError):  # it may have ended before all is sent
+            for at in range(0, len(sent), size):
+                one.sendall(sent[at : at + size] + (LIVE + b"garbage\r\n\r\n" if at + size >= len(sent) else b""))
+        assert _statuses(rest(one)) == ([200, 200, 400] if lines < MAX_BLANK_LINES else [200])
+
+
+@pytest.mark.parametrize("size", [2, 1_000_000])
+def test_empty_lines_before_a_request_are_few(size: int, server: WebServer, parsed: list[int]) -> None:
+    few = b"\r\n" * (MAX_BLANK_BYTES // 2)
+    for sent, statuses in ((few + LIVE + few + LIVE + few + b"\n", [200, 200, 400]), (few * 1_000 + LIVE, [400])):
+        with _connect(server) as one:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(ConnectionError):
+                for at in range(0, len(sent), size):
+                    one.sendall(sent[at : at + size])
+            assert _statuses(rest(one)) == statuses
+    assert sum(parsed) == 2 * len(LIVE)
+
+
+@pytest.mark.parametrize("line", ["POST /api/auth/login", "GET /api/events"])
+def test_once_an_answer_has_begun_little_of_the_chunks_is_parsed(line: str, alice: Person, parsed: list[int]) -> None:
+    with _connect(alice.server) as one:
+        one.sendall(_head(line, f"Cookie: {alice.cookie}", "Transfer-Encoding: chunked"))
+        one.sendall(b"5000\r\n" + b"x" * 0x5000 + b"\r\n")
+        read_until(one, b"HTTP/1.1 ")
+        begun = sum(parsed)
+        for _ in range(10):
+            one.sendall(b"1\r\nx\r\n" * (MAX_UNREAD_BYTES // 24))
+        one.shutdown(socket.SHUT_WR)
+        rest(one)
+    assert sum(parsed) <= begun + MAX_UNREAD_BYTES
 
 
 @pytest.mark.parametrize("follows", [LIVE, LIVE * 2_000, b"garbage\r\n\r\n"])

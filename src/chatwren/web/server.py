@@ -6,6 +6,7 @@ import errno
 import gc
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -21,13 +22,14 @@ from chatwren.settings import CannotStart, Settings
 from chatwren.store.database import Database
 from chatwren.web.app import create_app
 from chatwren.web.context import Context
-from chatwren.web.http.protocol import BoundedConfig, BoundedProtocol
+from chatwren.web.http.protocol import STALL_SECONDS, BoundedConfig, BoundedProtocol
 
 log = structlog.get_logger(__name__)
 
 _DRAIN_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep a connection: it should be they who close it
 _BACKLOG = 2048
+_UNSENT_BYTES = 32 * 1024  # of an answer, in the kernel: what is on its way has no bound but the client's window
 
 
 class Server(uvicorn.Server):
@@ -169,6 +171,9 @@ def _bind(address: str, port: int) -> socket.socket:
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         one.bind(where)
+        if sys.platform == "linux":  # elsewhere connections do not inherit it, and the kernel keeps what it likes
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_SECONDS * 1000))
         one.listen(_BACKLOG)
         one.setblocking(False)
     except OSError:

@@ -79,6 +79,9 @@ class ClientConnections:
         for one in self._idle:
             if client is None or self._clients[one] == client:
                 self.leave(one)
-                one.transport.close()
+                if one.transport.get_write_buffer_size():  # it would stay until its client has read that
+                    one.transport.abort()
+                else:
+                    one.transport.close()
                 return True
         return False

@@ -21,11 +21,17 @@ MAX_HEADERS: Final = 100
 """Each costs some 100 bytes besides its own."""
 MAX_AHEAD_BYTES: Final = 8 * 1024
 """Requests that come before their turn may have so many."""
+MAX_BLANK_BYTES: Final = 64
+"""Empty lines before a request: some clients send one after a body."""
+MAX_BLANK_LINES: Final = 64
+"""Of one request. At each its end may be, and to ask the parser costs as much as to parse a whole piece."""
+MAX_UNREAD_BYTES: Final = 64 * 1024
+"""Of chunks that come once the answer has begun: so many are parsed, in case that they end soon."""
 
 _HEAD_SECONDS = 10.0
 _REST_SECONDS = 5.0
 """How long may come what nobody reads: the answer is out, and whoever sends on hears it first."""
-_STALL_SECONDS = 60.0
+STALL_SECONDS: Final = 60.0
 """How long a client may take nothing of what is sent to it."""
 _REFUSED_SECONDS = 5
 _HEAD_COSTS = 8
@@ -60,12 +66,15 @@ class BoundedProtocol(HttpToolsProtocol):
     _under_way: RequestResponseCycle | None = None
     """The request whose answer is not out."""
     _aside = 0
-    """Bytes of a head, or of chunks' sizes and trailers, since there was anything else."""
+    """Bytes of empty lines and a head, or of chunks' sizes and trailers, since there was anything else."""
     _coming = 0
     """Bytes that came and are not parsed."""
     _length = 0
     _body_left = 0
     """Bytes that will come of a body of a known length."""
+    _unread = 0
+    """Bytes of chunks that came since the answer began."""
+    _blank_lines_left = MAX_BLANK_LINES
     _edge = b""
     _answered: tuple[Hashable, ...] = (None,)
     """Whose was the request before."""
@@ -104,18 +113,20 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, piece by piece: the next request begins a piece, and waits for the answer to this one."""
+        if not self._hears():
+            return
         self._coming = len(data)
         self._count()  # where there is no room, nothing is begun
         seen = self._edge + data  # a blank line may come in two reads
         at = len(self._edge)
         self._edge = seen[1 - len(_BLANK) :]
-        while at < len(seen) and not self._deaf and not self.transport.is_closing():
+        while at < len(seen) and self._hears():
             answering = self._answering()
             if answering is not None:
                 self._keep(answering, seen[at:])
                 break
             if not self._message_open and seen[at] in b"\r\n":
-                at += 1
+                at = self._skip_blank(seen, at)
                 continue
             end = self._end_of_piece(seen, at)
             self._parse(seen[at:end])
@@ -183,11 +194,16 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Be ready for the next, unless the parser takes none: after an Upgrade it does not know a body's end."""
+        """Be ready for the next, unless the parser takes none: after an Upgrade it does not know a body's end.
+
+        Nor where the end was not looked for: a part of the next may have been in the same piece.
+        """
         self._message_open = False
-        self._aside = self._body_left = 0
+        self._aside = self._body_left = self._unread = 0
+        looked_for = self._blank_lines_left > 0
+        self._blank_lines_left = MAX_BLANK_LINES
         if self._under_way is not None:
-            if self.parser.should_upgrade() or not self.parser.should_keep_alive():
+            if self.parser.should_upgrade() or not self.parser.should_keep_alive() or not looked_for:
                 self._under_way.keep_alive = False
             super().on_message_complete()
 
@@ -207,7 +223,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """The client reads slower than we write: it has its time to go on."""
         super().pause_writing()
-        self._stall_timer = self.loop.call_later(_STALL_SECONDS, self.transport.abort)
+        self._start_stall()
         self.loop.call_soon(self._count)  # what is being written counts until then
 
     def resume_writing(self) -> None:
@@ -259,6 +275,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._ahead.clear()
         self._aside = self._coming = 0
 
+    def _hears(self) -> bool:
+        """Whether what comes is looked at, and not only thrown away."""
+        return not self._deaf and not self.transport.is_closing()
+
     def _answering(self) -> RequestResponseCycle | None:
         """The request that came whole and whose answer is not out."""
         return None if self._message_open else self._under_way
@@ -274,15 +294,40 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._ahead.clear()
                 cycle.keep_alive = False
 
+    def _skip_blank(self, seen: bytes, at: int) -> int:
+        """Where the empty lines before a request end, unless they are too many."""
+        some = seen[at : at + MAX_BLANK_BYTES + 1]
+        skipped = len(some) - len(some.lstrip(b"\r\n"))
+        self._aside += skipped
+        if self._aside > MAX_BLANK_BYTES:
+            self._refuse(Invalid(f"Before the request are more than {MAX_BLANK_BYTES} bytes of empty lines."))
+        return at + skipped
+
     def _end_of_piece(self, seen: bytes, at: int) -> int:
-        """Where ends what is parsed next: not after the end of the request."""
+        """Where ends what is parsed next: not after the end of the request, as long as that is looked for."""
         if self._body_left:
             return min(len(seen), at + self._body_left)
-        found = seen.find(_BLANK, max(0, at + 1 - len(_BLANK)), at + _PIECE_BYTES)
-        return min(len(seen), at + _PIECE_BYTES) if found < 0 else found + len(_BLANK)
+        end = min(len(seen), at + _PIECE_BYTES)
+        if not self._blank_lines_left:
+            return end
+        found = seen.find(_BLANK, max(0, at + 1 - len(_BLANK)), end)
+        if found < 0:
+            return end
+        self._blank_lines_left -= 1
+        return found + len(_BLANK)
+
+    def _is_heard(self, piece: bytes) -> bool:
+        """Whether somebody reads what comes in chunks, or it may still end, and where."""
+        if self._under_way is None or self._under_way.response_started:
+            self._unread += len(piece)
+            return self._unread <= MAX_UNREAD_BYTES and self._blank_lines_left > 0
+        return True
 
     def _parse(self, piece: bytes) -> None:
         if not self._body_left:
+            if self._message_open and not self._head_open and not self._is_heard(piece):
+                self._deaf = True  # what comes is thrown away, so that whoever sends on hears the answer
+                return
             self._aside += len(piece)
             if self._aside > MAX_HEAD_BYTES:
                 self._refuse(HeadersTooLarge(f"The headers are longer than {MAX_HEAD_BYTES:,} bytes."))
@@ -292,6 +337,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_timer(self) -> None:
         self._stop_timer()
         self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+
+    def _start_stall(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        self._stall_timer = self.loop.call_later(STALL_SECONDS, self._may_have_stalled, unsent)
+
+    def _may_have_stalled(self, unsent: int) -> None:
+        """End it if nothing was sent meanwhile: a long answer takes its time over a slow line."""
+        if self.transport.get_write_buffer_size() < unsent:
+            self._start_stall()
+        else:
+            self.transport.abort()
 
     def _start_rest(self) -> None:
         self._stop_timer()
@@ -307,7 +363,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, error: ChatwrenError) -> None:
         """Hear nothing more. If an answer is under way the connection ends after it, else with this one."""
-        if self._deaf or self.transport.is_closing():
+        if not self._hears():
             return
         self._deaf = True
         cycle = self._answering()
