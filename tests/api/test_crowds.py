@@ -12,11 +12,13 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from chatwren.service import throttling
+from chatwren.store.database import Database
 from chatwren.web.http.connections import OF_CLIENT, ClientConnections
 from chatwren.web.http.memory import Memory
 from chatwren.web.http.protocol import STALL_SECONDS
@@ -434,3 +436,46 @@ async def test_a_tenant_who_is_always_at_the_door_keeps_nobody_out(way: str, cha
         over.set()
         await asyncio.gather(*loops)
     assert (bobs, doras) == ([200] * 3, [200] * 3), statuses
+
+
+@pytest.mark.parametrize("way", ["known there", "with sessions"])
+async def test_many_users_of_one_network_keep_nobody_of_another_out(
+    way: str, person: Callable[[str], Person], bob: Person, tmp_path: Path
+) -> None:
+    """Each of thirty has a loop that gives the right password. Bob is known in his network, as they are in theirs."""
+    crowd = [person(f"user{number}") for number in range(30)]
+    theirs, bobs = "203.0.113.1", "192.0.2.9"
+
+    async def know(db: Database) -> None:
+        async with db.transaction() as connection:
+            for one in crowd:
+                await throttling.remember(connection, one.id, theirs)
+            await throttling.remember(connection, bob.id, bobs)
+
+    bob.server.run(know)
+    with process(bob.server, tmp_path, CHATWREN_TRUSTED_PROXIES="127.0.0.1") as (port, _):
+        busy, over = asyncio.Event(), asyncio.Event()
+        statuses: Counter[int] = Counter()
+
+        async def loop(username: str, cookie: str) -> None:
+            while not over.is_set():
+                status, given, _ = await _ask(port, _login_request(username, PASSWORD, theirs, cookie))
+                statuses[status] += 1
+                if statuses[503] > len(crowd):
+                    busy.set()
+                cookie = cookie and (given or cookie)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 0 if status == 200 else 0.02)
+
+        signed = way == "with sessions"
+        loops = [asyncio.create_task(loop(one.username, one.cookie if signed else "")) for one in crowd]
+        await busy.wait()
+        answers = []
+        cookie = bob.cookie if signed else ""
+        for _ in range(5):
+            status, given, _ = await _ask(port, _login_request("bob", PASSWORD, bobs, cookie))
+            answers.append(status)
+            cookie = cookie and given
+        over.set()
+        await asyncio.gather(*loops)
+    assert answers == [200] * 5, statuses

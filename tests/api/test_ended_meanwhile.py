@@ -38,7 +38,12 @@ LATER: list[tuple[str, dict[str, Any]]] = [
         {"content": json.dumps(HELLO), "headers": {"content-type": "application/x-ndjson", "idempotency-key": "one"}},
     ),
 ]
-AT_ONCE = ("POST /api/messages/send", "POST /api/messages/bulk", "POST /api/users/me/password")
+AT_ONCE = (
+    "POST /api/messages/send",
+    "POST /api/messages/bulk",
+    "POST /api/users/me/password",
+    "POST /api/whatsapp/paircode",
+)
 """Those of them that ask in the transaction that writes; as do LATER, each of which goes a way of its own."""
 WITHOUT_A_USER = {
     "POST /api/messages/preview": 200,

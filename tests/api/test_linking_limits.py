@@ -8,10 +8,9 @@ import pytest
 
 from chatwren.domain.errors import ChatwrenError, TooMany, Unavailable
 from chatwren.domain.limits import Limit
-from chatwren.domain.users import User
-from chatwren.service import linking, users_admin
+from chatwren.service import linking, sessions, users_admin
 from chatwren.service.limits import Limits
-from chatwren.store import users
+from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
 from tests.api.conftest import Person
 from tests.api.server import WebServer
@@ -29,13 +28,15 @@ def _begin(person: Person, phone: str | None = None) -> ChatwrenError:
 
 
 async def _ask(db: Database, limits: Limits, person: Person, phone: str | None) -> ChatwrenError:
-    async with db.connection() as connection:
-        user: User = await users.get(connection, person.id)
+    async with db.transaction() as connection:
+        sid = await sessions.start(connection, person.id, instead_of=None, at_most=50)
+    caller = await Sessions(db).caller(sid)
+    assert caller is not None
     try:
         if phone is None:
-            await linking.create_qr(db, limits, user, None, wait=0)
+            await linking.create_qr(db, limits, caller, None, wait=0)
         else:
-            await linking.pair_by_phone(db, limits, user, None, phone, wait=0)
+            await linking.pair_by_phone(db, limits, caller, None, phone, wait=0)
     except ChatwrenError as error:
         return error
     raise AssertionError("no worker runs")

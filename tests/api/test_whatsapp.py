@@ -4,12 +4,14 @@ import io
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+import segno
 from PIL import Image
 
 from chatwren.domain.clock import now
@@ -89,6 +91,33 @@ def test_the_picture_needs_no_cookie_and_is_never_kept(alice: Person, http: http
         assert answer.headers["content-type"] == media_type
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+
+
+def test_a_picture_is_made_once_and_who_sends_a_file_waits_for_none(
+    alice: Person, bob: Person, http: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _pair(alice, codes=("2@nobody has seen this one",))
+    bob.link("919876543211")
+    picture = alice.http.get("/api/whatsapp/createqr").json()["qrCodeUrl"].replace(".svg", ".png")
+    made: list[str] = []
+    may_end = threading.Event()
+    make = segno.make_qr
+
+    def make_when_told(text: str, **how: Any) -> Any:
+        made.append(text)
+        assert may_end.wait(20)
+        return make(text, **how)
+
+    monkeypatch.setattr(segno, "make_qr", make_when_told)
+    with ThreadPoolExecutor(40) as crowd:
+        asking = [crowd.submit(http.get, picture) for _ in range(40)]
+        wait_until(lambda: made)
+        files = {"mediaFile": ("a.csv", b"a,b\n", "text/csv")}
+        sent = bob.http.post("/api/messages/send", data={"phoneId": "+1234567890", "message": "hello"}, files=files)
+        may_end.set()
+        pictures = {one.result().content for one in asking}
+    assert sent.status_code == 200
+    assert (len(pictures), made) == (1, ["2@nobody has seen this one"])
 
 
 def test_the_png_is_the_current_code(alice: Person, http: httpx.Client) -> None:

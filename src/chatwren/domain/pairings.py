@@ -20,6 +20,7 @@ class Pairing:
 
     id: UUID
     account_id: UUID
+    user_id: UUID
     token: str
     state: str  # requested, waiting, linked, failed
     phone: str | None

@@ -1,6 +1,7 @@
-"""Work that takes computing: two things at a time, so that requests keep their pace, and users in turn.
+"""Work that takes computing: few things at a time, so that requests keep their pace, and users in turn.
 
 Python computes in one thread at a time. One of two is for what takes much, so that what is usual never waits for it.
+A third is for pictures that anybody may ask for: whoever has a session waits for none of them.
 
 A thread cannot be stopped. So whatever is handed over here is bounded before, by what it works on, and long work comes
 in pieces: between them others have their turn, and work ends when nobody waits for it any more.
@@ -36,8 +37,10 @@ class Computing:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._threads = ThreadPoolExecutor(2, "computing")
+        self._drawing = ThreadPoolExecutor(1, "drawing")
         self._usual = FairPlaces(1, most_waiting=_MOST_WAITING)
         self._much = FairPlaces(1, most_waiting=_MOST_WAITING)
+        self._pictures = FairPlaces(1, most_waiting=_MOST_WAITING)
 
     def much(self, user_id: UUID) -> AbstractAsyncContextManager[None]:
         """A place for a request that takes much computing, of which a user has few at once.
@@ -58,9 +61,22 @@ class Computing:
             Unavailable: too much waits, and most of it this user's.
         """
         async with (self._much if much else self._usual).turn(user_id):
-            doing = asyncio.get_running_loop().run_in_executor(self._threads, work)
-            try:
-                return await asyncio.shield(doing)
-            except asyncio.CancelledError:
-                await asyncio.wait([doing])  # others have its thread when it is free
-                raise
+            return await _done(self._threads, work)
+
+    async def draw(self, user_id: UUID, work: Callable[[], T]) -> T:
+        """What `work` returns when it was its turn: a picture of something of this user's, whoever asks for it.
+
+        Raises:
+            Unavailable: too much waits, and most of it of this user.
+        """
+        async with self._pictures.turn(user_id):
+            return await _done(self._drawing, work)
+
+
+async def _done(threads: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+    doing = asyncio.get_running_loop().run_in_executor(threads, work)
+    try:
+        return await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await asyncio.wait([doing])  # others have its thread when it is free
+        raise

@@ -15,14 +15,14 @@ from typing import Final, Literal
 from uuid import UUID
 
 from chatwren.domain.accounts import Account
+from chatwren.domain.caller import Caller
 from chatwren.domain.errors import Conflict, NotFound, TooMany, Unavailable
 from chatwren.domain.limits import REACHED, Limit
 from chatwren.domain.pairings import Code, Pairing
 from chatwren.domain.reasons import pairing_failed, sentence
-from chatwren.domain.users import User
 from chatwren.service import sessions
 from chatwren.service.limits import Limits
-from chatwren.store import accounts, pairings, users
+from chatwren.store import accounts, pairings
 from chatwren.store.database import Connection, Database
 
 _POLL_SECONDS = 0.1
@@ -43,8 +43,9 @@ class QrState:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What a picture of the code shows."""
+    """What a picture of the code shows, and whose account would be linked."""
 
+    user_id: UUID
     state: Literal["codes", "linked", "expired"]
     codes: tuple[Code, ...]
 
@@ -57,7 +58,9 @@ class PhoneCode:
     expires_at: datetime
 
 
-async def create_qr(db: Database, limits: Limits, user: User, account_id: UUID | None, *, wait: float = 5) -> QrState:
+async def create_qr(
+    db: Database, limits: Limits, caller: Caller, account_id: UUID | None, *, wait: float = 5
+) -> QrState:
     """Start linking an account, or join the linking that runs, and wait for the current code.
 
     Args:
@@ -66,16 +69,18 @@ async def create_qr(db: Database, limits: Limits, user: User, account_id: UUID |
         wait: seconds for the code.
 
     Raises:
+        NotAuthenticated: the session has ended meanwhile.
         NotFound: the user has no such account.
         TooMany: too many linkings were begun lately.
         Unavailable: no code came within `wait` seconds.
     """
-    allowed = await limits.of(user.id, limit_of(None))
+    user_id = caller.user.id
+    allowed = await limits.of(user_id, limit_of(None))
     async with db.transaction() as connection:
-        account = await _to_link(connection, user.id, account_id)
+        account = await _to_link(connection, caller, account_id)
         if account.status == "linked":
             return QrState("authenticated", await pairings.linked_token(connection, account.id) or "", None, ())
-        pairing = await start_or_join(connection, account_id=account.id, user_id=user.id, phone=None, allowed=allowed)
+        pairing = await start_or_join(connection, account_id=account.id, user_id=user_id, phone=None, allowed=allowed)
     pairing = await _settled(db, pairing, wait, lambda one: one.current is not None)
     if pairing.state == "linked":
         return QrState("authenticated", pairing.token, None, ())
@@ -86,23 +91,25 @@ async def create_qr(db: Database, limits: Limits, user: User, account_id: UUID |
 
 
 async def pair_by_phone(
-    db: Database, limits: Limits, user: User, account_id: UUID | None, phone_digits: str, *, wait: float = 10
+    db: Database, limits: Limits, caller: Caller, account_id: UUID | None, phone_digits: str, *, wait: float = 10
 ) -> PhoneCode:
     """Start linking by a code that the user types on the phone with this number. `account_id`: as for `create_qr`.
 
     Raises:
+        NotAuthenticated: the session has ended meanwhile.
         NotFound: the user has no such account.
         Conflict: it is linked already.
         TooMany: too many linkings were begun lately, by the user or of this number.
         Unavailable: no code came within `wait` seconds.
     """
-    allowed = await limits.of(user.id, limit_of(phone_digits))
+    user_id = caller.user.id
+    allowed = await limits.of(user_id, limit_of(phone_digits))
     async with db.transaction() as connection:
-        account = await _to_link(connection, user.id, account_id)
+        account = await _to_link(connection, caller, account_id)
         if account.status == "linked":
             raise Conflict("A WhatsApp account is linked already. Log it out first.", code="already_linked")
         pairing = await start_or_join(
-            connection, account_id=account.id, user_id=user.id, phone=phone_digits, allowed=allowed
+            connection, account_id=account.id, user_id=user_id, phone=phone_digits, allowed=allowed
         )
     pairing = await _settled(db, pairing, wait, lambda one: one.phone_code is not None)
     if pairing.phone_code is None:
@@ -110,18 +117,17 @@ async def pair_by_phone(
     return PhoneCode(pairing.phone_code, pairing.expires_at)
 
 
-async def _to_link(connection: Connection, user_id: UUID, account_id: UUID | None) -> Account:
+async def _to_link(connection: Connection, caller: Caller, account_id: UUID | None) -> Account:
     """The account to be linked; until the end of the transaction no other linking of the user begins.
 
     Raises:
-        NotAuthenticated: the user is being deleted.
+        NotAuthenticated: the session has ended, or the user is being deleted.
         NotFound: the user has no such account.
     """
-    if not await users.lock(connection, user_id):
-        raise sessions.ended()
+    await sessions.confirm(connection, caller)  # the end of a session ends what it has begun, and nothing after that
     if account_id is None:
-        return await accounts.create_default(connection, user_id)
-    account = await accounts.get(connection, user_id, account_id)
+        return await accounts.create_default(connection, caller.user.id)
+    account = await accounts.get(connection, caller.user.id, account_id)
     if account is None:
         raise NotFound("There is no such account.")
     return account
@@ -138,10 +144,10 @@ async def qr_picture(db: Database, token: str) -> Picture:
     if pairing is None:
         raise NotFound("There is no such picture.")
     if pairing.state == "linked":
-        return Picture("linked", ())
+        return Picture(pairing.user_id, "linked", ())
     if pairing.ended_at is not None or pairing.current is None:
-        return Picture("expired", ())
-    return Picture("codes", pairing.codes)
+        return Picture(pairing.user_id, "expired", ())
+    return Picture(pairing.user_id, "codes", pairing.codes)
 
 
 def limit_of(phone: str | None) -> Limit:

@@ -80,7 +80,7 @@ class Throttling:
             count = (await throttles.counts(connection, [key], window.start)).get(key, 0)
         if count >= _REGISTRATIONS:
             raise window.too_many()
-        async with self._turns.turn(network, failures=count, refusal=_busy()):
+        async with self._turns.turn(network, network=network, failures=count, refusal=_busy()):
             await window.take(self._db, key, at_most=_REGISTRATIONS)
             yield
 
@@ -126,7 +126,7 @@ class Throttling:
         failures = _SIGNED_IN if by_network is None else _KNOWN if known else stranger
         slow = failures >= _FAILURES_BY_NETWORK
         party = str(user_id) if failures < 0 else network  # of the known a user, wherever from: their sessions are many
-        async with self._turns.turn(party, failures=failures, refusal=_busy(), slow=slow):
+        async with self._turns.turn(party, network=network, failures=failures, refusal=_busy(), slow=slow):
             await window.take(self._db, key, at_most=_FAILURES_BY_USER, also=by_network)
             yield Try(user_id, network, key, by_network, window.start)
 

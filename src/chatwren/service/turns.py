@@ -14,7 +14,7 @@ _PATIENCE_SECONDS = 10.0
 _MOST_OVERTAKEN = 3
 """Turns that others may have, one after the other, before somebody of a kind that waits has one."""
 
-Order = tuple[int, int, int]
+Order = tuple[int, int, int, int]
 
 
 @dataclass(eq=False, slots=True)
@@ -23,33 +23,51 @@ class _Waiting:
 
     Attributes:
         party: with whom they share what one may have.
-        order: who has the least goes first: failures, the round of their party, the place in the line.
+        network: with whom they share a round among those of their kind.
+        number: their place in the line.
         refusal: what they are told when they have to give way.
+        of_network: the place in the line of all who wait of their network: behind the others after each turn.
+        of_party: the place of their party among these.
     """
 
     party: str
-    order: Order
+    network: str
+    failures: int
+    number: int
     slow: bool
     refusal: Transient
+    of_network: int
+    of_party: int
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def order(self) -> Order:
+        """Who has the least goes first."""
+        return self.failures, self.of_network, self.of_party, self.number
 
     @property
     def kind(self) -> int:
         """Less than 0 of the known, 0 of strangers."""
-        return min(self.order[0], 0)
+        return min(self.failures, 0)
 
     @property
     def is_known(self) -> bool:
         """No stranger: they have been here before."""
         return self.kind < 0
 
+    @property
+    def crowd(self) -> tuple[int, str]:
+        """With whom they take the turns of one network."""
+        return self.kind, self.network
+
 
 class Turns:
     """The turns of one process.
 
-    Who has fewer failures behind them goes first; among equals parties take turns, however many each of them sends. No
-    kind keeps another out: each has one of a few turns. When all places to wait are taken, the last gives way of the
-    kind that has most of them.
+    Who has fewer failures behind them goes first; among equals networks take turns, and in each of them its parties,
+    however many each sends. No kind keeps another out: each has one of a few turns. When all places to wait are taken,
+    somebody gives way of the kind that has most of them: with most failures, then of the network that has most, then
+    of its party that has most, the last.
     """
 
     def __init__(self, *, at_once: int, strangers: int, waiting: int, share: int, pace: float) -> None:
@@ -72,23 +90,27 @@ class Turns:
         self._waiting: list[_Waiting] = []
         self._resting: set[str] = set()
         self._count = 0
-        self._rounds: Counter[int] = Counter()
         self._overtaken: Counter[int] = Counter()
 
     @contextlib.asynccontextmanager
-    async def turn(self, party: str, *, failures: int, refusal: Transient, slow: bool = False) -> AsyncIterator[None]:
+    async def turn(
+        self, party: str, *, network: str, failures: int, refusal: Transient, slow: bool = False
+    ) -> AsyncIterator[None]:
         """Wait for a turn. It lasts as long as the context.
 
         Args:
             party: who counts as one, however many requests or names they come with: a network of strangers, a user.
+            network: where they are. Whoever is there is one crowd.
             failures: that speak against them; less than 0 of somebody who is known, the less the better.
             refusal: raised when they have to give way to others, or waited for 10 s.
             slow: at the party's pace.
         """
         self._count += 1
-        kind = min(failures, 0)
-        behind = max((one.order[1] for one in self._waiting if (one.kind, one.party) == (kind, party)), default=0)
-        one = _Waiting(party, (failures, max(behind, self._rounds[kind]) + 1, self._count), slow, refusal)
+        one = _Waiting(party, network, failures, self._count, slow, refusal, self._count, self._count)
+        for other in self._beside(one):
+            one.of_network = other.of_network
+            if other.party == party:
+                one.of_party = other.of_party
         self._waiting.append(one)
         self._next()
         self._make_room(one)
@@ -119,11 +141,22 @@ class Turns:
             self._waiting.remove(one)
             self._running += 1
             self._strangers += not one.is_known
-            self._rounds[one.kind] = max(self._rounds[one.kind], one.order[1])
+            self._had(one)
             if one.slow:
                 self._resting.add(one.party)
                 asyncio.get_running_loop().call_later(self._pace, self._rested, one.party)
             one.turn.set_result(None)
+
+    def _had(self, one: _Waiting) -> None:
+        """Their turn has come: the others of their network are behind all networks now, of these their party last."""
+        self._count += 1
+        for other in self._beside(one):
+            other.of_network = self._count
+            if other.party == one.party:
+                other.of_party = self._count
+
+    def _beside(self, one: _Waiting) -> list[_Waiting]:
+        return [other for other in self._waiting if other.crowd == one.crowd]
 
     def _first(self) -> _Waiting | None:
         """The first of all who may go, or of a kind that was overtaken too often."""
@@ -155,6 +188,8 @@ class Turns:
 
     def _make_room(self, came: _Waiting) -> None:
         """If there are too many, the last of those who are too many gives way, or whoever came."""
+        networks = Counter(one.crowd for one in self._waiting)
+        parties = Counter((one.crowd, one.party) for one in self._waiting)
         crowd = [one for one in self._waiting if one.party == came.party]
         if len(crowd) <= self._share:
             if len(self._waiting) <= self._most:
@@ -162,7 +197,7 @@ class Turns:
             kinds = Counter(one.kind for one in self._waiting)
             most = max(kinds, key=lambda kind: (kinds[kind], kind))
             crowd = [one for one in self._waiting if one.kind == most]
-        last = max(crowd, key=_order)
+        last = max(crowd, key=lambda one: (one.failures, networks[one.crowd], parties[one.crowd, one.party], one.order))
         self._waiting.remove(last)
         if not last.turn.done():
             last.turn.set_exception(last.refusal)

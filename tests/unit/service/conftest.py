@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from tests.rows import Rows
@@ -26,13 +27,18 @@ def sign_in(db: Database, rows: Rows) -> SignIn:
 
     async def signed_in(name: str) -> Caller:
         await rows.account(name)
-        async with db.transaction() as connection:
-            sid = await sessions.start(connection, rows.users[name], instead_of=None, at_most=50)
-        caller = await Sessions(db).caller(sid)
-        assert caller is not None
-        return caller
+        return await caller_of(db, rows.users[name])
 
     return signed_in
+
+
+async def caller_of(db: Database, user_id: UUID) -> Caller:
+    """The user, with a session that begins now."""
+    async with db.transaction() as connection:
+        sid = await sessions.start(connection, user_id, instead_of=None, at_most=50)
+    caller = await Sessions(db).caller(sid)
+    assert caller is not None
+    return caller
 
 
 def intake_of(db: Database, folder: Path) -> Intake:

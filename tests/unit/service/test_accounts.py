@@ -2,14 +2,13 @@
 
 import asyncio
 from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from tests.rows import Rows
+from tests.unit.service.conftest import caller_of
 from tests.waiting import until
 
-from chatwren.domain.errors import Conflict, Unavailable
-from chatwren.domain.users import User
+from chatwren.domain.errors import Conflict, NotAuthenticated, Unavailable
 from chatwren.service import accounts as service
 from chatwren.service import linking
 from chatwren.service.accounts import Group
@@ -25,13 +24,10 @@ OLD = [{"id": "1203@g.us", "name": "Old", "participants": [], "size": 1}]
 NEW = [{"id": "1203@g.us", "name": "New", "participants": [], "size": 2}]
 
 
-def user(user_id: UUID) -> User:
-    return User(user_id, "alice", "Alice", "", "", "", None)
-
-
 async def test_a_linked_account_is_told_so_though_it_is_offline(db: Database, rows: Rows) -> None:
     await rows.account("alice", connected=False)
-    assert (await linking.create_qr(db, Limits(db), user(rows.users["alice"]), None)).status == "authenticated"
+    alice = await caller_of(db, rows.users["alice"])
+    assert (await linking.create_qr(db, Limits(db), alice, None)).status == "authenticated"
     assert await rows.one("SELECT count(*) FROM pairing") == 0
 
 
@@ -69,10 +65,20 @@ async def test_of_an_account_that_is_logged_out_the_list_is_the_last_or_none(db:
         assert [one.name for one in await service.groups(db, rows.users["alice"], account, refresh=refresh)] == ["Old"]
 
 
+async def test_a_session_that_has_ended_begins_no_linking(db: Database, rows: Rows) -> None:
+    alice = await caller_of(db, await rows.user("alice"))
+    await rows.one("DELETE FROM session")
+    with pytest.raises(NotAuthenticated):
+        await linking.create_qr(db, Limits(db), alice, None, wait=0)
+    with pytest.raises(NotAuthenticated):
+        await linking.pair_by_phone(db, Limits(db), alice, None, "919876543210", wait=0)
+    assert await rows.one("SELECT count(*) FROM pairing") == 0
+
+
 async def test_a_pairing_is_shown_while_it_has_codes_and_time(db: Database, rows: Rows) -> None:
     alice = await rows.user("alice")
     with pytest.raises(Unavailable):
-        await linking.create_qr(db, Limits(db), user(alice), None, wait=0)
+        await linking.create_qr(db, Limits(db), await caller_of(db, alice), None, wait=0)
     pairing, token = await rows.one("SELECT id FROM pairing"), await rows.one("SELECT token FROM pairing")
 
     async def shown() -> tuple[str, str]:

@@ -70,6 +70,18 @@ async def test_what_is_usual_does_not_wait_for_what_takes_much(computing: Comput
     await asyncio.gather(*much)
 
 
+async def test_who_has_a_session_waits_for_no_picture_and_pictures_are_drawn_in_turn(computing: Computing) -> None:
+    jobs = Jobs()
+    alices = [asyncio.create_task(computing.draw(ALICE, jobs.named(f"alice {number}"))) for number in range(3)]
+    await jobs.begin(1)
+    bobs = asyncio.create_task(computing.draw(BOB, jobs.named("b")))
+    for much in (False, True):
+        assert await computing.run(ALICE, lambda: "no picture", much=much) == "no picture"
+    jobs.end(4)
+    assert [*await asyncio.gather(*alices), await bobs] == ["alice 0", "alice 1", "alice 2", "b"]
+    assert jobs.begun == ["alice 0", "alice 1", "b", "alice 2"]
+
+
 async def test_who_no_longer_waits_is_passed_over_and_a_thread_is_given_back_when_it_is_free(
     computing: Computing,
 ) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from tests.rows import Rows
 from tests.unit.delivery.test_claim import claim
-from tests.unit.service.conftest import hello, intake_of
+from tests.unit.service.conftest import caller_of, hello, intake_of
 from tests.waiting import until
 
 from chatwren.delivery.recorder import Recorder
@@ -18,7 +18,6 @@ from chatwren.domain.facts import Inbound, Receipt
 from chatwren.domain.ids import uuid7
 from chatwren.domain.messages import Filter, Status
 from chatwren.domain.outcomes import Decision
-from chatwren.domain.users import User
 from chatwren.service import accounts, arrivals, bulk, housekeeping, messages, sessions
 from chatwren.service.computing import Computing
 from chatwren.service.events import Changes
@@ -26,7 +25,6 @@ from chatwren.service.limits import Limits
 from chatwren.service.linking import create_qr
 from chatwren.service.sessions import Sessions
 from chatwren.settings import Settings
-from chatwren.store import users
 from chatwren.store.database import OF_USERS, Database, Topic
 from chatwren.store.fenced import pairings as fenced_pairings
 from chatwren.store.fenced.messages import Outcome
@@ -155,16 +153,11 @@ async def test_what_changes_nothing_is_not_told(db: Database, rows: Rows, told: 
     assert told == {ACCOUNT: {rows.users["alice"]}}
 
 
-async def user_of(db: Database, user_id: UUID) -> User:
-    async with db.connection() as connection:
-        return await users.get(connection, user_id)
-
-
 async def test_each_step_of_a_linking_is_told(db: Database, rows: Rows, told: Told) -> None:
     account, worker = uuid7(), await rows.worker()
     user = await rows.user("alice")
     await rows.one("INSERT INTO account (id, user_id) VALUES ($1, $2)", account, user)
-    asking = asyncio.create_task(create_qr(db, Limits(db), await user_of(db, user), account, wait=30))
+    asking = asyncio.create_task(create_qr(db, Limits(db), await caller_of(db, user), account, wait=30))
     await until(lambda: told == {WORK: {account}})
     told.clear()
     pairing = await rows.one("SELECT id FROM pairing")

@@ -21,10 +21,14 @@ class Line:
         self.refused: list[str] = []
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def comes(self, name: str, network: str, *, failures: int = 0, slow: bool = False) -> None:
+    async def comes(
+        self, name: str, party: str, *, network: str | None = None, failures: int = 0, slow: bool = False
+    ) -> None:
         async def have() -> None:
             try:
-                async with self.turns.turn(network, failures=failures, refusal=REFUSAL, slow=slow):
+                async with self.turns.turn(
+                    party, network=network or party, failures=failures, refusal=REFUSAL, slow=slow
+                ):
                     self.had.append(name)
             except Unavailable:
                 self.refused.append(name)
@@ -38,7 +42,7 @@ class Line:
 
 @contextlib.asynccontextmanager
 async def _busy(turns: Turns) -> AsyncIterator[None]:
-    async with turns.turn("elsewhere", failures=-1, refusal=REFUSAL):
+    async with turns.turn("elsewhere", network="elsewhere", failures=-1, refusal=REFUSAL):
         yield
 
 
@@ -60,6 +64,15 @@ async def test_networks_take_turns_however_many_each_sends(line: Line) -> None:
         await line.comes("alice", "a")
     await line.all_done()
     assert line.had == ["crowd 0", "alice", "crowd 1", "crowd 2", "crowd 3"]
+
+
+async def test_in_a_network_its_users_take_turns_and_push_nobody_of_another_behind_them(line: Line) -> None:
+    async with _busy(line.turns):
+        for name in ("first 0", "first 1", "second", "third"):
+            await line.comes(name, name[:5], network="c", failures=-1)
+        await line.comes("alice", "alice", network="a", failures=-1)
+    await line.all_done()
+    assert line.had == ["first 0", "alice", "second", "third", "first 1"]
 
 
 async def test_a_crowd_that_keeps_coming_overtakes_nobody(line: Line) -> None:
@@ -107,6 +120,19 @@ async def test_a_user_has_a_share_of_the_places_and_a_kind_that_has_most_gives_w
     assert line.had == ["first 0", "second", "first 1", "known", "stranger", "first 2"]
 
 
+async def test_when_all_places_are_taken_somebody_of_the_largest_network_gives_way(line: Line) -> None:
+    async with _busy(line.turns):
+        for number in range(5):
+            await line.comes(f"user {number}", f"user {number}", network="c", failures=-1)
+        for name in ("alice", "bob"):
+            await line.comes(name, name, network=name, failures=-1)
+        await line.comes("user 0 again", "user 0", network="c", failures=-1)
+        await asyncio.sleep(0)
+        assert line.refused == ["user 4", "user 0 again"]
+    await line.all_done()
+    assert line.had == ["user 0", "alice", "bob", "user 1", "user 2", "user 3"]
+
+
 async def test_a_network_has_a_share_of_the_places(line: Line) -> None:
     async with _busy(line.turns):
         for number in range(6):
@@ -144,7 +170,7 @@ async def test_who_is_slow_has_the_pace_of_their_network_and_holds_up_nobody(lin
 
 async def test_strangers_leave_a_place_to_the_known() -> None:
     line = Line(Turns(at_once=2, strangers=1, waiting=6, share=4, pace=0))
-    async with line.turns.turn("s", failures=0, refusal=REFUSAL):
+    async with line.turns.turn("s", network="s", failures=0, refusal=REFUSAL):
         await line.comes("stranger", "s")
         await line.comes("alice", "a", failures=-1)
         await line.tasks["alice"]
@@ -187,7 +213,7 @@ async def test_nobody_waits_for_ever(line: Line, monkeypatch: pytest.MonkeyPatch
 
 async def test_a_turn_ends_with_its_context_whatever_happens(line: Line) -> None:
     with pytest.raises(RuntimeError):
-        async with line.turns.turn("a", failures=0, refusal=REFUSAL):
+        async with line.turns.turn("a", network="a", failures=0, refusal=REFUSAL):
             raise RuntimeError
     await line.comes("alice", "a")
     await asyncio.wait_for(line.all_done(), 1)

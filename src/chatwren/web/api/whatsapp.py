@@ -119,8 +119,8 @@ class Done(Struct):
 )
 async def create_qr(request: HttpRequest) -> QrCode:
     """Start linking an account, or join the linking that runs."""
-    user, account = caller(request).user, _asked(request)[1]
-    state = await linking.create_qr(context(request).db, context(request).limits, user, account)
+    asks, account = caller(request), _asked(request)[1]
+    state = await linking.create_qr(context(request).db, context(request).limits, asks, account)
     if state.code is None:
         return QrCode(qr.linked_url(base_url(request)), None, None, "authenticated")
     template = context(request).settings.qr_code_url
@@ -190,8 +190,8 @@ async def pair_by_phone(request: HttpRequest) -> PairCode:
     async with read_form(request) as form:
         digits = form.read("phoneNumber", parse_phone_digits)
         form.check()
-    user, account = caller(request).user, _asked(request)[1]
-    code = await linking.pair_by_phone(context(request).db, context(request).limits, user, account, digits)
+    asks, account = caller(request), _asked(request)[1]
+    code = await linking.pair_by_phone(context(request).db, context(request).limits, asks, account, digits)
     return PairCode(code.text, to_wire(code.expires_at))
 
 
