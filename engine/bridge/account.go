@@ -50,6 +50,8 @@ type account struct {
 	tried   atomic.Int64                             // leaseClock when it went offline, or was last dialled
 	named   atomic.Pointer[store.WAVersionContainer] // the protocol version of the last login
 
+	settings settings
+
 	mu    sync.Mutex
 	jid   types.JID
 	lease lease
@@ -73,7 +75,7 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 		jid:    device.GetJID(),
 		lease:  held,
 	}
-	a.keeper = &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, aside: a.aside, log: a.log}
+	a.keeper = &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, aside: a.aside, settings: a.fetchSettings, log: a.log}
 	a.keeper.adopt(device)
 	a.client = e.newClient(wire, device, a.log)
 	a.client.GetClientPayload = func() *waWa6.ClientPayload {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -18,6 +19,9 @@ const longestBackoff = 4 // attempts, that is 8 s
 // silence is how long WhatsApp may leave pings unanswered before the connection is made anew.
 const silence = time.Minute
 
+// errNoCAT: the token is for Messenger's accounts.
+var errNoCAT = errors.New("WhatsApp has refused a token that this engine does not use")
+
 // newClient makes a client that connects as this engine does: through its HTTP client, and acknowledging nothing before
 // the handlers of the event are done.
 func (e *Engine) newClient(ctx context.Context, device *store.Device, log *slog.Logger) *whatsmeow.Client {
@@ -31,6 +35,8 @@ func (e *Engine) newClient(ctx context.Context, device *store.Device, log *slog.
 	client.InitialAutoReconnect = true
 	client.ManualHistorySyncDownload = true
 	client.BackgroundEventCtx = ctx
+	// whatsmeow would call it as nil, in a goroutine that does not recover, if WhatsApp refused a login with 413 or 414.
+	client.RefreshCAT = func(context.Context) error { return errNoCAT }
 	client.AutoReconnectHook = func(error) bool {
 		client.AutoReconnectErrors = min(client.AutoReconnectErrors, longestBackoff)
 		return true

@@ -48,6 +48,8 @@ type Engine struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 
+	settingsPlaces chan struct{} // held while an account fetches settings
+
 	mu       sync.Mutex
 	accounts map[string]*ownership // by account id
 }
@@ -77,6 +79,8 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 		ctx:      running,
 		stop:     stop,
 		accounts: make(map[string]*ownership),
+
+		settingsPlaces: make(chan struct{}, settingsPlaces),
 	}
 	e.version.engine = e
 	e.work.Go(e.watch)

@@ -12,9 +12,11 @@ import (
 	"strings"
 	"testing"
 
+	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/proto/waCommon"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/proto/waMsgTransport"
+	"go.mau.fi/whatsmeow/proto/waServerSync"
 	"go.mau.fi/whatsmeow/proto/waWeb"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -397,5 +399,46 @@ func TestAThousandFuzzedMessagesCostThemselvesAlone(t *testing.T) {
 	}
 	if lost := worker.all(stateOf(alice.id, enginepb.Event_State_DISCONNECTED)); len(lost) > 0 {
 		t.Errorf("the connection was lost: %v", lost)
+	}
+}
+
+// TestSettingsThatCannotBeReadCostTheirAccountAlone links phones whose settings ended the process of all accounts: a value
+// that is shorter than its MAC, in each collection, or more of them than memory has room for.
+func TestSettingsThatCannotBeReadCostTheirAccountAlone(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	short := encoded(t, &waServerSync.SyncdPatch{Mutations: []*waServerSync.SyncdMutation{{
+		Operation: waServerSync.SyncdMutation_SET.Enum(),
+		Record: &waServerSync.SyncdRecord{
+			Index: &waServerSync.SyncdIndex{Blob: make([]byte, 32)}, Value: &waServerSync.SyncdValue{Blob: []byte("short")},
+			KeyID: &waServerSync.KeyId{ID: []byte{0, 0, 0, 0, 0, 1}},
+		},
+	}}})
+	for name, patch := range map[string][]byte{
+		"slice bounds out of range": short,
+		"it has too many fields":    bytes.Repeat([]byte{0x12, 0}, 60_000),
+	} {
+		mallory := newNumber()
+		for _, collection := range appstate.AllPatchNames {
+			phones(t, http.MethodPost, "/phones/"+mallory+"/settings", map[string]any{"collection": collection, "raw": patch}, nil)
+		}
+		linked := n.pair(mallory)
+		eventually(t, name, func() bool { return strings.Count(n.logs.String(), name) == 2 })
+		write(t, bob, mallory, "still linked, "+name)
+		worker.await("a message for "+name, 1, messageWith(linked.id, "still linked, "+name))
+		write(t, bob, alice.number, "still here, "+name)
+		worker.await("another account's message", 1, messageWith(alice.id, "still here, "+name))
+		if lost := worker.all(stateOf(linked.id, enginepb.Event_State_DISCONNECTED)); len(lost) > 0 {
+			t.Errorf("the connection was lost: %v", lost)
+		}
+	}
+	phones(t, http.MethodPatch, "/phones/"+alice.number, map[string]any{"name": "Alice anew"}, nil)
+	worker.await("an honest name", 1, func(event *enginepb.Event) bool {
+		return event.Account == alice.id && event.GetPushName().GetName() == "Alice anew"
+	})
+	if strings.Contains(n.logs.String(), "fetch of app state") || strings.Contains(n.logs.String(), "sync app state") {
+		t.Error("whatsmeow has complained that it could not fetch")
 	}
 }

@@ -2,9 +2,11 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"time"
 
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -28,13 +30,19 @@ func (protocolLog) Debugf(string, ...any) {}
 
 // write logs as from the place in whatsmeow that has something to say: repeats are counted by place.
 func (l protocolLog) write(level slog.Level, format string, args []any) {
-	if !l.log.Enabled(context.Background(), level) {
+	if !l.log.Enabled(context.Background(), level) || slices.ContainsFunc(args, isNoFailure) {
 		return
 	}
 	var place [1]uintptr
 	runtime.Callers(3, place[:]) // neither Callers, nor this, nor Errorf
 	record := slog.NewRecord(time.Now(), level, fmt.Sprintf(format, bare(args)...), place[0])
 	_ = l.log.Handler().Handle(context.Background(), record)
+}
+
+// isNoFailure tells the error by which whatsmeow is kept from what the account does itself.
+func isNoFailure(arg any) bool {
+	err, failed := arg.(error)
+	return failed && errors.Is(err, errSettings)
 }
 
 func bare(args []any) []any {

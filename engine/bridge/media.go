@@ -49,9 +49,9 @@ func (t checkedUploads) RoundTrip(request *http.Request) (*http.Response, error)
 	return response, err
 }
 
-// largestAnswer bounds what whatsmeow reads whole into memory: settings that an account's phone has uploaded, of which a
-// contact takes about 300 bytes.
-const largestAnswer = 32 << 20
+// largestAnswer bounds what whatsmeow reads whole into memory: settings that an account's phone has uploaded, of which one
+// takes about 300 bytes.
+const largestAnswer = 8 << 20
 
 // boundedAnswers ends answers that are too large, but for files, which are read as they come.
 type boundedAnswers struct{ http.RoundTripper }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/types/events"
 
 	"chatwren/engine/enginepb"
@@ -36,15 +35,6 @@ func (a *account) route(event any) bool {
 		a.post(&enginepb.Event{Event: &enginepb.Event_GroupChange_{GroupChange: &enginepb.Event_GroupChange{}}})
 	case *events.GroupInfo:
 		a.post(a.groupChange(event))
-	case *events.AppStateSyncComplete:
-		// The first sync of all settings brings the name without an event of its own.
-		if name := a.client.Store.PushName; event.Name == appstate.WAPatchCriticalBlock && name != "" {
-			a.post(&enginepb.Event{Event: &enginepb.Event_PushName_{PushName: &enginepb.Event_PushName{Name: name}}})
-		}
-	case *events.PushNameSetting:
-		a.post(&enginepb.Event{Event: &enginepb.Event_PushName_{
-			PushName: &enginepb.Event_PushName{Name: event.Action.GetName()},
-		}})
 	default:
 		a.connection(event)
 	}
@@ -121,6 +111,8 @@ func (a *account) connection(event any) {
 		a.park(&enginepb.Event_State{
 			Kind: enginepb.Event_State_CONNECT_FAILURE, Code: int32(event.Reason), Detail: event.Message,
 		})
+	case *events.CATRefreshError:
+		a.park(&enginepb.Event_State{Kind: enginepb.Event_State_CONNECT_FAILURE, Detail: event.Error.Error()})
 	case *events.ClientOutdated:
 		a.online.Store(false)
 		a.engine.work.Go(a.update) // not here: asking for the version takes its time

@@ -32,6 +32,7 @@ func TestLoginRefused(t *testing.T) {
 		{"banned for good", 406, 0, enginepb.Event_State_LOGGED_OUT, 406, true},
 		{"banned for ten minutes", 402, 600_000, enginepb.Event_State_BANNED, 101, false},
 		{"user agent", 409, 0, enginepb.Event_State_CONNECT_FAILURE, 409, false},
+		{"a token that there is none of", 413, 0, enginepb.Event_State_CONNECT_FAILURE, 0, false},
 		{"unknown reason", 463, 0, enginepb.Event_State_CONNECT_FAILURE, 463, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

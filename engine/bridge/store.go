@@ -22,8 +22,9 @@ type keeper struct {
 	database *database
 	guard    *guard
 	memory   *memory
-	lease    func() error          // an error once this process may no longer act for the account
-	aside    func(raw []byte) bool // puts aside what was decrypted and is no message
+	lease    func() error                                 // an error once this process may no longer act for the account
+	aside    func(raw []byte) bool                        // puts aside what was decrypted and is no message
+	settings func(state store.AppStateStore, name string) // has a collection of settings fetched
 	log      *slog.Logger
 
 	pairing atomic.Bool // the device was saved just now, and has not begun to log in
@@ -53,6 +54,7 @@ func (k *keeper) wrapStores(device *store.Device) {
 	device.EventBuffer = &keptEvents{EventBuffer: device.EventBuffer, keeper: k, shares: allowance{most: mostKeys, within: time.Minute}}
 	device.LIDs = keptLIDs{lidStore{k.database, &k.memory.lids, device, device.GetJID().String()}, k}
 	device.PreKeys = keptPreKeys{device.PreKeys, k}
+	device.AppState = unfetched{device.AppState, k.settings}
 }
 
 // notNow marks an error so that whatsmeow leaves the stanza unacknowledged: WhatsApp delivers it again after a

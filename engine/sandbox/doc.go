@@ -41,6 +41,7 @@
 //	POST   /phones/{number}/messages                   {to, raw, id, timestamp, pushName, type, edit, version}: hostile, see
 //	                                                   below
 //	POST   /phones/{number}/receipts                   {to, ids, type, timestamp, group}: likewise
+//	POST   /phones/{number}/settings                   {collection, raw}: likewise
 //	GET    /phones/{number}/messages/{id}/media?from=  the attachment, decrypted
 //	POST   /phones/{number}/typing                     {to, typing}
 //	POST   /phones/{number}/disappearing               {to, seconds}: the timer of a chat, 0 ends it
@@ -59,9 +60,10 @@
 // Strangers send what no app would. A message with "raw" (base64) goes out with these bytes as its plaintext, a
 // waE2E.Message or not, and with the id, time stamp, push name and attributes as given; all but raw and to may be left
 // out. A receipt goes to the companions of a number, with ids, type ("" is delivered) and time stamp as given, whether
-// there are such messages or not. These texts, and the names of phones and groups, are a JSON string, a number as it is
-// written, or {"base64": "..."} for bytes that no JSON string can hold. What is given is not checked; the answer is the
-// same whether anybody can read it.
+// there are such messages or not. Settings with "raw" (base64), a SyncdPatch, are added to a collection of the phone's app
+// state, which nobody reads any more from there on if nobody can read these. The texts, and the names of phones and groups,
+// are a JSON string, a number as it is written, or {"base64": "..."} for bytes that no JSON string can hold. What is given
+// is not checked; the answer is the same whether anybody can read it.
 //
 // # Which numbers exist
 //

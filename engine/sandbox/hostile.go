@@ -118,3 +118,23 @@ func (s *Server) postReceipt(r *http.Request) (any, error) {
 	}
 	return map[string]int{"receipts": len(wish.IDs)}, nil
 }
+
+// postSettings adds a patch, which need not be one that an app can read, to a collection of a phone's app state.
+func (s *Server) postSettings(r *http.Request) (any, error) {
+	p, err := s.requestPhone(r)
+	if err != nil {
+		return nil, err
+	}
+	var wish struct {
+		Collection string `json:"collection"`
+		Raw        []byte `json:"raw"`
+	}
+	if err = readJSON(r, &wish); err != nil {
+		return nil, err
+	}
+	key := collectionKey{p.number, wish.Collection}
+	if !s.addPatch(key, uint64(len(s.patchesSince(key, 0))), wish.Raw, address{p.number, 0}) {
+		return nil, badRequest("\"raw\" is a SyncdPatch for a \"collection\"")
+	}
+	return map[string]string{"collection": wish.Collection}, nil
+}

@@ -51,6 +51,7 @@ func (s *Server) phonesHandler() http.Handler {
 	route("GET /phones/{number}/messages", s.listMessages)
 	route("POST /phones/{number}/messages", s.postMessage)
 	route("POST /phones/{number}/receipts", s.postReceipt)
+	route("POST /phones/{number}/settings", s.postSettings)
 	route("DELETE /phones/{number}/companions/{device}", s.deleteCompanion)
 	route("GET /groups", s.listGroups)
 	route("POST /groups", s.postGroup)

@@ -52,8 +52,13 @@ func (p *phone) ensureState() {
 	}
 }
 
-// readState takes in what others have added to a collection.
+// readState takes in what others have added to a collection. A value that is too short makes the decoder panic.
 func (p *phone) readState(name appstate.WAPatchName) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			p.server.log.Warn("app state cannot be read", "phone", p.number, "collection", name, "panic", problem)
+		}
+	}()
 	ctx := context.Background()
 	version, hash, _ := p.memory.GetAppStateVersion(ctx, string(name))
 	list := &appstate.PatchList{Name: name}
