@@ -6,9 +6,9 @@ WAITS = "m.status <= 'sending' AND m.status = 'waiting'"
 
 
 MESSAGE_OF_ROW = "LATERAL (SELECT * FROM message WHERE id = r.message_id OFFSET 0) AS m"
-"""SQL, to be joined to the row r of a bulk: the message m that it became. By OFFSET 0 it is looked up by its id,
-whatever else is asked of it. Else it might be by the index of an account or user: while statistics do not know these,
-that seems to lead to one message, and leads to all that there are, for each row again."""
+"""SQL, to be joined to r, as to the row of a bulk: the message m of its message_id. By OFFSET 0 it is looked up by
+that, whatever else is asked of it. Else it might be by the index of an account or user: while statistics do not know
+these, that seems to lead to one message, and leads to all that there are, for each row again."""
 
 
 def may_go(account: str) -> str:

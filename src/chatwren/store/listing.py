@@ -28,8 +28,8 @@ _SHOWN: dict[Shown, str] = {
 }
 
 
-def _matching(where: Filter) -> tuple[str, list[Any]]:
-    """FROM and WHERE of the messages m that match, and their values for the parameters from $1 on."""
+def _matching(where: Filter, *, rare: bool = False) -> tuple[str, list[Any]]:
+    """FROM and WHERE of the messages m that match, and their values for parameters from $1 on. `rare`: see `page`."""
     found: list[str] = ["m.user_id = $1"]
     values: list[Any] = [where.user_id]
     if where.status is not None:
@@ -45,6 +45,10 @@ def _matching(where: Filter) -> tuple[str, list[Any]]:
             values.append(value)
             found.append(condition.format(len(values)))
     source = "message m" if where.bulk is None else f"bulk_row r CROSS JOIN {MESSAGE_OF_ROW}"
+    if rare:
+        due = ">" if where.status is Shown.SCHEDULED else "<="
+        pending = f"SELECT d.id AS message_id FROM {totals.pending_of('$1')} AS d WHERE d.due {due} now()"
+        source = f"({pending}) AS r CROSS JOIN {MESSAGE_OF_ROW}"
     return f"FROM {source} WHERE {' AND '.join(found)}", values
 
 
@@ -82,13 +86,10 @@ async def page(
         before: only those accepted before this one.
         rare: as `count` found: few of the user's waiting messages match.
     """
-    matching, values = _matching(where)
+    matching, values = _matching(where, rare=rare)
     if before is not None:
         values.append(before)
         matching += f" AND m.id < ${len(values)}"
-    if rare:
-        due = ">" if where.status is Shown.SCHEDULED else "<="
-        matching += f" AND m.id IN (SELECT d.id FROM {totals.pending_of('$1')} AS d WHERE d.due {due} now())"
     rows = await connection.fetch(
         f"""
         WITH wanted AS MATERIALIZED (
