@@ -28,7 +28,7 @@ class _Taken:
     """How much somebody has taken of late: seconds, times places. It fades."""
 
     seconds: float = 0.0
-    at: float = field(default_factory=monotonic)
+    at: float = 0.0
 
     def now(self) -> float:
         """What is left of it."""
