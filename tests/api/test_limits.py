@@ -326,14 +326,14 @@ def test_so_many_of_a_users_requests_wait_and_more_are_told(
         wait_until(lambda: bool(of_alice))
         two = [pool.submit(alice.http.get, "/api/users/me") for _ in range(2)]
         few = alice.server.server._context.few
-        wait_until(lambda: len(few._waiting.get(alice.id, ())) == 2)
+        wait_until(lambda: few._lines[alice.id].count == 3)  # one of them has a place
         refused = alice.http.get("/api/users/me")
         assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
         assert int(refused.headers["retry-after"]) > 0
         assert bob.http.get("/api/users/me").status_code == 200
         go_on.set()
         assert [one.result().status_code for one in (first, *two)] == [200] * 3
-    assert not few._taken
+    assert not few._lines
 
 
 @pytest.mark.usefixtures("alice", "bob")

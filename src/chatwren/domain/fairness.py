@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import math
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from time import monotonic
@@ -123,6 +123,14 @@ class FairPlaces:
         return round(self._taken[user].now()) if user in self._taken else 0
 
 
+@dataclass(slots=True)
+class _Line:
+    """One user's places, and how many have one or wait."""
+
+    places: asyncio.Semaphore
+    count: int = 0
+
+
 class FewEach:
     """So many places of each user, and a line for them: whatever one asks for, others do not wait."""
 
@@ -135,43 +143,33 @@ class FewEach:
         """
         self._places = places
         self._most_waiting = most_waiting
-        self._taken: Counter[UUID] = Counter()
-        self._waiting: dict[UUID, deque[asyncio.Future[None]]] = {}
+        self._lines: dict[UUID, _Line] = {}
 
     async def enter(self, user: UUID) -> None:
-        """Take a place, until `leave`.
+        """Take a place, until `leave`. Who has waited longest goes first.
 
         Raises:
             Unavailable: too many of this user's wait.
         """
-        if self._taken[user] < self._places:
-            self._taken[user] += 1
-            return
-        line = self._waiting.setdefault(user, deque())
-        if len(line) >= self._most_waiting:
+        line = self._lines.setdefault(user, _Line(asyncio.Semaphore(self._places)))
+        if line.count >= self._places + self._most_waiting:
             raise _too_many()
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append(mine)
+        line.count += 1
         try:
-            await mine
+            await line.places.acquire()
         except asyncio.CancelledError:
-            if mine.done() and not mine.cancelled():  # it came, and nobody was there any more
-                self.leave(user)
+            self._forget(user)
             raise
 
     def leave(self, user: UUID) -> None:
-        """Give a place of the user back: to whoever of theirs has waited longest."""
-        line = self._waiting.get(user, deque())
-        while line:
-            first = line.popleft()
-            if not line:
-                del self._waiting[user]
-            if not first.done():
-                first.set_result(None)
-                return
-        self._taken[user] -= 1
-        if not self._taken[user]:
-            del self._taken[user]
+        """Give a place of the user back."""
+        self._lines[user].places.release()
+        self._forget(user)
+
+    def _forget(self, user: UUID) -> None:
+        self._lines[user].count -= 1
+        if not self._lines[user].count:
+            del self._lines[user]
 
 
 def _too_many() -> Unavailable:
