@@ -67,12 +67,14 @@ func (h *hub) add(event *enginepb.Event) *delivery {
 }
 
 // makeRoom keeps the queue bounded while nobody listens. Messages and receipts bound themselves, since each account waits
-// for its last; of the states of an account that comes and goes, only the newest says anything.
+// for its last; of the states of an account that comes and goes, and of its names, only the newest says anything.
 func (h *hub) makeRoom(event *enginepb.Event) {
 	superseded := func(d *delivery) bool { return false }
 	switch {
 	case comesAndGoes(event):
 		superseded = func(d *delivery) bool { return d.event.Account == event.Account && comesAndGoes(d.event) }
+	case event.GetPushName() != nil:
+		superseded = func(d *delivery) bool { return d.event.Account == event.Account && d.event.GetPushName() != nil }
 	case !event.NeedsAck:
 		idle := 0
 		for _, d := range h.queue {
@@ -124,7 +126,7 @@ func (h *hub) ack(seq uint64, ok bool) {
 	if d == nil {
 		return // withdrawn meanwhile: it will come again
 	}
-	if !ok && d.event.GetState() != nil {
+	if !ok && (d.event.GetState() != nil || d.event.GetPushName() != nil) {
 		return // nobody waits; the next stream repeats it
 	}
 	delete(h.pending, seq)

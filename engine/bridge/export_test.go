@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,4 +49,29 @@ func Hurry(t *testing.T, login, settle time.Duration) {
 	before, settling := loginPatience, settleTime
 	loginPatience, settleTime = login, settle
 	t.Cleanup(func() { loginPatience, settleTime = before, settling })
+}
+
+// HoldSettings keeps an engine's accounts from fetching settings until release is called, or the test ends.
+func HoldSettings(t *testing.T, e *Engine) (release func()) {
+	for range settingsPlaces {
+		e.settingsPlaces <- struct{}{}
+	}
+	var once sync.Once
+	release = func() {
+		once.Do(func() {
+			for range settingsPlaces {
+				<-e.settingsPlaces
+			}
+		})
+	}
+	t.Cleanup(release)
+	return release
+}
+
+// FetchesSettings says whether an account fetches settings, or waits for a place to.
+func FetchesSettings(e *Engine, id string) bool {
+	a, _ := e.account(id)
+	a.settings.mu.Lock()
+	defer a.settings.mu.Unlock()
+	return a.settings.busy
 }

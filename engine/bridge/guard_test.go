@@ -126,12 +126,13 @@ func TestQueueStaysBoundedWhileNobodyListens(t *testing.T) {
 		h.post(stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_DISCONNECTED}))
 		h.post(stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_CONNECTED}))
 		h.post(stateEvent("bob", &enginepb.Event_State{Kind: enginepb.Event_State_DISCONNECTED}))
+		h.post(&enginepb.Event{Account: "alice", NeedsAck: true, Event: &enginepb.Event_PushName_{PushName: &enginepb.Event_PushName{}}})
 	}
 	banned := stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_BANNED})
 	h.post(banned)
 	h.post(stateEvent("alice", &enginepb.Event_State{Kind: enginepb.Event_State_CONNECTED}))
 	queue := h.take(h.attach())
-	if len(queue) != spare+3 {
+	if len(queue) != spare+4 {
 		t.Errorf("%d events are kept", len(queue))
 	}
 	var last uint64

@@ -425,7 +425,7 @@ func TestSettingsThatCannotBeReadCostTheirAccountAlone(t *testing.T) {
 			phones(t, http.MethodPost, "/phones/"+mallory+"/settings", map[string]any{"collection": collection, "raw": patch}, nil)
 		}
 		linked := n.pair(mallory)
-		eventually(t, name, func() bool { return strings.Count(n.logs.String(), name) == 2 })
+		eventually(t, name, func() bool { return strings.Count(n.logs.String(), name) >= 2 })
 		write(t, bob, mallory, "still linked, "+name)
 		worker.await("a message for "+name, 1, messageWith(linked.id, "still linked, "+name))
 		write(t, bob, alice.number, "still here, "+name)

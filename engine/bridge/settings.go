@@ -47,11 +47,11 @@ var (
 // panic ends the process of all accounts.
 type unfetched struct {
 	store.AppStateStore
-	wanted func(state store.AppStateStore, name string)
+	wanted func(name string)
 }
 
 func (u unfetched) GetAppStateVersion(_ context.Context, name string) (version uint64, hash [128]byte, err error) {
-	u.wanted(u.AppStateStore, name)
+	u.wanted(name)
 	return 0, hash, errSettings
 }
 
@@ -61,10 +61,26 @@ type settings struct {
 	wanted []appstate.WAPatchName // each once
 	busy   bool                   // a goroutine fetches
 	asked  time.Time              // for keys; of that goroutine
+	naming sync.Mutex             // held while the own name changes, and while it is told of a connection
 }
 
-// fetchSettings has a collection of settings fetched in the background, once more if that is being done.
-func (a *account) fetchSettings(state store.AppStateStore, name string) {
+// catchUp fetches what the phone has set while no connection lasted until it was fetched: WhatsApp tells of a change once,
+// and that is acknowledged before the change is here. Before the phone has shared a key there is nothing that can be read.
+func (a *account) catchUp() {
+	key, err := a.client.Store.AppStateKeys.GetLatestAppStateSyncKeyID(a.ctx)
+	if err != nil {
+		a.log.Warn("settings of the phone are not fetched", "error", err.Error())
+	}
+	if key != nil {
+		for _, name := range settingsUsed {
+			a.fetchSettings(string(name))
+		}
+	}
+}
+
+// fetchSettings has a collection of settings fetched in the background, once more if that is being done. What fails, with
+// its connection or in any other way, is fetched at the next connection.
+func (a *account) fetchSettings(name string) {
 	collection := appstate.WAPatchName(name)
 	s := &a.settings
 	s.mu.Lock()
@@ -79,7 +95,7 @@ func (a *account) fetchSettings(state store.AppStateStore, name string) {
 	s.busy = true
 	a.engine.work.Go(func() {
 		for name, more := s.next(); more; name, more = s.next() {
-			if err := a.takeSettings(state, name); err != nil && a.ctx.Err() == nil {
+			if err := a.takeSettings(name); err != nil && a.ctx.Err() == nil {
 				a.log.Warn("settings of the phone cannot be read", "collection", string(name), "error", err.Error())
 			}
 		}
@@ -97,7 +113,7 @@ func (s *settings) next() (name appstate.WAPatchName, more bool) {
 }
 
 // takeSettings fetches what is new in a collection, when there is a place. What makes whatsmeow panic is an error.
-func (a *account) takeSettings(state store.AppStateStore, name appstate.WAPatchName) (err error) {
+func (a *account) takeSettings(name appstate.WAPatchName) (err error) {
 	select {
 	case a.engine.settingsPlaces <- struct{}{}:
 	case <-a.ctx.Done():
@@ -111,7 +127,7 @@ func (a *account) takeSettings(state store.AppStateStore, name appstate.WAPatchN
 	}()
 	ctx, cancel := context.WithTimeout(a.ctx, settingsTime)
 	defer cancel()
-	version, hash, err := state.GetAppStateVersion(ctx, string(name))
+	version, hash, err := a.client.Store.AppState.(unfetched).AppStateStore.GetAppStateVersion(ctx, string(name))
 	if err != nil {
 		return err
 	}
@@ -124,7 +140,9 @@ func (a *account) takeSettings(state store.AppStateStore, name appstate.WAPatchN
 	}
 	// The first fetch brings the name even where it is known.
 	if now := a.client.Store.PushName; name == appstate.WAPatchCriticalBlock && now != "" && (now != before || version == 0) && a.active.Load() {
-		a.post(&enginepb.Event{Event: &enginepb.Event_PushName_{PushName: &enginepb.Event_PushName{Name: now}}})
+		a.engine.hub.post(&enginepb.Event{
+			Account: a.id, NeedsAck: true, Event: &enginepb.Event_PushName_{PushName: &enginepb.Event_PushName{Name: now}},
+		})
 	}
 	return nil
 }
@@ -152,10 +170,16 @@ func (a *account) takeSettingsSince(
 	}
 	for _, mutation := range mutations {
 		if len(mutation.Index) == 1 && slices.Contains(settingsRead, mutation.Index[0]) {
-			a.client.DangerousInternals().DispatchAppState(ctx, name, mutation, snapshot)
+			a.applySetting(ctx, name, mutation, snapshot)
 		}
 	}
 	return now, list.HasMorePatches, nil
+}
+
+func (a *account) applySetting(ctx context.Context, name appstate.WAPatchName, mutation appstate.Mutation, snapshot bool) {
+	a.settings.naming.Lock()
+	defer a.settings.naming.Unlock()
+	a.client.DangerousInternals().DispatchAppState(ctx, name, mutation, snapshot)
 }
 
 // askSettings asks WhatsApp for what is new in a collection, and decodes it if it is light enough.
@@ -166,6 +190,7 @@ func (a *account) askSettings(ctx context.Context, name appstate.WAPatchName, si
 	}
 	answer, err := a.client.DangerousInternals().SendIQ(ctx, whatsmeow.DangerousInfoQuery{
 		Namespace: "w:sync:app:state", Type: "set", To: types.ServerJID,
+		NoRetry: true, // the next connection asks anew
 		Content: []waBinary.Node{{Tag: "sync", Content: []waBinary.Node{{Tag: "collection", Attrs: attrs}}}},
 	})
 	if err != nil {

@@ -92,7 +92,8 @@ func (a *account) connection(event any) {
 	switch event := event.(type) {
 	case *events.Connected, *events.KeepAliveRestored:
 		a.online.Store(true)
-		a.report(&enginepb.Event_State{Kind: enginepb.Event_State_CONNECTED, PushName: a.client.Store.PushName})
+		a.reportConnected()
+		a.engine.work.Go(a.catchUp)
 	case *events.Disconnected:
 		a.offline("connection lost")
 	case *events.KeepAliveTimeout:
@@ -120,6 +121,13 @@ func (a *account) connection(event any) {
 		a.engine.dismiss(a) // whatsmeow deletes the keys
 		a.report(&enginepb.Event_State{Kind: enginepb.Event_State_LOGGED_OUT, Code: int32(event.Reason)})
 	}
+}
+
+// reportConnected tells the own name too, and of two never the older one last.
+func (a *account) reportConnected() {
+	a.settings.naming.Lock()
+	defer a.settings.naming.Unlock()
+	a.report(&enginepb.Event_State{Kind: enginepb.Event_State_CONNECTED, PushName: a.client.Store.PushName})
 }
 
 // update connects again with a newer protocol version, if there is one.

@@ -22,9 +22,9 @@ type keeper struct {
 	database *database
 	guard    *guard
 	memory   *memory
-	lease    func() error                                 // an error once this process may no longer act for the account
-	aside    func(raw []byte) bool                        // puts aside what was decrypted and is no message
-	settings func(state store.AppStateStore, name string) // has a collection of settings fetched
+	lease    func() error          // an error once this process may no longer act for the account
+	aside    func(raw []byte) bool // puts aside what was decrypted and is no message
+	settings func(name string)     // has a collection of settings fetched
 	log      *slog.Logger
 
 	pairing atomic.Bool // the device was saved just now, and has not begun to log in

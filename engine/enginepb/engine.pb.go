@@ -2421,7 +2421,7 @@ type Event struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Seq      uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"` // counts from 1 in one engine process
 	Account  string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	NeedsAck bool                   `protobuf:"varint,3,opt,name=needs_ack,json=needsAck,proto3" json:"needs_ack,omitempty"` // message, receipt (but not RETRY), state, and what is unreadable instead of one
+	NeedsAck bool                   `protobuf:"varint,3,opt,name=needs_ack,json=needsAck,proto3" json:"needs_ack,omitempty"` // message, receipt (but not RETRY), state, push_name, and what is unreadable instead of one
 	// Types that are valid to be assigned to Event:
 	//
 	//	*Event_Message_

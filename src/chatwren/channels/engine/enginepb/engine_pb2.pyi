@@ -1704,7 +1704,7 @@ class Event(_message.Message):
     """counts from 1 in one engine process"""
     account: _builtins.str
     needs_ack: _builtins.bool
-    """message, receipt (but not RETRY), state, and what is unreadable instead of one"""
+    """message, receipt (but not RETRY), state, push_name, and what is unreadable instead of one"""
     @_builtins.property
     def message(self) -> Global___Event.Message: ...
     @_builtins.property
