@@ -28,7 +28,7 @@ type hub struct {
 
 type delivery struct {
 	event *enginepb.Event
-	acked chan bool // has room for the one answer
+	acked chan bool // has room for the one answer; nil: nobody waits for it
 }
 
 func newHub() *hub {
@@ -38,9 +38,10 @@ func newHub() *hub {
 // deliver passes on an event and waits until the worker has stored it. False: it has not, or ctx has ended.
 func (h *hub) deliver(ctx context.Context, event *enginepb.Event) bool {
 	event.NeedsAck = true
-	d := h.add(event)
+	acked := make(chan bool, 1)
+	d := h.add(event, acked)
 	select {
-	case ok := <-d.acked:
+	case ok := <-acked:
 		return ok
 	case <-ctx.Done():
 		h.withdraw(d)
@@ -49,14 +50,14 @@ func (h *hub) deliver(ctx context.Context, event *enginepb.Event) bool {
 }
 
 // post passes on an event and does not wait.
-func (h *hub) post(event *enginepb.Event) { h.add(event) }
+func (h *hub) post(event *enginepb.Event) { h.add(event, nil) }
 
-func (h *hub) add(event *enginepb.Event) *delivery {
+func (h *hub) add(event *enginepb.Event, acked chan bool) *delivery {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.seq++
 	event.Seq = h.seq
-	d := &delivery{event: event, acked: make(chan bool, 1)}
+	d := &delivery{event: event, acked: acked}
 	h.makeRoom(event)
 	h.queue = append(h.queue, d)
 	if event.NeedsAck {
@@ -72,9 +73,9 @@ func (h *hub) makeRoom(event *enginepb.Event) {
 	superseded := func(d *delivery) bool { return false }
 	switch {
 	case comesAndGoes(event):
-		superseded = func(d *delivery) bool { return d.event.Account == event.Account && comesAndGoes(d.event) }
-	case event.GetPushName() != nil:
-		superseded = func(d *delivery) bool { return d.event.Account == event.Account && d.event.GetPushName() != nil }
+		superseded = ofAccount(event.Account, comesAndGoes)
+	case isNewName(event):
+		superseded = ofAccount(event.Account, isNewName)
 	case !event.NeedsAck:
 		idle := 0
 		for _, d := range h.queue {
@@ -105,6 +106,13 @@ func comesAndGoes(event *enginepb.Event) bool {
 	return kind == enginepb.Event_State_CONNECTED || kind == enginepb.Event_State_DISCONNECTED
 }
 
+func isNewName(event *enginepb.Event) bool { return event.GetPushName() != nil }
+
+// ofAccount fits the deliveries of an account's events of a kind.
+func ofAccount(account string, kind func(*enginepb.Event) bool) func(*delivery) bool {
+	return func(d *delivery) bool { return d.event.Account == account && kind(d.event) }
+}
+
 func (h *hub) signal() {
 	select {
 	case h.more <- struct{}{}:
@@ -126,11 +134,13 @@ func (h *hub) ack(seq uint64, ok bool) {
 	if d == nil {
 		return // withdrawn meanwhile: it will come again
 	}
-	if !ok && (d.event.GetState() != nil || d.event.GetPushName() != nil) {
+	if d.acked == nil && !ok {
 		return // nobody waits; the next stream repeats it
 	}
 	delete(h.pending, seq)
-	d.acked <- ok
+	if d.acked != nil {
+		d.acked <- ok
+	}
 }
 
 // attach begins a stream: it ends the one before and queues all that awaits an ack.

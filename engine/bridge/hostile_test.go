@@ -434,10 +434,8 @@ func TestSettingsThatCannotBeReadCostTheirAccountAlone(t *testing.T) {
 			t.Errorf("the connection was lost: %v", lost)
 		}
 	}
-	phones(t, http.MethodPatch, "/phones/"+alice.number, map[string]any{"name": "Alice anew"}, nil)
-	worker.await("an honest name", 1, func(event *enginepb.Event) bool {
-		return event.Account == alice.id && event.GetPushName().GetName() == "Alice anew"
-	})
+	rename(t, alice.number, "Alice anew")
+	worker.await("an honest name", 1, renamedTo(alice.id, "Alice anew"))
 	if strings.Contains(n.logs.String(), "fetch of app state") || strings.Contains(n.logs.String(), "sync app state") {
 		t.Error("whatsmeow has complained that it could not fetch")
 	}

@@ -14,10 +14,17 @@ func rename(t *testing.T, number, name string) {
 	phones(t, http.MethodPatch, "/phones/"+number, map[string]any{"name": name}, nil)
 }
 
+// renamedTo fits what tells that the own name of an account has changed.
+func renamedTo(account, name string) func(*enginepb.Event) bool {
+	return func(event *enginepb.Event) bool {
+		return event.Account == account && event.GetPushName().GetName() == name
+	}
+}
+
 // knownAs fits what tells the own name of an account, either when it changes or with a connection.
 func knownAs(account, name string) func(*enginepb.Event) bool {
 	return func(event *enginepb.Event) bool {
-		return event.Account == account && (event.GetPushName().GetName() == name || event.GetState().GetPushName() == name)
+		return renamedTo(account, name)(event) || event.Account == account && event.GetState().GetPushName() == name
 	}
 }
 
@@ -71,9 +78,7 @@ func TestANameThatNobodyTookIsToldAgain(t *testing.T) {
 	n := startNode(t)
 	deaf := n.listenWith(func(event *enginepb.Event) (ack, ok bool) { return event.GetPushName() == nil, true })
 	alice := n.pair(newNumber())
-	renamed := func(event *enginepb.Event) bool {
-		return event.Account == alice.id && event.GetPushName().GetName() == "Alice anew"
-	}
+	renamed := renamedTo(alice.id, "Alice anew")
 	rename(t, alice.number, "Alice anew")
 	deaf.await("the name", 1, renamed)
 	deaf.close()
