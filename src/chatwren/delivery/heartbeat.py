@@ -83,4 +83,6 @@ class Heartbeat:
             log.warning("heartbeat.reaped", worker=str(dead))
         if renewal.next_end is None:
             return self._pause
-        return min(self._pause, renewal.next_end.total_seconds() + _CERTAINLY_OVER_SECONDS)
+        left = renewal.next_end.total_seconds() + _CERTAINLY_OVER_SECONDS
+        # One whose lease was over may still be there: its row was locked.
+        return min(self._pause, left if left > 0 else _AGAIN_SECONDS)

@@ -1,9 +1,14 @@
 """Who owns what: claims, fair shares, takeover, and who may take whom for dead."""
 
 import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from chatwren.delivery.fence import Fence, uptime
@@ -193,14 +198,19 @@ async def test_steady_is_who_has_renewed_for_a_lease_without_a_gap(
 
 
 async def test_a_renewal_knows_when_the_next_lease_of_another_ends(db: Database, rows: Rows) -> None:
-    worker, soon, later, over = [await rows.worker() for _ in range(4)]
-    for one, age in ((worker, 5), (soon, 2), (later, 1), (over, 7)):
+    worker, soon, later = [await rows.worker() for _ in range(3)]
+    for one, age in ((worker, 5), (soon, 2), (later, 1)):
         await rows.one("UPDATE worker SET heartbeat_at = now() - $2 * interval '1 s' WHERE id = $1", one, age)
-    async with db.connection() as connection:
-        renewal = await workers.renew(connection, worker, lease=LEASE, gap=LEASE)
-    assert renewal is not None
-    assert renewal.next_end is not None
-    assert timedelta(seconds=3) < renewal.next_end <= timedelta(seconds=4)
+
+    async def next_end() -> timedelta | None:
+        async with db.connection() as connection:
+            renewal = await workers.renew(connection, worker, lease=LEASE, gap=LEASE)
+        assert renewal is not None
+        return renewal.next_end
+
+    assert timedelta(seconds=3) < (await next_end() or LEASE) <= timedelta(seconds=4)
+    await fell_silent(rows, later)  # and nobody has removed it yet
+    assert timedelta(seconds=-2) < (await next_end() or LEASE) <= timedelta(seconds=-1)
 
 
 async def test_a_silent_worker_counts_for_nothing_in_the_shares(db: Database, rows: Rows) -> None:
@@ -287,6 +297,42 @@ async def test_the_sessions_of_the_living_are_left(database_url: str, db: Databa
         assert await kept.fetchval("SELECT 1") == 1
         with pytest.raises(UNREACHABLE):
             await ended.fetchval("SELECT 1")
+
+
+@contextlib.asynccontextmanager
+async def stopped_sessions(url: str, name: str, count: int) -> AsyncIterator[list[int]]:
+    """Process ids of sessions of PostgreSQL that hear nothing, until they go on."""
+    sessions = [await asyncpg.connect(url, server_settings={"application_name": name}) for _ in range(count)]
+    pids = [await one.fetchval("SELECT pg_backend_pid()") for one in sessions]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pids
+    finally:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        for one in sessions:
+            one.terminate()
+
+
+async def test_sessions_that_do_not_end_are_waited_for_together(database_url: str, db: Database, rows: Rows) -> None:
+    late = await rows.worker()
+    await fell_silent(rows, late)
+    async with stopped_sessions(database_url, f"{workers.WORKER}{late}", 6), db.connection() as connection:
+        async with asyncio.timeout(5):  # a second each would be too much
+            await workers.end_sessions_of_the_late(connection, lease=LEASE)
+
+
+async def test_a_session_that_ends_slowly_has_ended(database_url: str, db: Database, rows: Rows) -> None:
+    late = await rows.worker()
+    await fell_silent(rows, late)
+    async with stopped_sessions(database_url, f"{workers.WORKER}{late}", 1) as (pid,), db.connection() as connection:
+        ending = asyncio.create_task(workers.end_sessions_of_the_late(connection, lease=LEASE))
+        assert await asyncio.wait([ending], timeout=0.1) == (set(), {ending})
+        os.kill(pid, signal.SIGCONT)
+        await ending
+        assert await rows.one("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid) == 0
 
 
 async def test_the_sessions_of_another_database_of_the_server_are_left(
@@ -422,6 +468,25 @@ async def test_a_dead_worker_is_removed_when_its_lease_ends_and_all_are_told_of_
     for task in (listening, beating):
         task.cancel()
     await asyncio.gather(listening, beating, return_exceptions=True)
+
+
+async def test_a_dead_worker_whose_row_was_locked_is_removed_soon_after(
+    db: Database, rows: Rows, settings: Settings
+) -> None:
+    dead, heir = await rows.worker(), await rows.worker()
+    await is_steady(rows, heir)
+    await fell_silent(rows, dead)
+    never = settings.model_copy(update={"heartbeat_seconds": 3600})
+    beats: list[None] = []
+    heartbeat = Heartbeat(db, heir, fence=Fence(6), settings=never, on_renewed=lambda: beats.append(None))
+    async with db.transaction() as other:
+        await other.execute("SELECT FROM worker WHERE id = $1 FOR KEY SHARE", dead)
+        beating = asyncio.create_task(heartbeat.run())
+        await until(lambda: len(beats) > 1)
+        assert await rows.one("SELECT count(*) FROM worker") == 2
+    await until(lambda: rows.one("SELECT count(*) = 1 FROM worker"))
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
 
 
 async def test_the_fence_closes_by_itself_when_the_database_is_away(

@@ -1,5 +1,7 @@
 """Workers: who is alive. Their leases: leases.py. All times are the database's."""
 
+import asyncio
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -10,6 +12,8 @@ ENGINE = "chatwren-engine "
 """An engine's database sessions are named by this and its worker's id."""
 WORKER = "chatwren-worker "
 """A worker's database sessions are named by this, its id, and what they are for."""
+_ENDING_SECONDS = 1.0
+_ENDING_LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +22,8 @@ class Renewal:
 
     Attributes:
         steady: renewed without a gap for one full lease, so that others may be judged.
-        next_end: how long until another worker's lease ends, unless it renews; None where there is no other.
+        next_end: how long until another worker's lease ends, unless it renews, or since one has ended; None where there
+            is no other worker.
     """
 
     steady: bool
@@ -53,8 +58,7 @@ async def renew(connection: Connection, worker: UUID, *, lease: timedelta, gap: 
                                ELSE healthy_since END
         WHERE id = $1
         RETURNING healthy_since <= clock_timestamp() - $2::interval, (
-          SELECT min(heartbeat_at) + $2::interval - clock_timestamp() FROM worker
-          WHERE id <> $1 AND heartbeat_at >= clock_timestamp() - $2::interval
+          SELECT min(heartbeat_at) + $2::interval - clock_timestamp() FROM worker WHERE id <> $1
         )
         """,
         worker,
@@ -106,14 +110,29 @@ async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> Rea
     return reaped
 
 
-# All are told before any is waited for: each wait takes a tenth of a second at least.
-_END_SESSIONS = """
-  WITH told AS (
-    SELECT array_agg(s.pid) AS pids, count(pg_terminate_backend(s.pid)) FROM pg_stat_activity s
-    WHERE s.datname = current_database() AND {}
-  )
-  SELECT count(pg_terminate_backend(pid, 1000)) FROM told, unnest(pids) AS pid
-"""
+async def _end_sessions(connection: Connection, condition: str, *values: object) -> int:
+    """End the sessions of which a condition is true, and wait until they are gone, but not long for those that stay.
+
+    They are waited for together: one that is stuck must not keep the others, and a heartbeat has little time.
+
+    Returns:
+        How many there were.
+    """
+    pids = await connection.fetchval(
+        f"""
+        SELECT pids FROM (
+          SELECT array_agg(s.pid) AS pids, count(pg_terminate_backend(s.pid)) FROM pg_stat_activity s
+          WHERE s.datname = current_database() AND {condition}
+        ) AS told
+        """,
+        *values,
+    )
+    until = time.monotonic() + _ENDING_SECONDS
+    while pids and time.monotonic() < until:
+        if not await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY($1)", pids):
+            break
+        await asyncio.sleep(_ENDING_LOOK_SECONDS)
+    return len(pids or ())
 
 
 async def end_sessions_of_the_late(connection: Connection, *, lease: timedelta) -> None:
@@ -129,10 +148,9 @@ async def end_sessions_of_the_late(connection: Connection, *, lease: timedelta) 
         "SELECT id::text FROM worker WHERE heartbeat_at < clock_timestamp() - $1::interval", lease
     )
     if late:
-        await connection.execute(
-            _END_SESSIONS.format(
-                "s.application_name ~ ('^' || $1) AND split_part(s.application_name, ' ', 2) = ANY($2)"
-            ),
+        await _end_sessions(
+            connection,
+            "s.application_name ~ ('^' || $1) AND split_part(s.application_name, ' ', 2) = ANY($2)",
             WORKER,
             [row[0] for row in late],
         )
@@ -146,14 +164,12 @@ async def end_sessions_of_the_gone(connection: Connection) -> int:
     Raises:
         asyncpg.InsufficientPrivilegeError: the role may not end these sessions.
     """
-    ended: int = await connection.fetchval(
-        _END_SESSIONS.format(
-            "s.application_name ~ ('^' || $1 || '[0-9a-f-]{36}$')"
-            " AND NOT EXISTS (SELECT FROM worker w WHERE $1 || w.id::text = s.application_name)"
-        ),
+    return await _end_sessions(
+        connection,
+        "s.application_name ~ ('^' || $1 || '[0-9a-f-]{36}$')"
+        " AND NOT EXISTS (SELECT FROM worker w WHERE $1 || w.id::text = s.application_name)",
         ENGINE,
     )
-    return ended
 
 
 async def drain(connection: Connection, worker: UUID) -> None:
