@@ -75,3 +75,10 @@ func FetchesSettings(e *Engine, id string) bool {
 	defer a.settings.mu.Unlock()
 	return a.settings.busy
 }
+
+// AskForKey has whatsmeow ask an account's phone for a key of its settings, without a turn among the messages, and waits for
+// WhatsApp's ack.
+func AskForKey(ctx context.Context, engine *Engine, id string) {
+	a, _ := engine.account(id)
+	a.client.DangerousInternals().RequestAppStateKeys(ctx, [][]byte{{0, 0, 0, 0, 0, 3}})
+}

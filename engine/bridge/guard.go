@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
@@ -16,7 +17,17 @@ import (
 // it (the answer to a retry receipt, a message to the own phone, when they fail half-way).
 const looseHold = 2 * time.Second
 
-var errNotEncrypted = errors.New("the message could not be encrypted for any device of the recipient")
+var (
+	errNotEncrypted = errors.New("the message could not be encrypted for any device of the recipient")
+	errGivenUp      = errors.New("the message was given up before it was encrypted")
+)
+
+// What becomes of an outgoing message to one contact. It is decided once.
+const (
+	undecided = iota
+	encrypted // its frame may be out
+	dropped   // its frame never goes out
+)
 
 // guard lets one exchange at a time use the Signal sessions of an account. whatsmeow reads sessions, moves their ratchets
 // in memory and writes them back, for sending and for receiving at the same time: without the guard the one overwrites
@@ -72,12 +83,17 @@ func (g *guard) unlockLoosely() {
 
 // exchange follows one outgoing message through whatsmeow: it comes back in the context of each store call.
 type exchange struct {
-	guard     *guard
-	own       string // user part of the account's own Signal addresses
-	direct    bool   // to one contact: it must be encrypted for at least one of the contact's devices
-	held      bool
-	asked     int // addresses it is to be encrypted for
-	encrypted bool
+	guard  *guard
+	own    string // user part of the account's own Signal addresses
+	direct bool   // to one contact: it must be encrypted for at least one of the contact's devices
+	held   bool
+	asked  int // addresses it is to be encrypted for
+	fate   atomic.Int32
+}
+
+// drop gives the message up. False: its frame may be out.
+func (x *exchange) drop() bool {
+	return x.direct && (x.fate.CompareAndSwap(undecided, dropped) || x.fate.Load() == dropped)
 }
 
 // decryption follows one inbound message through its transaction.
@@ -162,7 +178,9 @@ func (s guardedSessions) PutManySessions(ctx context.Context, sessions map[strin
 	if err := s.lease(); err != nil {
 		return err
 	}
-	x.encrypted = true
+	if !x.fate.CompareAndSwap(undecided, encrypted) {
+		return errGivenUp
+	}
 	return s.SessionStore.PutManySessions(ctx, sessions)
 }
 

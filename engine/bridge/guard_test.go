@@ -62,10 +62,19 @@ func TestGuardSpansAnExchange(t *testing.T) {
 	}
 
 	ctx, x := begin()
-	if err := sessions.PutManySessions(ctx, bobs); err != nil || !x.encrypted {
+	if err := sessions.PutManySessions(ctx, bobs); err != nil || x.drop() {
 		t.Fatal(err)
 	}
 	free("writing")
+
+	ctx, x = begin()
+	if !x.drop() {
+		t.Error("what was not written yet cannot be given up")
+	}
+	if err := sessions.PutManySessions(ctx, bobs); !errors.Is(err, errGivenUp) {
+		t.Errorf("given up, and written all the same: %v", err)
+	}
+	free("a message that was given up")
 
 	_, x = begin()
 	x.end() // whatsmeow gave up

@@ -95,6 +95,7 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 	// From here on the caller's going away changes nothing: what is on its way should end with a known outcome. An ack that
 	// does not come in time frees whatsmeow's lock, which it would hold for 75 s.
 	sending, cancel := context.WithTimeout(a.ctx, timeout)
+	x := &exchange{guard: a.guard, own: a.client.Store.GetLID().SignalAddressUser(), direct: a.direct(to)}
 	done := make(chan *enginepb.SendResponse, 1)
 	go func() {
 		defer cancel()
@@ -105,7 +106,7 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 				done <- unknown("the engine failed at this message")
 			}
 		}()
-		done <- a.transmit(sending, to, id, message)
+		done <- a.transmit(sending, x, to, id, message)
 	}()
 	select {
 	case response := <-done:
@@ -116,19 +117,21 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 	case response := <-done:
 		return response
 	case <-time.After(sendGrace):
-		return unknown("no outcome in time")
 	}
+	if x.drop() {
+		return notSent(enginepb.SendResponse_NotSent_LOCAL, errGivenUp.Error())
+	}
+	return unknown("no outcome in time")
 }
 
-func (a *account) transmit(ctx context.Context, to types.JID, id string, message *waE2E.Message) *enginepb.SendResponse {
-	x := &exchange{guard: a.guard, own: a.client.Store.GetLID().SignalAddressUser(), direct: a.direct(to)}
+func (a *account) transmit(ctx context.Context, x *exchange, to types.JID, id string, message *waE2E.Message) *enginepb.SendResponse {
 	defer x.end()
 	sent, err := a.client.SendMessage(withExchange(ctx, x), to, message, whatsmeow.SendRequestExtra{ID: id})
-	if err == nil && x.direct && x.asked > 0 && !x.encrypted {
+	if err == nil && x.asked > 0 && x.drop() {
 		err = errNotEncrypted // WhatsApp took a message that no device can read
 	}
 	if err != nil {
-		return failure(err, sent.DebugTimings.Send > 0)
+		return failure(err, sent.DebugTimings.Send > 0 && !x.drop())
 	}
 	return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_Sent_{
 		Sent: &enginepb.SendResponse_Sent{ServerTime: sent.Timestamp.UnixMilli()},

@@ -32,6 +32,7 @@ const (
 	settingsPlaces = 4               // fetches at a time, of all accounts: each may take about 100 MB
 	mostSettings   = 10 * mostFields // fields of an answer, or of a snapshot; a change of many settings has mostFields
 	keysPause      = 24 * time.Hour  // between requests for keys
+	keysTime       = 5 * time.Second // for one
 	keysAsked      = 10
 )
 
@@ -161,9 +162,8 @@ func (a *account) takeSettingsSince(
 	decoder := appstate.NewProcessor(a.client.Store, a.client.Log)
 	mutations, now, err := decoder.DecodePatches(ctx, list, at, true)
 	if errors.Is(err, appstate.ErrKeyNotFound) && time.Since(a.settings.asked) > keysPause {
-		a.settings.asked = time.Now()
 		missing := decoder.GetMissingKeyIDs(ctx, list)
-		a.client.DangerousInternals().RequestAppStateKeys(ctx, missing[:min(len(missing), keysAsked)])
+		a.askForKeys(ctx, missing[:min(len(missing), keysAsked)])
 	}
 	if err != nil {
 		return at, false, err
@@ -174,6 +174,21 @@ func (a *account) takeSettingsSince(
 		}
 	}
 	return now, list.HasMorePatches, nil
+}
+
+// askForKeys asks the phone for keys. While whatsmeow waits for WhatsApp's ack it sends nothing else, so that this has its
+// turn among the messages, and not for long.
+func (a *account) askForKeys(ctx context.Context, ids [][]byte) {
+	ctx, cancel := context.WithTimeout(ctx, keysTime)
+	defer cancel()
+	select {
+	case a.turn <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-a.turn }()
+	a.settings.asked = time.Now()
+	a.client.DangerousInternals().RequestAppStateKeys(ctx, ids)
 }
 
 func (a *account) applySetting(ctx context.Context, name appstate.WAPatchName, mutation appstate.Mutation, snapshot bool) {

@@ -1,9 +1,12 @@
 package bridge_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
+
+	"go.mau.fi/whatsmeow/proto/waServerSync"
 
 	"chatwren/engine/bridge"
 	"chatwren/engine/enginepb"
@@ -83,4 +86,58 @@ func TestANameThatNobodyTookIsToldAgain(t *testing.T) {
 	deaf.await("the name", 1, renamed)
 	deaf.close()
 	n.listen().await("the name again", 1, renamed)
+}
+
+// TestWhatIsAskedOfThePhoneHoldsUpMessagesNotLong links a phone that has encrypted its settings with a key which it has not
+// shared, and does not hear that the request for it has arrived.
+func TestWhatIsAskedOfThePhoneHoldsUpMessagesNotLong(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	n.listen()
+	number, bob := newNumber(), newNumber()
+	unknown := &waServerSync.KeyId{ID: []byte{0, 0, 0, 0, 0, 2}}
+	patch := encoded(t, &waServerSync.SyncdPatch{KeyID: unknown, Mutations: []*waServerSync.SyncdMutation{{
+		Operation: waServerSync.SyncdMutation_SET.Enum(),
+		Record: &waServerSync.SyncdRecord{
+			Index: &waServerSync.SyncdIndex{Blob: make([]byte, 32)}, Value: &waServerSync.SyncdValue{Blob: make([]byte, 64)},
+			KeyID: unknown,
+		},
+	}}})
+	phones(t, http.MethodPost, "/phones/"+number+"/settings", map[string]any{"collection": "regular_high", "raw": patch}, nil)
+	fault(t, number, "no_peer_ack", map[string]any{"count": 1})
+	alice := n.pair(number)
+	eventually(t, "a message that waits for its turn", func() bool { return !sentInTime(t, n, alice, bob, "in the way") })
+	eventually(t, "the next message", func() bool { return sentInTime(t, n, alice, bob, "after it") })
+}
+
+// TestAMessageThatWhatsmeowHoldsBackIsNotSent has whatsmeow wait for the ack of something that it sends by itself.
+func TestAMessageThatWhatsmeowHoldsBackIsNotSent(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	n.mustSend(alice, bob, "before")
+	fault(t, alice.number, "no_peer_ack", map[string]any{"count": 1})
+	asking, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go bridge.AskForKey(asking, n.engine, alice.id)
+	eventually(t, "a message that is held back", func() bool { return !sentInTime(t, n, alice, bob, "in the way") })
+	before := len(onPhone(t, bob))
+	cancel()
+	n.mustSend(alice, bob, "after it")
+	if shown := onPhone(t, bob); len(shown) != before+1 {
+		t.Errorf("what counted as not sent arrived: %v", shown)
+	}
+}
+
+// sentInTime sends a message and says whether it was sent. What was not in 300 ms must be known not to be.
+func sentInTime(t *testing.T, n *node, alice linked, bob, text string) bool {
+	t.Helper()
+	response := n.send(&enginepb.SendRequest{
+		Account: alice.id, Epoch: 1, Id: newMessageID(), To: address(bob), Text: text, TimeoutMs: 300,
+	})
+	if response.GetSent() == nil && response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_LOCAL {
+		t.Fatalf("held back, and not known not to be sent: %v", response)
+	}
+	return response.GetSent() != nil
 }

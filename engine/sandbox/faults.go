@@ -15,6 +15,7 @@ const (
 	faultStreamError  faultKind = "stream_error"  // live connections get a stream error
 	faultDrop         faultKind = "drop"          // live connections are cut; new ones too while milliseconds last
 	faultNoAck        faultKind = "no_ack"        // a message is delivered, its acknowledgement is not
+	faultNoPeerAck    faultKind = "no_peer_ack"   // what a companion asks of its own phone arrives, its acknowledgement does not
 	faultSlowAck      faultKind = "slow_ack"      // the acknowledgement comes late
 	faultUnlink       faultKind = "unlink"        // the phone unlinks its companions
 	faultGarble       faultKind = "garble"        // the next link or message arrives damaged
@@ -23,7 +24,7 @@ const (
 	faultNoPong       faultKind = "no_pong"       // pings are not answered
 )
 
-// fault is a fault that waits for its occasion. What is about a message concerns its sender's number and its
+// fault is a fault that waits for its occasion. What is about a message between people concerns its sender's number and its
 // recipient's alike, save for garble and repeat, which concern the number at which it arrives.
 type fault struct {
 	Phone        string    `json:"phone,omitempty"` // "" is every number
@@ -153,7 +154,7 @@ func (s *Server) inject(f fault) error {
 		f.Code = defaultCodes[f.Kind]
 	}
 	switch f.Kind {
-	case faultReject, faultNoAck, faultSlowAck, faultGarble, faultLateReceipts, faultRepeat, faultNoPong:
+	case faultReject, faultNoAck, faultNoPeerAck, faultSlowAck, faultGarble, faultLateReceipts, faultRepeat, faultNoPong:
 		return s.faults.add(f)
 	case faultFailure:
 		if err := s.faults.add(f); err != nil {

@@ -192,7 +192,7 @@ func (p *phone) read(m *parcel, content *waE2E.Message) {
 		content = sent.GetMessage()
 	}
 	content = unwrap(content)
-	if own && m.category == "peer" {
+	if own && m.category == categoryPeer {
 		p.servePeer(m, content)
 		return
 	}

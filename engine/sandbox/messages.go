@@ -9,6 +9,9 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
+// categoryPeer is of what a phone and its companions tell each other, and people never see.
+const categoryPeer = "peer"
+
 // Codes with which the server refuses a message.
 const (
 	codeForbidden = 403
@@ -28,6 +31,13 @@ func (c *connection) handleMessage(node *waBinary.Node) {
 	identity := node.GetChildByTag("device-identity")
 	m.identity, _ = identity.Content.([]byte)
 
+	if m.category == categoryPeer {
+		code, hash := c.routeDirect(node, m)
+		if s.faults.take(faultNoPeerAck, c.companion.number) == nil {
+			c.acknowledge(node, code, hash)
+		}
+		return
+	}
 	numbers := []string{c.companion.number}
 	if target, ok := addressOf(to); ok {
 		numbers = append(numbers, target.number)

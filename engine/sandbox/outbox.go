@@ -262,7 +262,7 @@ func pad(plain []byte) []byte {
 
 // sendPeer sends a protocol message to one of the phone's own companions.
 func (p *phone) sendPeer(to address, content *waE2E.ProtocolMessage) {
-	m := parcel{id: newID(), kind: "text", category: "peer", from: address{p.number, 0}, at: unixNow()}
+	m := parcel{id: newID(), kind: "text", category: categoryPeer, from: address{p.number, 0}, at: unixNow()}
 	plain, err := proto.Marshal(&waE2E.Message{ProtocolMessage: content})
 	var enc waBinary.Node
 	if err == nil {

@@ -5,6 +5,7 @@ const element = (id) => document.getElementById(id);
 const faultKinds = {
   reject: "refuse a message (code)", failure: "refuse a login (code)", stream_error: "stream error (code)",
   drop: "cut connections (milliseconds: stay away)", no_ack: "deliver without acknowledging",
+  no_peer_ack: "deliver what is asked of the own phone without acknowledging",
   slow_ack: "acknowledge late (milliseconds)", unlink: "unlink the companions", garble: "damage what arrives",
   late_receipts: "receipts come late (milliseconds)", repeat: "deliver twice", no_pong: "leave pings unanswered",
 };
