@@ -22,7 +22,8 @@ _RECEIPTS = Given[Receipt](
 )
 _NAMED = f"{_RECEIPTS} JOIN message m ON m.account_id = f.account_id AND m.wa_id = f.wa_id"
 _LOCK_FREED = f"""
-    SELECT FROM account a WHERE a.id IN (SELECT m.account_id FROM {_NAMED} WHERE m.status = 'sending')
+    WITH named AS MATERIALIZED (SELECT m.account_id, m.status FROM {_NAMED})  -- by its id, and not by its status
+    SELECT FROM account a WHERE a.id IN (SELECT account_id FROM named WHERE status = 'sending')
     ORDER BY a.id FOR NO KEY UPDATE
 """
 _DELIVERED_TO = contacts.reach(

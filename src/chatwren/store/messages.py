@@ -101,8 +101,6 @@ def _json(value: object) -> str | None:
     return None if value is None else json.dumps(value)
 
 
-_PLACED = "given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient"
-_LANE = "CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END"
 _GIVEN = Given[NewRow](
     "g",
     id="uuid",
@@ -142,12 +140,15 @@ _INSERT = f"""
       INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original,
                            modifications, changes, media_id, lane, accepted_at, due, expires_at, wa_id)
       SELECT g.id, g.user_id, g.account_id, g.prefix, g.recipient_kind, g.recipient, g.text, g.original,
-             g.modifications::jsonb, g.changes::jsonb, g.media_id, {_LANE}, g.accepted_at, g.due, g.expires_at, g.wa_id
-      FROM {_PLACED}
-      ORDER BY g.id ON CONFLICT (id) DO NOTHING
+             g.modifications::jsonb, g.changes::jsonb, g.media_id,
+             CASE WHEN s.is_cold AND g.lane <> 'urgent' AND g.recipient_kind <> 'group' THEN 'cold' ELSE g.lane END,
+             g.accepted_at, g.due, g.expires_at, g.wa_id
+      FROM given g LEFT JOIN stranger s ON s.account_id = g.account_id AND s.address = g.recipient
+      ORDER BY g.id ON CONFLICT (id) DO NOTHING RETURNING id, lane
     )
-    SELECT g.id, ({_LANE})::text FROM {_PLACED} UNION SELECT id, lane::text FROM message WHERE id = ANY(:id)
+    SELECT id, lane::text FROM stored
 """
+_STORED = "SELECT id, lane::text FROM message WHERE id = ANY($1)"
 
 
 async def insert(connection: Connection, rows: Sequence[NewRow]) -> dict[UUID, str]:
@@ -160,7 +161,10 @@ async def insert(connection: Connection, rows: Sequence[NewRow]) -> dict[UUID, s
         The lane of each that is stored, by id: of all but those whose session has ended.
     """
     stored = await connection.fetch(*named(_INSERT, **_GIVEN.values(rows)))
-    lanes = {row[0]: row[1] for row in stored}
+    lanes: dict[UUID, str] = dict(map(tuple, stored))
+    missing = [row.id for row in rows if row.id not in lanes]
+    if missing:  # their session has ended, or they are stored already
+        lanes |= map(tuple, await connection.fetch(_STORED, missing))
     accepted = [row for row in rows if row.id in lanes]
     connection.tell(Topic.WORK, (row.account_id for row in accepted))
     connection.tell(Topic.MESSAGES, (row.user_id for row in accepted))

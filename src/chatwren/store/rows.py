@@ -45,6 +45,9 @@ class Columns(Generic[Made]):
 class Given(Generic[Item]):
     """Many items as a table, in a statement of `named`: it stands there as `{given}`, and `values` are its parameters.
 
+    Each array stands in a subquery, which hides from the planner how long it is. It would find a plan for just so many
+    items a little cheaper than the one for any number, and plan anew each time (ADR 8).
+
     Args:
         alias: of the table.
         columns: the type of each, of which an item has an attribute of that name; or the type, and how to find it.
@@ -54,7 +57,7 @@ class Given(Generic[Item]):
         found: dict[str, tuple[str, Callable[[Item], object]]] = {
             name: (one, attrgetter(name)) if isinstance(one, str) else one for name, one in columns.items()
         }
-        arrays = ", ".join(f":{name}::{kind}[]" for name, (kind, _) in found.items())
+        arrays = ", ".join(f"(SELECT :{name}::{kind}[])" for name, (kind, _) in found.items())
         self._sql = f"unnest({arrays}) AS {alias} ({', '.join(found)})"
         self._getters = {name: getter for name, (_, getter) in found.items()}
 

@@ -56,9 +56,9 @@ async def get(connection: Connection, sid_hashes: Collection[bytes]) -> dict[byt
     rows = await connection.fetch(
         f"""
         SELECT {_SESSION}, {users.COLUMNS}, account.*
-        FROM unnest($1::bytea[]) AS asked (sid_hash)
+        FROM unnest((SELECT $1::bytea[])) AS asked (sid_hash)
         CROSS JOIN LATERAL ({LIVING.format(sid_hash="asked.sid_hash")}) AS living
-        JOIN app_user ON app_user.id = living.user_id
+        CROSS JOIN LATERAL (SELECT * FROM app_user WHERE id = living.user_id LIMIT 1) AS app_user
         LEFT JOIN LATERAL (SELECT {accounts.COLUMNS} FROM {accounts.DEFAULT_OF_USER.format(user="living.user_id")})
           AS account ON true
         """,

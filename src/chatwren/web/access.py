@@ -45,7 +45,7 @@ def access_of(handler: BaseRouteHandler) -> Scope | None:
     return declared
 
 
-async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+async def guard(request: HttpRequest) -> None:
     """Let a request through whose caller may do what the handler declares.
 
     Of one user a few are let through at a time, each until its answer begins; those with a body once that has come.
@@ -55,21 +55,22 @@ async def guard(connection: AnyConnection, handler: BaseRouteHandler) -> None:
         Forbidden: it needs more than the caller may do.
         Unavailable: too many of the caller's wait.
     """
+    handler = request.route_handler
     scope = access_of(handler)
     if scope is None:
         return
-    found = await who_asks(connection)
+    found = await who_asks(request)
     if not found.may(scope):
         raise Forbidden(f"This needs the scope {scope}.", code="scope_missing")
-    connection.scope[_CALLER] = found  # type: ignore[literal-required]
-    connection.scope["state"][OWNER] = found.user.id
-    connection.scope[_ASKED_AT] = time.monotonic()  # type: ignore[literal-required]
+    request.scope[_CALLER] = found  # type: ignore[literal-required]
+    request.scope["state"][OWNER] = found.user.id
+    request.scope[_ASKED_AT] = time.monotonic()  # type: ignore[literal-required]
     operation = handler.opt.get("operation")
     if not isinstance(operation, Operation) or operation.body is None:
-        await _enter(connection, found)
+        await _enter(request, found)
 
 
-async def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[bytes]:
+def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[bytes]:
     """The pieces of a request's body, whose caller may still ask for something when it is complete.
 
     Raises:
@@ -77,8 +78,16 @@ async def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[by
         Unavailable: too many of the caller's wait.
         TooLarge, TooSlow, Invalid: see bodies.
     """
-    async for chunk in bodies.body_chunks(request, at_most=at_most):
-        yield chunk
+    return bodies.body_chunks(request, at_most=at_most, at_end=partial(_ask_again, request))
+
+
+async def _ask_again(request: HttpRequest) -> None:
+    """Whether the caller of a request that has come whole may still ask for it, and now.
+
+    Raises:
+        NotAuthenticated: the session has ended meanwhile.
+        Unavailable: too many of the caller's wait.
+    """
     asked_at: float | None = request.scope.get(_ASKED_AT)  # type: ignore[assignment]
     if asked_at is None:
         return

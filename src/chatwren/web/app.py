@@ -111,7 +111,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         _HANDLERS,
         debug=False,
         exception_handlers={Exception: respond},
-        guards=[guard],
+        before_request=guard,  # Litestar copies the handler of each request for what it calls guards
         lifespan=[lambda _: _running(context)],
         logging_config=None,
         openapi_config=None,

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -215,7 +215,8 @@ async def _multipart(request: HttpRequest, boundary: str, parts: "_Parts") -> Fo
         with PushMultipartParser(boundary, max_segment_count=_MAX_PARTS) as parser:
             async for chunk in body_chunks(request, at_most=parts.at_most):
                 for event in parser.parse(chunk):
-                    await parts.take(event)
+                    if (taking := parts.take(event)) is not None:
+                        await taking
     except ParserLimitReached:
         raise TooLarge(f"The form has more than {_MAX_PARTS} parts, or longer names than any form of ours.") from None
     except UnicodeDecodeError:
@@ -247,48 +248,50 @@ class _Parts:
         self._field_bytes = 0
         self._most_field_bytes = at_most
 
-    async def take(self, event: MultipartSegment | bytes | None) -> None:
+    def take(self, event: MultipartSegment | bytes | None) -> Awaitable[None] | None:
+        """Take one event. What is to be awaited, before the next; None: of fields nothing is."""
         if isinstance(event, MultipartSegment):
-            await self._begin(event)
-        elif event is None:
-            await self._end()
-        else:
-            await self._add(event)
+            return self._begin(event)
+        return self._end() if event is None else self._add(event)
 
-    async def _begin(self, segment: MultipartSegment) -> None:
+    def _begin(self, segment: MultipartSegment) -> Awaitable[None] | None:
         self._segment = segment
         uploads = self._uploads if self._uploads and segment.name in self._uploads.fields else None
         # JavaScript sends a field made as a Blob like a file: what says that it is a text is taken as one.
         self._ignored = segment.filename is not None and not uploads and segment.content_type not in _TEXT_TYPES
-        if segment.filename is not None and uploads:
-            self._file = await self._stack.enter_async_context(temporary_file(self._request, uploads.user_id))
+        return self._open(uploads) if segment.filename is not None and uploads else None
 
-    async def _add(self, data: bytes) -> None:
+    async def _open(self, uploads: Uploads) -> None:
+        self._file = await self._stack.enter_async_context(temporary_file(self._request, uploads.user_id))
+
+    def _add(self, data: bytes) -> Awaitable[None] | None:
         if self._ignored:
             let_go(self._request, len(data))
-            return
+            return None
         self._buffer += data
-        if self._file is None:
-            self._field_bytes += len(data)
-            if self._field_bytes > self._most_field_bytes:
-                raise TooLarge(f"The fields of the form are larger than {self._most_field_bytes:,} bytes.")
-        elif len(self._buffer) >= _WRITE_BYTES:
-            await self._write(self._file)
+        if self._file is not None:
+            return self._write(self._file) if len(self._buffer) >= _WRITE_BYTES else None
+        self._field_bytes += len(data)
+        if self._field_bytes > self._most_field_bytes:
+            raise TooLarge(f"The fields of the form are larger than {self._most_field_bytes:,} bytes.")
+        return None
 
-    async def _end(self) -> None:
+    def _end(self) -> Awaitable[None] | None:
         segment, self._segment = self._segment, None
         if segment is None or self._ignored:
-            return
-        name = segment.name or ""
-        if self._file is None:
-            self.values.setdefault(name, []).append(self._buffer.decode())
-            self._buffer.clear()
-            return
-        file, self._file = self._file, None
+            return None
+        if self._file is not None:
+            return self._close(segment, self._file)
+        self.values.setdefault(segment.name or "", []).append(self._buffer.decode())
+        self._buffer.clear()
+        return None
+
+    async def _close(self, segment: MultipartSegment, file: IO[bytes]) -> None:
+        self._file = None
         await self._write(file)
         file.flush()
         upload = Upload(Path(file.name), segment.filename or "", segment.content_type or "", segment.size)
-        self.files.setdefault(name, []).append(upload)
+        self.files.setdefault(segment.name or "", []).append(upload)
 
     async def _write(self, file: IO[bytes]) -> None:
         data = bytes(self._buffer)

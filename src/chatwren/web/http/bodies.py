@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Any, Final, cast
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Final
 
 from litestar import Request
-from litestar.types import HTTPReceiveMessage
 
 from chatwren.domain.errors import Invalid, TooLarge
 from chatwren.media.recognise import MAX_BYTES
@@ -25,8 +24,14 @@ _GRACE_SECONDS = 30.0
 _LEAST_BYTES_A_SECOND = 1024
 
 
-async def body_chunks(request: Request[Any, Any, Any], *, at_most: int) -> AsyncIterator[bytes]:
+async def body_chunks(
+    request: Request[Any, Any, Any], *, at_most: int, at_end: Callable[[], Awaitable[None]]
+) -> AsyncIterator[bytes]:
     """The pieces of a request's body.
+
+    Args:
+        at_most: bytes.
+        at_end: is called, and may raise, when the body is complete.
 
     Raises:
         TooLarge: more than `at_most` bytes are announced or come.
@@ -37,15 +42,20 @@ async def body_chunks(request: Request[Any, Any, Any], *, at_most: int) -> Async
     received = 0
     if announced.isdecimal() and int(announced) > at_most:
         raise _too_large(at_most)
+    held: Held = request.scope["state"][HELD]
     began = time.monotonic()
-    while True:
-        left = began + _GRACE_SECONDS + received / _LEAST_BYTES_A_SECOND - time.monotonic()
-        try:
-            async with asyncio.timeout(min(_SILENCE_SECONDS, left)):
-                message = cast("HTTPReceiveMessage", await request.receive())
-        except TimeoutError:
-            raise TooSlow("The request's body comes too slowly. Try again over a better connection.") from None
-        if message["type"] == "http.disconnect":
+    more = True
+    while more:
+        if held.whole:
+            message = await request.receive()  # at once: a time limit would cost as much as all the rest
+        else:
+            left = began + _GRACE_SECONDS + received / _LEAST_BYTES_A_SECOND - time.monotonic()
+            try:
+                async with asyncio.timeout(min(_SILENCE_SECONDS, left)):
+                    message = await request.receive()
+            except TimeoutError:
+                raise TooSlow("The request's body comes too slowly. Try again over a better connection.") from None
+        if message["type"] != "http.request":
             raise Invalid("The request's body ended early.", code="body_incomplete")
         chunk = message["body"]
         received += len(chunk)
@@ -53,8 +63,8 @@ async def body_chunks(request: Request[Any, Any, Any], *, at_most: int) -> Async
             raise _too_large(at_most)
         if chunk:
             yield chunk
-        if not message["more_body"]:
-            return
+        more = message["more_body"]
+    await at_end()
 
 
 def let_go(request: Request[Any, Any, Any], size: int) -> None:

@@ -8,6 +8,7 @@ import base64
 import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -15,6 +16,8 @@ COOKIE_NAME = "connect.sid"
 
 _SAMESITE = {"lax": "Lax", "strict": "Strict", "none": "None"}
 _NOT_ESCAPED = "!'()*"  # besides letters, digits and -_.~: what JavaScript's encodeURIComponent leaves alone
+_LONGEST = 256
+"""Characters. What we have written has 90."""
 _EXPIRED = "Expires=Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -47,21 +50,23 @@ class SessionCookie:
             for pair in header.split(";"):
                 name, _, value = pair.partition("=")
                 if name.strip() == COOKIE_NAME:
-                    return self._unsign(unquote(value.strip().removeprefix('"').removesuffix('"')))
-        return None
-
-    def _unsign(self, value: str) -> str | None:
-        sid, dot, signature = value.removeprefix("s:").rpartition(".")
-        if not (value.startswith("s:") and dot):
-            return None
-        given = signature.encode()
-        if any(hmac.compare_digest(given, _signature(sid, secret).encode()) for secret in self.secrets):
-            return sid
+                    return _unsigned(value, tuple(self.secrets)) if len(value) <= _LONGEST else None
         return None
 
     def _line(self, value: str, *more: str, secure: bool) -> str:
         flags = ("HttpOnly", "Secure") if secure or self.samesite == "none" else ("HttpOnly",)
         return "; ".join((f"{COOKIE_NAME}={value}", "Path=/", *more, *flags, f"SameSite={_SAMESITE[self.samesite]}"))
+
+
+@lru_cache(4096)
+def _unsigned(value: str, secrets: tuple[str, ...]) -> str | None:
+    """The session id in a cookie's value; None unless one of the secrets has signed it."""
+    value = unquote(value.strip().removeprefix('"').removesuffix('"'))
+    sid, dot, signature = value.removeprefix("s:").rpartition(".")
+    if not (value.startswith("s:") and dot):
+        return None
+    given = signature.encode()
+    return sid if any(hmac.compare_digest(given, _signature(sid, secret).encode()) for secret in secrets) else None
 
 
 def _signature(sid: str, secret: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Awaitable, Hashable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -34,6 +34,7 @@ class Held:
     Attributes:
         kept: of its head and body, and of its answer what waits until the client has read what came before.
         head: those of `kept` that its head takes.
+        whole: its body has come.
         loose: what else its connection has, of this request or the next, and of answers that the client does not read.
         counted: those that `Memory` knows of.
         party: whose share they are of, where they are more than little.
@@ -43,6 +44,7 @@ class Held:
 
     kept: int = 0
     head: int = 0
+    whole: bool = False
     loose: int = 0
     counted: int = 0
     party: Hashable = None
@@ -177,20 +179,14 @@ class Working:
             return
         held.task = asyncio.current_task()
 
-        async def counting_send(message: Message) -> None:
+        def counting_send(message: Message) -> Awaitable[None]:
             """Count what waits to be written. Once the answer begins nobody reads the body: it counts no more."""
-            size = len(message["body"]) if message["type"] == "http.response.body" else 0
             if message["type"] == "http.response.start":
                 self._memory.grow(held, held.head - held.kept)
                 _leave(scope)
-            if size <= LITTLE:
-                await send(message)
-                return
-            self._memory.grow(held, size)
-            try:
-                await send(message)
-            finally:
-                self._memory.grow(held, -size)
+            elif message["type"] == "http.response.body" and len(message["body"]) > LITTLE:
+                return self._send_much(held, send, message, len(message["body"]))
+            return send(message)
 
         try:
             await self._app(scope, receive, counting_send)
@@ -200,6 +196,13 @@ class Working:
         finally:
             self._memory.drop(held)
             _leave(scope)
+
+    async def _send_much(self, held: Held, send: Send, message: Message, size: int) -> None:
+        self._memory.grow(held, size)
+        try:
+            await send(message)
+        finally:
+            self._memory.grow(held, -size)
 
 
 def _leave(scope: HTTPScope) -> None:

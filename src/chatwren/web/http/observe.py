@@ -82,11 +82,11 @@ class Observer:
         began = time.perf_counter()
         status = 0  # stays so when the client goes away first
 
-        async def noting_send(message: Message) -> None:
+        def noting_send(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, noting_send)

@@ -199,6 +199,7 @@ class BoundedProtocol(HttpToolsProtocol):
         Nor where the end was not looked for: a part of the next may have been in the same piece.
         """
         self._message_open = False
+        self._held.whole = True
         self._aside = self._body_left = self._unread = 0
         looked_for = self._blank_lines_left > 0
         self._blank_lines_left = MAX_BLANK_LINES

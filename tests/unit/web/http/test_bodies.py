@@ -10,6 +10,7 @@ from litestar import Request
 from chatwren.domain.errors import Invalid, TooLarge
 from chatwren.web.http import bodies
 from chatwren.web.http.errors import TooSlow
+from chatwren.web.http.memory import HELD, Held
 
 pytestmark = pytest.mark.anyio
 
@@ -20,19 +21,27 @@ def piece(data: bytes, *, more: bool = True) -> Message:
     return {"type": "http.request", "body": data, "more_body": more}
 
 
-async def read(*came: Message | Callable[[], Awaitable[Message]], length: str | None = None) -> tuple[bytes, int]:
-    """What was read of a body of at most 10 bytes, and how many messages were asked for."""
+async def read(
+    *came: Message | Callable[[], Awaitable[Message]], length: str | None = None, whole: bool = False
+) -> tuple[bytes | int, ...]:
+    """What was read of a body of at most 10 bytes, and how many messages were asked for before its end was told."""
     left = list(came)
+    told = []
 
     async def receive() -> Message:
         one = left.pop(0)
         return one if isinstance(one, dict) else await one()
 
     headers = [] if length is None else [(b"content-length", length.encode())]
+
+    async def at_end() -> None:
+        told.append(len(came) - len(left))
+
     scope: Any = {"type": "http", "headers": headers, "method": "POST", "path": "/", "query_string": b""}
+    scope["state"] = {HELD: Held(whole=whole)}
     request: Any = Request(scope, receive=receive)  # type: ignore[arg-type]
-    body = b"".join([chunk async for chunk in bodies.body_chunks(request, at_most=10)])
-    return body, len(came) - len(left)
+    body = b"".join([chunk async for chunk in bodies.body_chunks(request, at_most=10, at_end=at_end)])
+    return body, *told
 
 
 async def test_pieces_without_a_length_up_to_the_bound() -> None:
@@ -59,6 +68,18 @@ async def test_a_client_that_goes_away_has_sent_half() -> None:
     with pytest.raises(Invalid) as refused:
         await read(piece(b"12345"), {"type": "http.disconnect"})
     assert refused.value.code == "body_incomplete"
+
+
+async def test_what_has_come_is_not_late_however_late_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "_GRACE_SECONDS", -9.0)
+
+    async def rest() -> Message:
+        await asyncio.sleep(0)
+        return piece(b"67890", more=False)
+
+    assert await read(piece(b"12345"), rest, whole=True) == (b"1234567890", 2)
+    with pytest.raises(TooSlow):
+        await read(piece(b"12345"), rest)
 
 
 @pytest.mark.parametrize("drop", [b"", b"."])
