@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +10,21 @@ import pytest
 from chatwren.machine.throwaway import VARIABLE, fresh_database, throwaway_postgres
 from chatwren.store.database import Database
 from chatwren.store.migrate import migrate
+from tests.e2e.house import House
+
+_SHOWN_BYTES = 20_000
+"""Of each log of a test that failed: what is seldom cannot be run again to see it."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show with a test that failed what the processes of its house have logged last."""
+    report = yield
+    if report.failed:
+        houses = {one.folder: one for one in getattr(item, "funcargs", {}).values() if isinstance(one, House)}
+        for house in houses.values():
+            report.sections += [(name, log[-_SHOWN_BYTES:]) for name, log in house.logs()]
+    return report
 
 
 @pytest.fixture(scope="session")

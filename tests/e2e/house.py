@@ -105,6 +105,12 @@ class House:
         self._programs.append(program)
         return program
 
+    def logs(self) -> list[tuple[str, str]]:
+        """What its processes have logged, each with the log's name; of those that have ended only the last three."""
+        ended = [one for one in self._programs if one.process.returncode is not None]
+        shown = [one for one in self._programs if one not in ended[:-3]]
+        return [(one.log.name, one.log.read_text()) for one in shown]
+
     async def worker(self, *, clock: float = 0, **settings: str) -> Program:
         """Start a worker, which starts its engine. `clock`: by how many seconds its clock is wrong."""
         command = [str(Path(__file__).with_name("wrong_clock.py")), str(clock)] if clock else ["-m", "chatwren"]
