@@ -177,17 +177,20 @@ func (a *account) takeSettingsSince(
 }
 
 // askForKeys asks the phone for keys. While whatsmeow waits for WhatsApp's ack it sends nothing else, so that this has its
-// turn among the messages, and not for long.
+// turn among the messages, and not for long. Without a connection nothing is asked: the next one does.
 func (a *account) askForKeys(ctx context.Context, ids [][]byte) {
-	ctx, cancel := context.WithTimeout(ctx, keysTime)
-	defer cancel()
 	select {
 	case a.turn <- struct{}{}:
 	case <-ctx.Done():
 		return
 	}
 	defer func() { <-a.turn }()
+	if !a.ready() {
+		return
+	}
 	a.settings.asked = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, keysTime)
+	defer cancel()
 	a.client.DangerousInternals().RequestAppStateKeys(ctx, ids)
 }
 

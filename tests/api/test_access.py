@@ -1,12 +1,14 @@
 """Who may call what: every handler says so, and the guard holds it."""
 
+from typing import Any
+
 import httpx
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, Request, asgi, get
 from litestar.routes import HTTPRoute
 
 from chatwren.domain.caller import WAYS, Scope, Way
-from chatwren.web.access import access_of
+from chatwren.web.access import access_of, check_guarded, guard
 from chatwren.web.openapi import routes
 from tests.api.conftest import Person
 from tests.api.server import WebServer
@@ -49,7 +51,30 @@ def test_a_handler_that_declares_nothing_does_not_start() -> None:
         """Nobody has thought of who may call it."""
 
     with pytest.raises(TypeError, match="does not declare"):
-        access_of(forgotten)
+        check_guarded(Litestar([forgotten], before_request=guard, openapi_config=None))
+
+
+async def _nothing(_request: Request[Any, Any, Any]) -> None:
+    """What a handler may want done first."""
+
+
+@pytest.mark.parametrize("more", [{"before_request": _nothing}, {"cache": True}], ids=["before", "remembered"])
+def test_a_handler_that_is_asked_before_the_guard_does_not_start(more: dict[str, Any]) -> None:
+    @get("/early", access=None, **more)
+    async def early() -> None:
+        """Whoever comes is answered, but first by something else."""
+
+    with pytest.raises(TypeError, match="before the guard"):
+        check_guarded(Litestar([early], before_request=guard, openapi_config=None))
+
+
+def test_what_is_no_route_of_http_does_not_start() -> None:
+    @asgi("/mounted", copy_scope=True, access=None)
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        """An application of its own, which asks nobody."""
+
+    with pytest.raises(TypeError, match="no route of HTTP"):
+        check_guarded(Litestar([mounted], before_request=guard, openapi_config=None))
 
 
 def test_without_a_session_whatever_needs_a_scope_is_401(server: WebServer, http: httpx.Client) -> None:

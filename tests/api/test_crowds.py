@@ -205,6 +205,17 @@ def test_a_body_whose_answer_did_not_wait_for_it_may_end_and_the_connection_goes
         read_until(one, b'"ok"')
 
 
+def test_a_body_that_came_after_its_answer_gives_the_next_one_no_more_time(
+    server: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatwren.web.http.bodies._SILENCE_SECONDS", 0.5)
+    with contextlib.closing(_connect(server.port)) as one:
+        one.sendall(b"POST /api/auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+        read_until(one, b"Logged out")
+        one.sendall(b"1POST /api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n")
+        read_until(one, b"HTTP/1.1 408 ")
+
+
 def test_a_client_that_does_not_read_is_cut_off(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chatwren.web.http.protocol.STALL_SECONDS", 0.2)
     alice.link("919876543210")

@@ -12,8 +12,10 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 
+from litestar import Litestar
 from litestar.enums import HttpMethod
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
 from chatwren.domain.caller import Caller, Scope
 from chatwren.domain.errors import Forbidden, NotAuthenticated
@@ -43,6 +45,21 @@ def access_of(handler: BaseRouteHandler) -> Scope | None:
         raise TypeError(f"{handler} does not declare who may call it.")
     declared: Scope | None = handler.opt["access"]
     return declared
+
+
+def check_guarded(app: Litestar) -> None:
+    """See that no request of an application is answered before the guard was asked.
+
+    Raises:
+        TypeError: a handler does not say who may call it, or has something else, or what is remembered, before it.
+    """
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            raise TypeError(f"{route.path} is no route of HTTP: the guard is not asked there.")
+        for handler in route.route_handlers:
+            access_of(handler)
+            if handler.resolve_before_request() is not guard or handler.cache:
+                raise TypeError(f"{handler} would be answered before the guard is asked.")
 
 
 async def guard(request: HttpRequest) -> None:

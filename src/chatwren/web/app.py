@@ -20,7 +20,7 @@ from chatwren.service.limits import Limits
 from chatwren.service.throttling import Throttling
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.web.access import access_of, guard
+from chatwren.web.access import check_guarded, guard
 from chatwren.web.api import auth, bulk, events, health, media, messages, preview, qr, user_sessions, users, whatsapp
 from chatwren.web.context import Context
 from chatwren.web.http.asgi import HttpApp
@@ -91,8 +91,6 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         CannotStart: a setting is not usable.
         TypeError: a handler does not say who may call it.
     """
-    for handler in _HANDLERS:
-        access_of(handler)
     limits = Limits(db)
     computing = Computing(limits)
     context = Context(
@@ -121,6 +119,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
             ResponseHeader(name="x-content-type-options", value="nosniff"),
         ],
     )
+    check_guarded(app)
     app.state.context = context
     origins = Origins(
         Door(cast("HttpApp", app.asgi_handler), settings),

@@ -199,11 +199,11 @@ class BoundedProtocol(HttpToolsProtocol):
         Nor where the end was not looked for: a part of the next may have been in the same piece.
         """
         self._message_open = False
-        self._held.whole = True
         self._aside = self._body_left = self._unread = 0
         looked_for = self._blank_lines_left > 0
         self._blank_lines_left = MAX_BLANK_LINES
-        if self._under_way is not None:
+        if self._under_way is not None:  # else its answer is out, and what is held is the next one's
+            self._held.whole = True
             if self.parser.should_upgrade() or not self.parser.should_keep_alive() or not looked_for:
                 self._under_way.keep_alive = False
             super().on_message_complete()
