@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -173,4 +174,26 @@ func (d *database) write(ctx context.Context, batch *pgx.Batch) error {
 	return conn.Raw(func(driver any) error {
 		return driver.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()
 	})
+}
+
+// put notes a change for the exchange under way; outside of one it is written at once.
+func (s *sessionState) put(ctx context.Context, change func(*changes)) error {
+	c := changesOf(ctx)
+	change(c)
+	if c.collecting {
+		return nil
+	}
+	return s.commit(ctx, c)
+}
+
+// commit writes what was collected, in one transaction that is on disk when it returns.
+func (s *sessionState) commit(ctx context.Context, c *changes) error {
+	begun := s.memory.begin()
+	err := s.database.write(ctx, c.batch(s.jid))
+	s.memory.settle(c, begun, err != nil)
+	c.clear()
+	if err != nil {
+		return fmt.Errorf("session state: %w", err)
+	}
+	return nil
 }

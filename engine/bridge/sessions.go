@@ -3,7 +3,6 @@ package bridge
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -73,9 +72,6 @@ func (m *memory) forget(also func(), users ...string) {
 	}
 	also()
 }
-
-func (m *memory) forgetTokens() { clear(m.tokens) } // all: one is found by number and by LID
-func (m *memory) forgetSalt()   { m.salt = nil }
 
 // begin is the version that a transaction begins at.
 func (m *memory) begin() uint64 {
@@ -380,71 +376,5 @@ func (s *sessionState) GetBufferedEvent(ctx context.Context, hash [32]byte) (*st
 // ClearBufferedEventPlaintext notes that a message was stored by the worker.
 func (s *sessionState) ClearBufferedEventPlaintext(_ context.Context, hash [32]byte) error {
 	s.database.plaintexts.add(s.jid, hash)
-	return nil
-}
-
-func (s *sessionState) GetPrivacyToken(ctx context.Context, user types.JID) (*store.PrivacyToken, error) {
-	token, err := recalled(s.memory,
-		func() (*store.PrivacyToken, bool) { token, known := s.memory.tokens[user]; return token, known },
-		func() (*store.PrivacyToken, error) { return s.AllSessionSpecificStores.GetPrivacyToken(ctx, user) },
-		func(token *store.PrivacyToken) { hold(s.memory.tokens, user, token, heldPeers) })
-	if token == nil || err != nil {
-		return nil, err
-	}
-	own := *token // whatsmeow changes what it gets
-	return &own, nil
-}
-
-func (s *sessionState) PutPrivacyTokens(ctx context.Context, tokens ...store.PrivacyToken) error {
-	defer s.memory.forget(s.memory.forgetTokens)
-	return s.AllSessionSpecificStores.PutPrivacyTokens(ctx, tokens...)
-}
-
-func (s *sessionState) DeleteExpiredPrivacyTokens(ctx context.Context, cutoff time.Time) (int64, error) {
-	defer s.memory.forget(s.memory.forgetTokens)
-	return s.AllSessionSpecificStores.DeleteExpiredPrivacyTokens(ctx, cutoff)
-}
-
-func (s *sessionState) GetNCTSalt(ctx context.Context) ([]byte, error) {
-	return recalled(s.memory,
-		func() ([]byte, bool) {
-			if s.memory.salt == nil {
-				return nil, false
-			}
-			return *s.memory.salt, true
-		},
-		func() ([]byte, error) { return s.AllSessionSpecificStores.GetNCTSalt(ctx) },
-		func(salt []byte) { s.memory.salt = &salt })
-}
-
-func (s *sessionState) PutNCTSalt(ctx context.Context, salt []byte) error {
-	defer s.memory.forget(s.memory.forgetSalt)
-	return s.AllSessionSpecificStores.PutNCTSalt(ctx, salt)
-}
-
-func (s *sessionState) DeleteNCTSalt(ctx context.Context) error {
-	defer s.memory.forget(s.memory.forgetSalt)
-	return s.AllSessionSpecificStores.DeleteNCTSalt(ctx)
-}
-
-// put notes a change for the exchange under way; outside of one it is written at once.
-func (s *sessionState) put(ctx context.Context, change func(*changes)) error {
-	c := changesOf(ctx)
-	change(c)
-	if c.collecting {
-		return nil
-	}
-	return s.commit(ctx, c)
-}
-
-// commit writes what was collected, in one transaction that is on disk when it returns.
-func (s *sessionState) commit(ctx context.Context, c *changes) error {
-	begun := s.memory.begin()
-	err := s.database.write(ctx, c.batch(s.jid))
-	s.memory.settle(c, begun, err != nil)
-	c.clear()
-	if err != nil {
-		return fmt.Errorf("session state: %w", err)
-	}
 	return nil
 }
