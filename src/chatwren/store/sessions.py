@@ -11,7 +11,7 @@ from chatwren.domain.accounts import Account
 from chatwren.domain.users import User
 from chatwren.store import accounts, users
 from chatwren.store.database import Connection
-from chatwren.store.rows import Columns
+from chatwren.store.rows import Columns, Given, named
 
 STILL_LIVING = """
   disabled_at IS NULL
@@ -51,19 +51,20 @@ async def insert(connection: Connection, sid_hash: bytes, user_id: UUID) -> None
     await connection.execute("INSERT INTO session (sid_hash, user_id) VALUES ($1, $2)", sid_hash, user_id)
 
 
+_ASKED = Given[bytes]("asked", sid_hash=("bytea", lambda sid_hash: sid_hash))
+_GET = f"""
+    SELECT {_SESSION}, {users.COLUMNS}, account.*
+    FROM {_ASKED}
+    CROSS JOIN LATERAL ({LIVING.format(sid_hash="asked.sid_hash")}) AS living
+    CROSS JOIN LATERAL (SELECT * FROM app_user WHERE id = living.user_id LIMIT 1) AS app_user
+    LEFT JOIN LATERAL (SELECT {accounts.COLUMNS} FROM {accounts.DEFAULT_OF_USER.format(user="living.user_id")})
+      AS account ON true
+"""
+
+
 async def get(connection: Connection, sid_hashes: Collection[bytes]) -> dict[bytes, Session]:
     """The sessions that have not ended: idle for 14 days, 90 days old, or their user disabled."""
-    rows = await connection.fetch(
-        f"""
-        SELECT {_SESSION}, {users.COLUMNS}, account.*
-        FROM unnest((SELECT $1::bytea[])) AS asked (sid_hash)
-        CROSS JOIN LATERAL ({LIVING.format(sid_hash="asked.sid_hash")}) AS living
-        CROSS JOIN LATERAL (SELECT * FROM app_user WHERE id = living.user_id LIMIT 1) AS app_user
-        LEFT JOIN LATERAL (SELECT {accounts.COLUMNS} FROM {accounts.DEFAULT_OF_USER.format(user="living.user_id")})
-          AS account ON true
-        """,
-        list(sid_hashes),
-    )
+    rows = await connection.fetch(*named(_GET, **_ASKED.values(sid_hashes)))
     return {found.sid_hash: found for found in map(_session, rows)}
 
 

@@ -89,7 +89,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
 
     Raises:
         CannotStart: a setting is not usable.
-        TypeError: a handler does not say who may call it.
+        TypeError: a handler does not say who may call it, or has something else before the guard.
     """
     limits = Limits(db)
     computing = Computing(limits)
