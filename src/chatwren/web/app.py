@@ -23,6 +23,7 @@ from chatwren.store.database import Database
 from chatwren.web.access import check_guarded, guard
 from chatwren.web.api import auth, bulk, events, health, media, messages, preview, qr, user_sessions, users, whatsapp
 from chatwren.web.context import Context
+from chatwren.web.http.answers import Answer
 from chatwren.web.http.asgi import HttpApp
 from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.cookie import SessionCookie
@@ -113,6 +114,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         lifespan=[lambda _: _running(context)],
         logging_config=None,
         openapi_config=None,
+        response_class=Answer,
         request_max_body_size=None,  # forms.py bounds each body by what its route takes
         response_headers=[
             ResponseHeader(name="cache-control", value="no-store"),

@@ -116,7 +116,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._hears():
             return
         self._coming = len(data)
-        self._count()  # where there is no room, nothing is begun
+        if self._coming > LITTLE:
+            self._count()  # where there is no room, nothing is begun
         seen = self._edge + data  # a blank line may come in two reads
         at = len(self._edge)
         self._edge = seen[1 - len(_BLANK) :]
