@@ -19,8 +19,7 @@ import (
 
 const (
 	schema         = "whatsmeow"
-	connections    = 16  // all kept idle: half of them made 100 accounts a third slower
-	statements     = 128 // prepared on each; room is made for all at once
+	connections    = 16 // all kept idle: half of them made 100 accounts a third slower
 	connectTimeout = 5 * time.Second
 	databasePause  = 250 * time.Millisecond
 	undefinedTable = "42P01"
@@ -101,7 +100,6 @@ func parseURL(url string) (*pgx.ConnConfig, error) {
 	}
 	config.RuntimeParams["search_path"] = schema
 	config.ConnectTimeout = connectTimeout
-	config.StatementCacheCapacity = statements
 	return config, nil
 }
 
