@@ -60,8 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
     many clients as come, and of requests that come at once tells only the last that the client has gone.
     """
 
-    _head_open = False
-    _message_open = False
+    _head_open = _message_open = False
     _deaf = False
     _under_way: RequestResponseCycle | None = None
     """The request whose answer is not out."""
