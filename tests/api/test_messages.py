@@ -133,7 +133,17 @@ def test_placeholders_are_filled(shop: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", ["x", [1], {"name": 1}, {"name": {"a": 1}}, {"a\u0000": "b"}, {str(n): "" for n in range(101)}]
+    ("value", "shown"),
+    [(499, "499"), (0, "0"), (-7, "-7"), (12.5, "12.5"), (12.0, "12"), (1e-7, "0.0000001"), (1e21, "1" + "0" * 21)],
+)
+def test_numbers_fill_placeholders_as_a_person_writes_them(value: float, shown: str, shop: httpx.Client) -> None:
+    body = {**TEXT, "message": "In all {{sum}}.", "fields": {"sum": value}}
+    assert shop.post("/api/messages/send", json=body).status_code == 200
+    assert _queue(shop)["messages"][0]["message"] == f"In all {shown}."
+
+
+@pytest.mark.parametrize(
+    "fields", ["x", [1], {"name": True}, {"name": {"a": 1}}, {"a\u0000": "b"}, {str(n): "" for n in range(101)}]
 )
 def test_fields_that_are_refused(fields: object, shop: httpx.Client) -> None:
     assert shop.post("/api/messages/send", json={**TEXT, "fields": fields}).status_code == 400

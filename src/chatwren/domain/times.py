@@ -16,6 +16,7 @@ _MAX_WRITTEN = 200  # characters of a time or a zone's name
 _COUNTS_AS_NOW = timedelta(minutes=5)
 _FURTHEST = timedelta(days=366)
 _WIDEST_OFFSET = timedelta(hours=14)  # Kiribati
+_HOURS = 24  # of a day, by its clocks
 
 # An urlencoded form turns a plus that the client did not encode into a space, hence the space as a sign.
 _ISO_8601 = re.compile(
@@ -43,6 +44,7 @@ def parse_time(value: object, *, zone: Callable[[], str | None], field: str = "s
     """The moment that an ISO 8601 text names.
 
     `2027-05-16T10:00` with optional seconds and fraction, `T` or a space, and `Z`, `+05:30`, `+0530`, `+05` or no zone.
+    `24:00` is the end of the day (ISO 8601-1:2019/Amd 1:2022).
     A local time that daylight saving skips is read with the offset before the change (02:30 becomes 03:30); of one
     that occurs twice the first is meant. Both are what browsers do.
 
@@ -60,7 +62,10 @@ def parse_time(value: object, *, zone: Callable[[], str | None], field: str = "s
     try:
         year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
         milliseconds = int((found[7] or "0")[:3].ljust(3, "0"))
+        ends_day = hour == _HOURS and not (minute or second or int(found[7] or "0"))
+        hour = 0 if ends_day else hour
         local = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=_offset(found))
+        local += timedelta(days=ends_day)
         if local.tzinfo is not None:
             return ParsedTime(local.astimezone(UTC), None)
         known = parse_zone(zone(), field=field)

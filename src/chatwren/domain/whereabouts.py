@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from chatwren.domain.accounts import Account
-from chatwren.domain.recipients import country_of
+from chatwren.domain.number_plans import country_of
 from chatwren.domain.times import zone_of_country
 from chatwren.domain.users import User
 
@@ -23,9 +23,12 @@ class Whereabouts:
     default_zone: str | None
 
     def country(self) -> str | None:
-        """ISO 3166 code of the country of the account's number; None if unknown."""
-        return country_of(self.account.phone) if self.account and self.account.phone else None
+        """ISO 3166 code of the country of the account's number, else of the user's own; None if unknown."""
+        return self._of_account() or (country_of(self.user.phone.removeprefix("+")) if self.user.phone else None)
 
     def zone(self) -> str | None:
         """Name of the zone by which the user means a time without one; None if nothing tells it."""
-        return self.user.time_zone or self.default_zone or zone_of_country(self.country())
+        return self.user.time_zone or self.default_zone or zone_of_country(self._of_account())
+
+    def _of_account(self) -> str | None:
+        return country_of(self.account.phone) if self.account and self.account.phone else None

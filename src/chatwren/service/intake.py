@@ -15,6 +15,7 @@ from chatwren.domain.health import account_reason
 from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.domain.limits import Limit
 from chatwren.domain.reasons import sentence
+from chatwren.domain.recipients import doubt
 from chatwren.media.objects import MediaStore
 from chatwren.media.prepare import PreparedFile
 from chatwren.service import files, sessions, wording
@@ -165,6 +166,8 @@ class Intake:
 
 def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[str, ...]:
     warnings = list(new.media.warnings) if new.media else []
+    if doubted := doubt(new.recipient):
+        warnings.append(doubted)
     reason = account_reason(account, account.now)
     if reason is not None:
         warnings.append(f"Accepted, but it waits: {sentence(reason)}")

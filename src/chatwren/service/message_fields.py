@@ -1,5 +1,7 @@
 """Parsers of the fields that only a message has."""
 
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -65,6 +67,13 @@ def parse_fields(value: object, *, field: str) -> dict[str, str] | None:
     return {
         required_text(name, field=field, at_most=MAX_SHORT): ""
         if absent(one)
-        else required_text(one, field=f"{field}.{name}", at_most=_MAX_VALUE)
+        else required_text(_written(one), field=f"{field}.{name}", at_most=_MAX_VALUE)
         for name, one in members.items()
     }
+
+
+def _written(value: object) -> object:
+    """A JSON number as a person writes it: without an exponent, or a fraction that is none. All else as it is."""
+    if isinstance(value, float) and isfinite(value):
+        return format(Decimal(repr(value)), "f").removesuffix(".0")
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

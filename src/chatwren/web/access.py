@@ -19,6 +19,7 @@ from litestar.routes import HTTPRoute
 
 from chatwren.domain.caller import Caller, Scope
 from chatwren.domain.errors import Forbidden, NotAuthenticated
+from chatwren.domain.whereabouts import Whereabouts
 from chatwren.web.context import AnyConnection, HttpRequest, context
 from chatwren.web.http import bodies
 from chatwren.web.http.memory import OWNER, PLACE
@@ -139,6 +140,12 @@ def caller(request: HttpRequest) -> Caller:
     """Who sends a request to a handler that needs a scope."""
     found: Caller = request.scope[_CALLER]  # type: ignore[literal-required]
     return found
+
+
+def whereabouts(request: HttpRequest) -> Whereabouts:
+    """Where the caller writes from."""
+    asks = caller(request)
+    return Whereabouts(asks.user, asks.account, context(request).settings.timezone)
 
 
 def session_id(connection: AnyConnection) -> str | None:

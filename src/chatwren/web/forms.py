@@ -44,6 +44,8 @@ _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 # One text of a JSON document, also if it does not end. Possessive: nothing is looked at twice, whatever is sent.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_LOST_PLUS = re.compile(rb"(?<==)\+(?=[0-9+()-]{7,30}(?:&|\Z))")
+"""The plus of a phone number that is written as it is: read as URL-encoded, it would be a space."""
 _TEXT_TYPES = frozenset({_JSON, "text/plain"})
 
 
@@ -189,6 +191,7 @@ def _any_json(body: bytes) -> object:
 def _urlencoded(encoded: bytes) -> Form:
     if encoded.count(b"%") > _MAX_ESCAPES:
         raise TooLarge(f"The form has more than {_MAX_ESCAPES:,} escaped characters.")
+    encoded = _LOST_PLUS.sub(b"%2B", encoded)
     try:
         pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARTS)
     except ValueError:

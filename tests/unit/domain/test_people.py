@@ -78,7 +78,9 @@ def test_accepted(parse: Callable[[object], str], value: object, result: str) ->
         (parse_password, "1234567\0"),
         (parse_password, 12345678),
         (parse_phone, "120363012345678901@g.us"),
-        (parse_phone, "919876543210@c.us"),
+        (parse_phone, "9876543210"),
+        (parse_phone, "51991234567"),
+        (parse_phone, "187654321098765@lid"),
         (parse_phone, "call me"),
     ],
 )

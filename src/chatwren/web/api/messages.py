@@ -18,12 +18,11 @@ from chatwren.domain.limits import Limit
 from chatwren.domain.messages import Filter
 from chatwren.domain.text import parse_boolean, parse_message
 from chatwren.domain.times import due_time, parse_moment
-from chatwren.domain.whereabouts import Whereabouts
 from chatwren.media import prepare
 from chatwren.service import messages
 from chatwren.service.compose import compose
 from chatwren.service.idempotency import parse_key
-from chatwren.web.access import caller
+from chatwren.web.access import caller, whereabouts
 from chatwren.web.api.message_shapes import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -102,7 +101,7 @@ async def queue(request: HttpRequest) -> Queue:
     query = read_query(request)
     page = query.read("page", partial(parse_count, default=1))
     limit = query.read("limit", partial(parse_count, default=DEFAULT_LIMIT))
-    where = read_filter(query, caller(request).user.id, zone=_whereabouts(request).zone)
+    where = read_filter(query, caller(request).user.id, whereabouts(request))
     cursor = query.read("cursor", parse_cursor)
     query.check()
     limit = min(limit, MAX_LIMIT)
@@ -157,7 +156,7 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Reschedule or rewrite a message."""
     row_id = parse_message_id(message_id)
     async with read_form(request, at_most=MAX_FIELDS_BYTES) as form:
-        moment = partial(parse_moment, zone=_whereabouts(request).zone)
+        moment = partial(parse_moment, zone=whereabouts(request).zone)
         text = form.read("message", parse_message) if form.given("message") else None
         when = form.read("scheduledTime", moment)
         expires = form.read("expiresAt", moment)
@@ -213,7 +212,7 @@ async def cancel(request: HttpRequest, message_id: FromPath[str]) -> Message:
 async def cancel_many(request: HttpRequest) -> Cancelled:
     """Cancel the messages of a filter."""
     async with read_form(request) as form:
-        where = read_filter(form, caller(request).user.id, zone=_whereabouts(request).zone)
+        where = read_filter(form, caller(request).user.id, whereabouts(request))
         everything = form.read("all", parse_boolean)
         form.refuse_others(("status", "to", "q", "from", "until", "bulkId", "all"))
         form.check()
@@ -259,7 +258,7 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
     key = parse_key(request.headers.get("idempotency-key"))
     async with read_form(request, at_most=MAX_FIELDS_BYTES, uploads=Uploads(asks.user.id, (_FILE,))) as form:
         upload = form.file(_FILE)
-        new = compose(form, _whereabouts(request), prefix=prefix, with_file=upload is not None)
+        new = compose(form, whereabouts(request), prefix=prefix, with_file=upload is not None)
         if upload is not None:
             preparing = prepare.prepare(
                 upload.path,
@@ -279,9 +278,3 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
         preview=accepted.preview if accepted.preview is not None else UNSET,
         changes=change_list(accepted.changes) if accepted.changes is not None else UNSET,
     )
-
-
-def _whereabouts(request: HttpRequest) -> Whereabouts:
-    """Where the caller writes from."""
-    asks = caller(request)
-    return Whereabouts(asks.user, asks.account, context(request).settings.timezone)

@@ -1,6 +1,5 @@
 """Reading which messages a request is about, and which page of them."""
 
-from collections.abc import Callable
 from functools import partial
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from chatwren.domain.messages import Filter, Shown
 from chatwren.domain.recipients import parse_recipient
 from chatwren.domain.text import MAX_SHORT, absent, parse_short, required_text
 from chatwren.domain.times import parse_moment
+from chatwren.domain.whereabouts import Whereabouts
 
 MAX_PAGE = 10**9
 """Further on every list has ended."""
@@ -39,18 +39,18 @@ def parse_cursor(value: object, *, field: str) -> UUID | None:
         raise Invalid(f"{field} must be the nextCursor of an earlier page.", field=field) from None
 
 
-def read_filter(reader: Reader, user_id: UUID, *, zone: Callable[[], str | None]) -> Filter:
+def read_filter(reader: Reader, user_id: UUID, here: Whereabouts) -> Filter:
     """Which messages a query, or a body of the same members, asks for. To be used after the reader's `check`.
 
     Args:
         user_id: whose messages.
-        zone: tells the time zone of times without one.
+        here: where they are written.
     """
     status = reader.read("status", _parse_status)
-    to = None if absent(reader.peek("to")) else reader.read("to", parse_recipient)
+    to = None if absent(reader.peek("to")) else reader.read("to", partial(parse_recipient, country=here.country))
     text = reader.read("q", parse_short)
-    since = reader.read("from", partial(parse_moment, zone=zone))
-    until = reader.read("until", partial(parse_moment, zone=zone))
+    since = reader.read("from", partial(parse_moment, zone=here.zone))
+    until = reader.read("until", partial(parse_moment, zone=here.zone))
     bulk = reader.read("bulkId", _parse_bulk)
     return Filter(
         user_id,

@@ -1,5 +1,6 @@
 """Linking a WhatsApp account, its state, and its groups."""
 
+from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import quote
 from uuid import UUID
@@ -12,7 +13,7 @@ from chatwren.domain.clock import to_wire
 from chatwren.domain.recipients import parse_phone_digits
 from chatwren.domain.text import parse_boolean
 from chatwren.service import accounts, linking
-from chatwren.web.access import caller
+from chatwren.web.access import caller, whereabouts
 from chatwren.web.api import qr
 from chatwren.web.api.reasons import WhyNot, why_not
 from chatwren.web.context import HttpRequest, base_url, context
@@ -188,7 +189,7 @@ async def groups(request: HttpRequest) -> list[Group]:
 async def pair_by_phone(request: HttpRequest) -> PairCode:
     """Start linking by a code that the user types on the phone."""
     async with read_form(request) as form:
-        digits = form.read("phoneNumber", parse_phone_digits)
+        digits = form.read("phoneNumber", partial(parse_phone_digits, country=whereabouts(request).country))
         form.check()
     asks, account = caller(request), _asked(request)[1]
     code = await linking.pair_by_phone(context(request).db, context(request).limits, asks, account, digits)
