@@ -252,3 +252,91 @@ def test_the_same_key_at_the_same_time_gives_the_same_bulk(shop: httpx.Client, s
     assert len(ids) == 1
     accept(server)
     assert texts(shop) == ["once"]
+
+
+@pytest.fixture
+def brazil(alice: Person) -> httpx.Client:
+    """Alice's client, with an account in Brazil."""
+    alice.link("5511961234567")
+    return alice.http
+
+
+def recipients(client: httpx.Client) -> list[str]:
+    found = client.get("/api/messages/queue", params={"limit": 100}).json()["messages"]
+    return [one["to"] for one in reversed(found)]
+
+
+TWO_READINGS = "phoneId,message\n51 99123-4567,one\n+51991234567,two\n11961234568.0,three\n"
+
+
+def test_a_row_of_two_readings_is_refused_with_both(brazil: httpx.Client, server: WebServer) -> None:
+    bulk_id = submit(brazil, TWO_READINGS, CSV)
+    accept(server)
+    assert recipients(brazil) == ["+51991234567"]
+    two, one = follow(brazil, bulk_id, refused="true")["rows"]
+    assert (two["line"], two["errors"][0]["field"]) == (2, "phoneId")
+    assert "+5551991234567" in two["errors"][0]["message"]
+    assert "+51991234567" in two["errors"][0]["message"]
+    assert "Did you mean +5511961234568?" in one["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("numbers_are", "to"),
+    [
+        ("national", ["+5551991234567", "+51991234567", "+5511961234568"]),
+        ("international", ["+51991234567", "+51991234567"]),
+    ],
+)
+def test_a_list_may_say_how_it_writes_numbers(
+    brazil: httpx.Client, server: WebServer, numbers_are: str, to: list[str]
+) -> None:
+    file = {"file": ("people.csv", TWO_READINGS.encode(), "text/csv")}
+    as_form = brazil.post("/api/messages/bulk", files=file, data={"numbersAre": numbers_are})
+    assert as_form.status_code == 200, as_form.text
+    accept(server)
+    assert recipients(brazil) == to
+    by_query = brazil.post("/api/messages/bulk", content=TWO_READINGS, headers=CSV, params={"numbersAre": numbers_are})
+    assert by_query.status_code == 200, by_query.text
+    accept(server)
+    assert recipients(brazil) == to * 2
+
+
+def test_who_is_in_a_list_twice_is_told_and_may_be_skipped(shop: httpx.Client, server: WebServer) -> None:
+    body = "phoneId,message\n+919811111111,\n919811111111,one\n+91 98111 11111,two\n+919811111112,three\n"
+    plain = shop.post("/api/messages/bulk", content=body, headers=CSV).json()
+    (told,) = plain["warnings"]
+    assert told.startswith("2 rows are to a recipient of a row before")
+    accept(server)
+    done = follow(shop, plain["bulkId"])
+    assert (done["accepted"], done["refused"]) == (3, 1)
+    assert told in done["warnings"]
+    skipping = shop.post("/api/messages/bulk", content=body, headers=CSV, params={"duplicates": "skip"}).json()
+    assert "skipped" in skipping["warnings"][0]
+    accept(server)
+    done = follow(shop, skipping["bulkId"])
+    assert texts(shop, bulkId=skipping["bulkId"]) == ["one", "three"]  # the first row could not be accepted
+    assert [row["line"] for row in done["rows"] if row["errors"]] == [2, 4]
+    assert "Skipped" in done["rows"][2]["errors"][0]["message"]
+
+
+def test_a_skipped_recipient_may_be_many_steps_before(shop: httpx.Client, server: WebServer) -> None:
+    rows = [{"phoneId": f"+9198111{number % 350:05}", "message": f"number {number}"} for number in range(700)]
+    answer = shop.post("/api/messages/bulk", content=lines(*rows), headers=JSONL, params={"duplicates": "skip"})
+    accept(server)
+    done = follow(shop, answer.json()["bulkId"])
+    assert (done["accepted"], done["refused"]) == (350, 350)
+    assert server.sql("SELECT count(*), count(DISTINCT recipient) FROM message") == [(350, 350)]
+
+
+def test_options_of_a_list_are_spelled_right_and_part_of_its_key(shop: httpx.Client) -> None:
+    body = lines({"phoneId": "+919811111111", "message": "x"})
+    for wrong in ({"numbersAre": "local"}, {"duplicates": "yes"}):
+        for answer in (
+            shop.post("/api/messages/bulk", content=body, headers=JSONL, params=wrong),
+            shop.post("/api/messages/bulk", files={"file": ("a.jsonl", body.encode())}, data=wrong),
+        ):
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, next(iter(wrong)))
+    key = JSONL | {"idempotency-key": "list"}
+    assert shop.post("/api/messages/bulk", content=body, headers=key).status_code == 200
+    other = shop.post("/api/messages/bulk", content=body, headers=key, params={"duplicates": "skip"})
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_mismatch")

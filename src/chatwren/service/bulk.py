@@ -32,6 +32,7 @@ from chatwren.domain.pacing import ColdState
 from chatwren.domain.whereabouts import Whereabouts
 from chatwren.service import bulk_rows, sessions, wording
 from chatwren.service.accounts import never_linked
+from chatwren.service.bulk_list import ListOptions, Recipients
 from chatwren.service.bulk_rows import FileKind
 from chatwren.service.compose import due_at, row_of
 from chatwren.service.computing import Computing
@@ -56,8 +57,18 @@ _NOT_WORDED = bulk_rows.errors_text([FieldError("", "The row could not be worded
 _GIVEN_UP = bulk_rows.errors_text(
     [FieldError("", "The row was given up: two workers, one after the other, ended while they were at it.")]
 )
+_SKIPPED = bulk_rows.errors_text([FieldError("phoneId", "Skipped: a row before goes to the same recipient.")])
 _NOTICEABLE = 10
 """Messages behind which waiting is worth a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A bulk that is stored: its id, how many rows it has, and what is told of its list."""
+
+    id: str
+    rows: int
+    warnings: list[str]
 
 
 async def submit(
@@ -69,12 +80,13 @@ async def submit(
     *,
     limits: Limits,
     computing: Computing,
+    options: ListOptions,
     idempotency_key: str | None = None,
-) -> tuple[str, int]:
-    """Store the rows of a file, durably. Returns the bulk's id and how many rows it has.
+) -> Submitted:
+    """Store the rows of a file, durably.
 
     Args:
-        idempotency_key: the same key with the same file, of the same kind, within 24 hours gives the same answer.
+        idempotency_key: the same key with the same file and options within 24 hours gives the same answer.
 
     Raises:
         Invalid: the file as a whole cannot be read, has no rows, or too many.
@@ -86,12 +98,14 @@ async def submit(
     user = caller.user
     key = None
     if idempotency_key is not None:
-        key = await computing.run(user.id, partial(key_of_bulk, user.id, idempotency_key, kind, path), much=True)
+        key = await computing.run(
+            user.id, partial(key_of_bulk, user.id, idempotency_key, kind, options, path), much=True
+        )
     async with db.connection() as connection:
         earlier = await answer_earlier(connection, key) if key else None
         has = await bulks.held(connection, user.id)
     if earlier is not None:
-        return earlier["id"], earlier["rows"]
+        return _submitted(earlier)
     if account is None or account.status == "new":
         raise never_linked()
     allowed = {limit: await limits.of(user.id, limit) for limit in (Limit.OPEN_BULKS, Limit.REFUSED_ROWS)}
@@ -99,15 +113,27 @@ async def submit(
     bulk = uuid7()
     with tempfile.TemporaryFile(prefix="chatwren-bulk-") as rows:
         # Read to its end before the database hears of it: what takes its time must not keep a transaction open.
-        with contextlib.closing(bulk_rows.read(path, kind)) as given:
+        recipients = Recipients(options, Whereabouts(user, account, None).country)
+        with contextlib.closing(bulk_rows.read(path, kind, recipients)) as given:
             total, to_do = await _read(computing, user.id, bulk, given, rows)
         # Before they are stored: also rows that are taken back have been written to the disk.
         _check(has.with_another(total), allowed)
         await limits.take_messages(user.id, total)
-        answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": total}
+        warnings = recipients.warnings()
+        answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": total, "warnings": warnings}
         try:
             async with db.transaction() as connection:
-                await bulks.insert(connection, bulk, user.id, account.id, total=total, to_do=to_do, rows=rows)
+                await bulks.insert(
+                    connection,
+                    bulk,
+                    user.id,
+                    account.id,
+                    total=total,
+                    to_do=to_do,
+                    rows=rows,
+                    warnings=warnings,
+                    skip_duplicates=options.skip_duplicates,
+                )
                 if key is not None:
                     await take_key(connection, key, answer)
                 # Last, so that nobody waits for the user's row while another's rows are on their way.
@@ -115,7 +141,11 @@ async def submit(
                 _check(await bulks.held(connection, user.id), allowed)
         except KeyTakenError as taken:
             answer = await winners_answer(db, taken.key)
-    return answer["id"], answer["rows"]
+    return _submitted(answer)
+
+
+def _submitted(answer: dict[str, Any]) -> Submitted:
+    return Submitted(answer["id"], answer["rows"], answer.get("warnings", []))
 
 
 def _check(has: Held, allowed: Mapping[Limit, int]) -> None:
@@ -174,6 +204,8 @@ async def accept_some(db: Database, *, default_zone: str | None) -> bool:
         drafted = await _draft_taken(taken, Whereabouts(user, account, default_zone))
         async with db.transaction() as connection:
             if await bulk_steps.is_ours(connection, taken):
+                if taken.bulk.skip_duplicates:
+                    drafted = await _skip_duplicates(connection, taken.bulk, drafted)
                 await bulk_steps.finish(connection, taken, await _store(connection, drafted))
     except BaseException:
         if taken is not None:
@@ -232,6 +264,18 @@ def _draft(bulk: Bulk, given: str, here: Whereabouts) -> NewRow:
     )
 
 
+async def _skip_duplicates(connection: Connection, bulk: Bulk, drafted: _Drafted) -> _Drafted:
+    """Refuse what goes to a recipient to whom a row before does that was accepted."""
+    reached = await bulk_steps.reached(connection, bulk, {row.recipient for _, row, _ in drafted if row is not None})
+    left: _Drafted = []
+    for line, row, errors in drafted:
+        again = row is not None and row.recipient in reached
+        left.append((line, None, _SKIPPED) if again else (line, row, errors))
+        if row is not None:
+            reached.add(row.recipient)
+    return left
+
+
 async def _store(connection: Connection, drafted: _Drafted) -> list[Result]:
     """Store what was drafted. A row that cannot be stored, whatever is wrong with it, costs its neighbours nothing."""
     rows = [row for _, row, _ in drafted if row is not None]
@@ -262,7 +306,7 @@ class BulkState:
     Attributes:
         by_status: its messages, by what the API shows.
         estimated_last_at: when the last of those that wait goes out, by the usual pace; None when none waits.
-        warnings: what stretches that.
+        warnings: what was told of the list, and what stretches that.
         rows: a page of its rows.
         matching: how many rows there are to page through.
     """
@@ -309,7 +353,7 @@ async def state(db: Database, user_id: UUID, bulk_id: UUID, *, refused: bool, pa
         refused=found.refused,
         by_status=found.by_status,
         estimated_last_at=last_at,
-        warnings=warnings,
+        warnings=(*bulk.warnings, *warnings),
         rows=[
             RowResult(line, message_public_id(prefix, message) if message else None, json.loads(errors or "[]"))
             for line, message, prefix, errors in rows

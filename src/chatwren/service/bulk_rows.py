@@ -16,6 +16,7 @@ from chatwren.domain.errors import FieldError, Invalid
 from chatwren.domain.fields import Reader
 from chatwren.domain.text import MAX_SHORT, absent
 from chatwren.domain.whereabouts import Whereabouts
+from chatwren.service.bulk_list import Recipients
 from chatwren.service.compose import NewMessage, compose
 from chatwren.store.bulks import GivenRow
 
@@ -31,70 +32,111 @@ _BY_LOWER = {name.lower(): name for name in _OWN}
 _MAX_ROW_BYTES = 256 * 1024
 _MAX_LINES = 20 * MAX_ROWS
 _MAX_COLUMNS = 200
+_SEPARATORS = ",;\t"
+_DELIMITER = re.compile(r'"?sep=([^\w\s"]|\t)"?[\s,;"]*', re.IGNORECASE)
+"""A first line by which a spreadsheet says what stands between its values."""
+_VALUE = re.compile(r'[^\s,;"]')
+_NO_VALUES = frozenset({
+    "nan", "NaN", "NAN", "None", "NaT", "<NA>", "NULL", "\\N",  # of programs; null counts as left out everywhere
+    "#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!",
+    "#ERROR!", "#GETTING_DATA",
+    "#N/D", "#¡REF!", "#¡VALOR!", "#¿NOMBRE?", "#¡DIV/0!", "#¡NUM!", "#¡NULO!", "#VALOR!", "#NOME?", "#NÚM!", "#NULO!",
+    "#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#VALEUR!", "#NOM?", "#NOMBRE!",
+})  # fmt: skip
+"""What is written where there was no value, or a formula had none."""
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What `surrogateescape` makes of bytes that are no UTF-8."""
 csv.field_size_limit(_MAX_ROW_BYTES)
 
 
-def read(path: Path, kind: FileKind) -> Generator[GivenRow, None, None]:
+def read(path: Path, kind: FileKind, recipients: Recipients) -> Generator[GivenRow, None, None]:
     """The rows of a file, as they are asked for, until it is closed. One that cannot be read is given with its errors.
 
     No more than a row of the file is held in memory, and a row without an end is none.
+
+    Args:
+        recipients: looks at each row's.
 
     Raises:
         Invalid: the file as a whole cannot be read, or has more than MAX_ROWS rows.
     """
     count = 0
     with path.open("rb") as file:
-        for row in _json_lines(file) if kind == "jsonl" else _csv(file):
+        for line, row in _json_lines(file) if kind == "jsonl" else _csv(file):
             count += 1
             if count > MAX_ROWS:
                 raise Invalid(f"A bulk has at most {MAX_ROWS:,} rows. Send the rest as another.", code="too_many_rows")
-            yield row
+            if isinstance(row, FieldError):
+                yield refused(line, [row])
+            elif no_values := _no_values(row):
+                yield refused(line, no_values)
+            else:
+                recipients.look(line, row)
+                yield _given(line, row)
     if not count:
         raise Invalid("The file has no rows.", code="no_rows")
 
 
-def _json_lines(file: BinaryIO) -> Iterator[GivenRow]:
+_NO_OBJECT = FieldError("", "The line must be one JSON object of at most 256 KiB.")
+_Row = tuple[int, dict[str, Any] | FieldError]
+"""The line of a row, and its members, or why it has none."""
+
+
+def _json_lines(file: BinaryIO) -> Iterator[_Row]:
     for number, line in _lines(file, errors="surrogateescape"):
         if line is not None and not line.strip():
             continue
         try:
             row = json.loads(line) if line is not None and not _NO_UTF8.search(line) else None
-            given = _given(number, row) if isinstance(row, dict) else None
         except (ValueError, RecursionError):
-            given = None
-        yield given or refused(number, [FieldError("", "The line must be one JSON object of at most 256 KiB.")])
+            row = None
+        yield number, row if isinstance(row, dict) else _NO_OBJECT
 
 
-def _csv(file: BinaryIO) -> Iterator[GivenRow]:
-    rows: Any = None
+def _csv(file: BinaryIO) -> Iterator[_Row]:
+    lines = _Records(_lines(file, errors="strict"))
     try:
-        lines = _Records(_lines(file, errors="strict"))
-        first = next(lines, "")
-        rows = csv.reader(chain((first,), lines), delimiter=max(",;\t", key=first.count), strict=True)
+        first = _first(lines)
+        if delimiter := _DELIMITER.fullmatch(first):
+            first = _first(lines)
+        between = delimiter[1] if delimiter else max(_SEPARATORS, key=first.count)
+        rows = csv.reader(chain((first,), lines), delimiter=between, strict=True)
         columns = _columns(next(rows, []))
         lines.begin()
         for values in rows:
-            if len(values) > len(columns):
-                yield refused(rows.line_num, [FieldError("", "The line has more values than there are columns.")])
-            elif values:
-                yield _given(rows.line_num, _from_columns(dict(zip_longest(columns, values))))
+            if any(value.strip() for value in values[len(columns) :]):
+                yield lines.line, FieldError("", "The line has more values than there are columns.")
+            elif any(value.strip() for value in values):  # a spreadsheet writes rows of nothing, too
+                yield lines.line, _from_columns(dict(zip_longest(columns, values[: len(columns)])))
             lines.begin()
     except UnicodeDecodeError:
         raise Invalid("The file is no UTF-8. Save it as CSV UTF-8.", code="malformed_body") from None
     except csv.Error:
-        line = f" near line {rows.line_num}" if rows else ""
         raise Invalid(
-            f"The file is no CSV{line}: is a quotation mark left open, or does text follow a closed one?",
+            f"The file is no CSV near line {lines.line:,}: "
+            "is a quotation mark left open, or does text follow a closed one?",
             code="malformed_body",
         ) from None
 
 
+def _first(lines: "_Records") -> str:
+    """The next line that holds more than what stands between values; "" if there is none."""
+    for line in lines:
+        lines.begin()
+        if _VALUE.search(line):
+            return line
+    return ""
+
+
 class _Records(Iterator[str]):
-    """The lines of a CSV file, of which a row has few: one with a quotation mark that is never closed has them all."""
+    """The lines of a CSV file, of which a row has few: one with a quotation mark that is never closed has them all.
+
+    Attributes:
+        line: the number of the last one.
+    """
 
     def __init__(self, lines: Iterator[tuple[int, str | None]]) -> None:
+        self.line = 0
         self._lines = lines
         self._left = _MAX_ROW_BYTES
 
@@ -103,11 +145,12 @@ class _Records(Iterator[str]):
         self._left = _MAX_ROW_BYTES
 
     def __next__(self) -> str:
-        number, line = next(self._lines)
+        self.line, line = next(self._lines)
         self._left -= len(line or "")
         if line is None or self._left < 0:
             raise Invalid(
-                f"A row is longer than 256 KiB (near line {number:,}). Is there a quotation mark that is never closed?",
+                f"A row is longer than 256 KiB (near line {self.line:,}). "
+                "Is there a quotation mark that is never closed?",
                 code="malformed_body",
             )
         return line
@@ -173,9 +216,24 @@ def _from_columns(row: Mapping[str, str | None]) -> dict[str, Any]:
     return members
 
 
+def _no_values(row: Mapping[str, Any]) -> list[FieldError]:
+    """The members of a row that say that they have no value: nobody is to be greeted as nan."""
+    fields = row.get("fields")
+    given = [(name, row[name]) for name in row if name in _OWN]
+    given += [(f"fields.{name}", value) for name, value in (fields.items() if isinstance(fields, dict) else ())]
+    return [
+        FieldError(name[:MAX_SHORT], f"{name[:MAX_SHORT]} is {value.strip()}, which says that there is no value.")
+        for name, value in given
+        if isinstance(value, str) and value.strip() in _NO_VALUES
+    ]
+
+
 def _given(line: int, row: dict[str, Any]) -> GivenRow:
-    # PostgreSQL's text holds no NUL; json writes it, and half an emoji, as an escape.
-    return GivenRow(line, json.dumps(row), None)
+    try:
+        # PostgreSQL's text holds no NUL; json writes it, and half an emoji, as an escape.
+        return GivenRow(line, json.dumps(row), None)
+    except (ValueError, RecursionError):  # what it reads it may be unable to write
+        return refused(line, [_NO_OBJECT])
 
 
 def refused(line: int, errors: list[FieldError]) -> GivenRow:

@@ -14,6 +14,7 @@ from chatwren.domain.recipients import Recipient
 from chatwren.domain.text import MAX_SHORT
 from chatwren.domain.times import ParsedTime
 from chatwren.media.prepare import PreparedFile
+from chatwren.service.bulk_list import ListOptions
 from chatwren.service.compose import NewMessage
 from chatwren.store import idempotency
 from chatwren.store.database import Connection, Database
@@ -86,14 +87,17 @@ def _asked(value: object) -> object:
             return value
 
 
-def key_of_bulk(user_id: UUID, value: str, form: str, path: Path) -> Key:
-    """The key of a bulk, which is the same as another if its file is, read in the same form.
+def key_of_bulk(user_id: UUID, value: str, form: str, options: ListOptions, path: Path) -> Key:
+    """The key of a bulk, which is the same as another if its file is, read in the same form and by the same options.
 
     The file is hashed once more with that, as a file may be what a message is hashed as, byte for byte.
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    asked = hashlib.sha256(msgspec.json.encode(["bulk", form, digest.hexdigest()])).digest()
+    parts: list[object] = ["bulk", form, digest.hexdigest()]
+    if options != ListOptions():
+        parts.append(options)
+    asked = hashlib.sha256(msgspec.json.encode(parts)).digest()
     return Key(user_id, value, "bulk", asked, asked_before=digest.digest())
 
 

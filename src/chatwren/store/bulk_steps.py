@@ -5,12 +5,13 @@ another. Whoever dies in between has noted which rows it was at. These are then 
 only the row that was tried twice without an end is given up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from chatwren.store.bulks import BULK, Bulk, Result
+from chatwren.store.conditions import MESSAGE_OF_ROW
 from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Given, named
 
@@ -118,6 +119,20 @@ async def is_ours(connection: Connection, taken: Taken) -> bool:
             first,
         )
     )
+
+
+async def reached(connection: Connection, bulk: Bulk, recipients: Collection[str]) -> set[str]:
+    """To which of these a message of the bulk has been accepted. In the transaction of `is_ours`."""
+    rows = await connection.fetch(
+        f"""
+        SELECT DISTINCT m.recipient FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
+        WHERE r.bulk_id = $1 AND m.account_id = $2 AND m.recipient = ANY($3)
+        """,
+        bulk.id,
+        bulk.account_id,
+        list(recipients),
+    )
+    return {row[0] for row in rows}
 
 
 _RESULTS = Given[Result]("r", line="integer", message_id=("uuid", lambda one: one.message), errors="text")

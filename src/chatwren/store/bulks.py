@@ -9,7 +9,7 @@ from uuid import UUID
 from chatwren.domain.messages import Shown
 from chatwren.store.conditions import MESSAGE_OF_ROW, WAITS
 from chatwren.store.database import Connection, Topic
-from chatwren.store.rows import Columns
+from chatwren.store.rows import Columns, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """A bulk. `ended_at`: when the last of its `total` rows was accepted or refused."""
+    """A bulk.
+
+    Attributes:
+        ended_at: when the last of its `total` rows was accepted or refused.
+        warnings: what was told of its list when it came.
+        skip_duplicates: of several rows to one recipient only the first that can be accepted is.
+    """
 
     id: UUID
     user_id: UUID
@@ -40,6 +46,8 @@ class Bulk:
     created_at: datetime
     total: int
     ended_at: datetime | None
+    warnings: list[str]
+    skip_duplicates: bool
 
 
 BULK = Columns(Bulk, "b")
@@ -81,7 +89,16 @@ def line_of(bulk: UUID, row: GivenRow) -> bytes:
 
 
 async def insert(
-    connection: Connection, bulk: UUID, user_id: UUID, account_id: UUID, *, total: int, to_do: int, rows: IO[bytes]
+    connection: Connection,
+    bulk: UUID,
+    user_id: UUID,
+    account_id: UUID,
+    *,
+    total: int,
+    to_do: int,
+    rows: IO[bytes],
+    warnings: Sequence[str],
+    skip_duplicates: bool,
 ) -> None:
     """Store a bulk. In a transaction.
 
@@ -90,17 +107,22 @@ async def insert(
         total: how many rows there are.
         to_do: how many of them are neither accepted nor refused.
         rows: the rows, each as `line_of` gives it.
+        warnings, skip_duplicates: see Bulk.
     """
     await connection.execute(
-        """
-        INSERT INTO bulk (id, user_id, account_id, total, ended_at)
-        VALUES ($1, $2, $3, $4, CASE WHEN $5 = 0 THEN now() END)
-        """,
-        bulk,
-        user_id,
-        account_id,
-        total,
-        to_do,
+        *named(
+            """
+            INSERT INTO bulk (id, user_id, account_id, total, ended_at, warnings, skip_duplicates)
+            VALUES (:bulk, :user, :account, :total, CASE WHEN :to_do = 0 THEN now() END, :warnings, :skip)
+            """,
+            bulk=bulk,
+            user=user_id,
+            account=account_id,
+            total=total,
+            to_do=to_do,
+            warnings=warnings,
+            skip=skip_duplicates,
+        )
     )
     await connection.copy_to_table("bulk_row", source=rows, columns=["bulk_id", "line", "given", "errors"])
 

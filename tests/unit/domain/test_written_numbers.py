@@ -40,7 +40,7 @@ def spellings(number: PhoneNumber) -> list[tuple[str, bool]]:
     e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     national = phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL)
     significant = phonenumbers.national_significant_number(number)
-    plan = PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_number(number))
+    plan = PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_number(number) or "")
     code, zero = f"+{number.country_code}", "0" if plan and plan.national_prefix == "0" else ""
     return [
         (e164, True),
@@ -63,8 +63,8 @@ def read(written: str, **how: Any) -> tuple[str | None, list[str]]:
     try:
         return parse_recipient(written, **how).display, []
     except Invalid as refused:
-        suggestions: Any = refused.extra.get("suggestions", [])
-        return None, [refused.extra["suggestion"]] if "suggestion" in refused.extra else suggestions
+        extra: dict[str, Any] = refused.extra
+        return None, extra.get("suggestions") or [extra.get("suggestion")]
 
 
 @pytest.mark.parametrize("country", COUNTRIES)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chatwren.domain.errors import Invalid
+from chatwren.service.bulk_list import ListOptions, Recipients
 from chatwren.service.bulk_rows import MAX_ROWS, FileKind, read
 from chatwren.store.bulks import GivenRow
 
@@ -35,7 +36,7 @@ def rows(path: Path, kind: FileKind) -> list[tuple[int, bool]]:
 
 
 def _rows(path: Path, kind: FileKind) -> Iterator[GivenRow]:
-    with closing(read(path, kind)) as given:
+    with closing(read(path, kind, Recipients(ListOptions(), lambda: None))) as given:
         yield from given
 
 
@@ -146,3 +147,74 @@ def test_rows_and_lines_are_counted(write: Any, kind: FileKind, begin: bytes) ->
     with pytest.raises(Invalid) as caught:
         rows(write(begin, row * (MAX_ROWS + 1)), kind)
     assert caught.value.code == "too_many_rows"
+
+
+@pytest.mark.parametrize(
+    "begin",
+    ["sep=;", "SEP=;", '"sep=;"', "sep=;;;;", "\ufeffsep=;", "sep=|", "sep=\t", "sep=,", "\n;;;\nsep=;", "sep=;\n;;"],
+)
+def test_a_first_line_may_say_what_stands_between_values(write: Any, begin: str) -> None:
+    between = begin.strip('"\n;')[-1:].replace("=", ";") if "|" in begin or "\t" in begin or begin == "sep=," else ";"
+    body = f"{begin}\r\nphoneId,message\r\n+919811111111,a; b\r\n".replace("phoneId,", f"phoneId{between}")
+    body = body.replace("+919811111111,a; b", f'+919811111111{between}"a; b"')
+    (row,) = _rows(write(body.encode()), "csv")
+    assert row.line == body.count("\n")
+    assert json.loads(row.given or "") == {"phoneId": "+919811111111", "message": "a; b"}
+
+
+@pytest.mark.parametrize("nothing", ["", ",,", ";;", "  ,  ", '"",""', ",,,,,,,", "\u00a0,", "\t\t"])
+def test_rows_of_nothing_but_separators_are_none(write: Any, nothing: str) -> None:
+    between = ";" if ";" in nothing else "\t" if "\t" in nothing else ","
+    lines = [
+        nothing,
+        f"phoneId{between}message",
+        nothing,
+        f"+919811111111{between}x{between}{between}",
+        nothing,
+        nothing,
+    ]
+    assert rows(write("\n".join(lines).encode()), "csv") == [(4, True)]
+    with pytest.raises(Invalid) as caught:
+        rows(write("\n".join([*lines[:3], nothing, ""]).encode()), "csv")
+    assert caught.value.code == "no_rows"
+
+
+@pytest.mark.parametrize(
+    "nothing", ["nan", "NaN", "None", "#N/A", " #N/A ", "#REF!", "#DIV/0!", "<NA>", "NaT", "#NV", "\\N"]
+)
+@pytest.mark.parametrize("column", ["phoneId", "message", "scheduledTime", "name"])
+def test_what_says_that_there_is_no_value_is_no_value(write: Any, column: str, nothing: str) -> None:
+    given = {"phoneId": "+919811111111", "message": "Hi {{name}}", "scheduledTime": "", "name": "Asha"}
+    csv = ",".join(given) + "\n" + ",".join({**given, column: nothing}.values()) + "\n" + ",".join(given.values())
+    bad, good = _rows(write(csv.encode()), "csv")
+    field = f"fields.{column}" if column == "name" else column
+    assert [one["field"] for one in json.loads(bad.errors or "[]")] == [field]
+    assert good.given
+    row = {**given, "fields": {"name": "Asha"}}
+    row.pop("name")
+    (row["fields"] if column == "name" else row)[column] = nothing  # type: ignore[index]
+    (bad,) = _rows(write(json.dumps(row).encode()), "jsonl")
+    assert [one["field"] for one in json.loads(bad.errors or "[]")] == [field]
+
+
+@pytest.mark.parametrize("name", ["Nan", "none", "N/A", "#1", "Nancy", "nan nan", "#SALE!"])
+def test_what_only_looks_like_it_is_a_value(write: Any, name: str) -> None:
+    assert rows(write(f"phoneId,message,name\n+919811111111,hello,{name}\n".encode()), "csv") == [(2, True)]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_list_is_told_who_comes_again_and_who_is_in_no_plan(write: Any, kind: FileKind) -> None:
+    numbers = ["+919811111111", "98111 11111", "+919811111112", "+919811111111@c.us", "+9112345", "+9112345", "x"]
+    body = {
+        "jsonl": "\n".join(json.dumps({"phoneId": one, "message": "x"}) for one in numbers),
+        "csv": "\n".join(["phoneId,message", *(f"{one},x" for one in numbers)]),
+    }[kind]
+    recipients = Recipients(ListOptions(numbers_are="national", skip_duplicates=True), lambda: "IN")
+    with closing(read(write(body.encode()), kind, recipients)) as given:
+        read_as = [json.loads(one.given or "")["phoneId"] for one in given]
+    assert read_as == ["+919811111111", "+919811111111", "+919811111112", "+919811111111", "+9112345", "+9112345", "x"]
+    again, doubted = recipients.warnings()
+    first = 2 if kind == "csv" else 1
+    assert again.startswith("3 rows are to a recipient of a row before: what comes again is skipped.")
+    assert again.endswith(f"line {first + 1}, line {first + 3}, line {first + 5}.")
+    assert doubted == f"1 recipient is in no country's number plan: +9112345 (line {first + 4})."

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import get, post
 from litestar.params import FromPath
@@ -15,13 +15,14 @@ from chatwren.domain.ids import parse_bulk_id
 from chatwren.domain.messages import Shown
 from chatwren.domain.text import parse_boolean
 from chatwren.service import bulk
+from chatwren.service.bulk_list import ListOptions, parse_duplicates, parse_numbers_are
 from chatwren.service.bulk_rows import FileKind
 from chatwren.service.idempotency import parse_key
 from chatwren.web.access import body_chunks, caller
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count
 from chatwren.web.context import HttpRequest, context
-from chatwren.web.forms import read_form, read_query, refuse_encoded
+from chatwren.web.forms import Form, read_form, read_query, refuse_encoded
 from chatwren.web.http.bodies import let_go
 from chatwren.web.openapi import MULTIPART, Operation, Time
 from chatwren.web.presence import while_there
@@ -38,7 +39,20 @@ _TYPES: dict[str, FileKind] = {
 _SUFFIXES: dict[str, FileKind] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "csv"}
 
 
-class BulkBody(Struct):
+_NumbersAre = Annotated[
+    Literal["national", "international"] | UnsetType,
+    Meta(
+        description="How the list writes numbers without + or 00. Without it, one that is a valid number at home and "
+        "another abroad is a refused row."
+    ),
+]
+_Duplicates = Annotated[
+    Literal["skip"] | UnsetType,
+    Meta(description="Of several rows to one recipient only the first goes. Without it a warning says how many."),
+]
+
+
+class BulkBody(Struct, rename="camel"):
     """A file of JSON lines or CSV, told apart by its Content-Type or its name."""
 
     file: Annotated[
@@ -52,6 +66,15 @@ class BulkBody(Struct):
             extra_json_schema={"format": "binary"},
         ),
     ]
+    numbers_are: _NumbersAre = UNSET
+    duplicates: _Duplicates = UNSET
+
+
+class BulkOptions(Struct, rename="camel"):
+    """As in a form, where the body is the file itself."""
+
+    numbers_are: _NumbersAre = UNSET
+    duplicates: _Duplicates = UNSET
 
 
 class AcceptedBulk(Struct, rename="camel"):
@@ -60,6 +83,9 @@ class AcceptedBulk(Struct, rename="camel"):
     success: Annotated[bool, Meta(examples=[True])]
     bulk_id: Annotated[str, Meta(examples=["bulk_0197a3f2c9e07c3b9d5f8e6a41b2c3d4"])]
     rows: Annotated[int, Meta(examples=[1])]
+    warnings: Annotated[
+        list[str] | UnsetType, Meta(description="Recipients who come again, and numbers in no number plan.")
+    ] = UNSET
 
 
 class RowProblem(Struct):
@@ -105,7 +131,7 @@ class BulkState(Struct, rename="camel"):
     ]
     rows: list[BulkRow]
     pagination: Pagination
-    warnings: Annotated[list[str] | UnsetType, Meta(description="What stretches that.")] = UNSET
+    warnings: Annotated[list[str] | UnsetType, Meta(description="Of its list, and what stretches that.")] = UNSET
 
 
 class BulkQuery(Struct):
@@ -127,6 +153,7 @@ class BulkQuery(Struct):
         "text/csv). With the header Idempotency-Key, repeating the same request within 24 hours sends nothing twice.",
         body=BulkBody,
         body_types=(MULTIPART,),
+        query=BulkOptions,
         errors=(409, 429),
         at_once=True,
     ),
@@ -136,17 +163,19 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
     key = parse_key(request.headers.get("idempotency-key"))
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     kind = _TYPES.get(content_type)
+    query = read_query(request)
     if kind is not None:
         refuse_encoded(request)
+        options = _options(query)
         async with temporary_file(request, caller(request).user.id) as file:
             async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
                 await write_on(request, file, chunk)
                 let_go(request, len(chunk))
             file.flush()
-            return await while_there(request, _submit(request, Path(file.name), kind, key))
+            return await while_there(request, _submit(request, Path(file.name), kind, options, key))
     async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,))) as form:
         upload = form.file(_FILE)
-        form.check()
+        options = _options(form, query)
         if upload is None:
             raise Invalid("file is required: JSON lines or CSV.", field=_FILE)
         kind = _TYPES.get(upload.content_type) or _SUFFIXES.get(Path(upload.file_name).suffix.lower())
@@ -154,12 +183,31 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
             raise Invalid("file must be JSON lines (.jsonl) or CSV (.csv).", field=_FILE)
         if upload.size > bulk.MAX_BYTES:
             raise bulk.too_large()
-        return await while_there(request, _submit(request, upload.path, kind, key))
+        return await while_there(request, _submit(request, upload.path, kind, options, key))
 
 
-async def _submit(request: HttpRequest, path: Path, kind: FileKind, key: str | None) -> AcceptedBulk:
+def _options(*readers: Form) -> ListOptions:
+    """What holds for the whole list, from the first of these that names it.
+
+    Raises:
+        Invalid: one of them is wrong, or was read wrong before.
+    """
+
+    def by(name: str) -> Form:
+        return next((one for one in readers if one.given(name)), readers[0])
+
+    numbers_are = by("numbersAre").read("numbersAre", parse_numbers_are)
+    skip_duplicates = by("duplicates").read("duplicates", parse_duplicates)
+    for one in readers:
+        one.check()
+    return ListOptions(numbers_are, skip_duplicates)
+
+
+async def _submit(
+    request: HttpRequest, path: Path, kind: FileKind, options: ListOptions, key: str | None
+) -> AcceptedBulk:
     here, asks = context(request), caller(request)
-    bulk_id, rows = await bulk.submit(
+    submitted = await bulk.submit(
         here.db,
         asks,
         asks.account,
@@ -167,9 +215,10 @@ async def _submit(request: HttpRequest, path: Path, kind: FileKind, key: str | N
         kind,
         limits=here.limits,
         computing=here.computing,
+        options=options,
         idempotency_key=key,
     )
-    return AcceptedBulk(success=True, bulk_id=bulk_id, rows=rows)
+    return AcceptedBulk(success=True, bulk_id=submitted.id, rows=submitted.rows, warnings=submitted.warnings or UNSET)
 
 
 @get(
