@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chatwren.domain import search
 from chatwren.domain.messages import Filter, Shown
 from chatwren.store import totals
 from chatwren.store.conditions import MESSAGE_OF_ROW, may_go
@@ -16,6 +17,12 @@ COUNTED = 10_000
 
 _RARE = 10
 """A list of which less than one in so many waiting messages is part is found by its due times, not by walking all."""
+
+_SAYS = """CASE WHEN octet_length(m.text) = length(m.text) THEN strpos(lower(m.text), ${plain}) > 0
+                      ELSE m.text ~ ${pattern} END"""
+"""SQL: the message m holds a text, whatever the case and accents of either. What is ASCII has none, and is looked
+through in half the time of a regular expression, or a tenth where much of it is the same. No index serves this: one of
+the words of all texts would make accepting a message slower."""
 
 _SHOWN: dict[Shown, str] = {
     Shown.SCHEDULED: "m.status = 'waiting' AND m.due > now()",
@@ -36,7 +43,6 @@ def _matching(where: Filter, *, rare: bool = False) -> tuple[str, list[Any]]:
         found.append(_SHOWN[where.status])
     for condition, value in (
         ("m.recipient = ${}", where.recipient),
-        ("strpos(lower(m.text), lower(${})) > 0", where.text),
         ("m.due >= ${}", where.since),
         ("m.due < ${}", where.until),
         ("r.bulk_id = ${}", where.bulk),
@@ -44,6 +50,9 @@ def _matching(where: Filter, *, rare: bool = False) -> tuple[str, list[Any]]:
         if value is not None:
             values.append(value)
             found.append(condition.format(len(values)))
+    if where.text is not None:
+        values += [search.plain(where.text), search.pattern_of(where.text)]
+        found.append(_SAYS.format(plain=len(values) - 1, pattern=len(values)))
     source = "message m" if where.bulk is None else f"bulk_row r CROSS JOIN {MESSAGE_OF_ROW}"
     if rare:
         due = ">" if where.status is Shown.SCHEDULED else "<="

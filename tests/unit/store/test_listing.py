@@ -4,8 +4,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.rows import Rows
 
+from chatwren.domain import search
 from chatwren.domain.ids import uuid7
 from chatwren.domain.messages import Filter, Shown
 from chatwren.store import listing
@@ -43,6 +46,32 @@ async def test_a_list_is_of_its_users_messages(db: Database, rows: Rows, text: s
             page = await listing.page(connection, where, limit=3, offset=0, before=None)
             assert [one.id for one in page] == own[::-1]
             assert (await listing.count(connection, where)).total == len(own)
+
+
+@pytest.mark.parametrize(
+    "asked", ["manana (100%)", "MAÑANA (", "Man\u0303ana", "*", "a\u0301 \\d", "\u0301", "ana (100%)*"]
+)
+async def test_a_text_is_found_without_its_accents(db: Database, rows: Rows, asked: str) -> None:
+    account = await rows.account("alice")
+    text = {"\u0301": "e\u0301", "a\u0301 \\d": "Á \\D"}.get(asked, "Llega mañana (100%)*")
+    found, ascii_too = await rows.message(account), await rows.message(account)
+    for message, said in (
+        (found, text),
+        (ascii_too, "Llega Manana (100%)* a \\d"),
+        (await rows.message(account), "ma"),
+    ):
+        await rows.one("UPDATE message SET text = $2 WHERE id = $1 RETURNING id", message, said)
+    where = Filter(rows.users["alice"], text=asked)
+    assert await ids(db, where) == ([found] if asked == "\u0301" else [found, ascii_too])
+    async with db.connection() as connection:
+        assert (await listing.count(connection, where)).total == len(await ids(db, where))
+
+
+@given(asked=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+async def test_whatever_is_asked_for_postgresql_reads_it(db: Database, asked: str) -> None:
+    async with db.connection() as connection:
+        assert await connection.fetchval("SELECT $1::text ~ $2", f"x{asked}x", search.pattern_of(asked))
 
 
 async def test_a_bulk_is_counted_by_its_own_messages(db: Database, rows: Rows) -> None:

@@ -1,0 +1,52 @@
+"""Searching in texts as people do: without case, and without the accents of Latin, Greek and Cyrillic letters."""
+
+import re
+import unicodedata
+from functools import cache
+
+_ACCENTS = "\u0300-\u036f"
+_ACCENT = re.compile(f"[{_ACCENTS}]")
+_LETTERS = (range(0x41, 0x250), range(0x370, 0x530), range(0x1E00, 0x2000))
+"""Where letters with accents are. Marks of other scripts, such as vowels of Hindi, are no accents."""
+_SAME = str.maketrans("øłđħŧıς", "oldhtiσ")
+_ALPHANUMERIC = re.compile(r"\w")
+
+
+def pattern_of(text: str) -> str:
+    """A regular expression of PostgreSQL that finds a text wherever it stands, whatever its case and accents."""
+    return "".join(_one(char) for char in plain(text))
+
+
+def plain(text: str) -> str:
+    """A text without case and accents, as far as it is of letters that have them; of accents alone, as it is."""
+    return "".join(_plain(char) for char in _ACCENT.sub("", text)) or text
+
+
+def _plain(char: str) -> str:
+    """A letter without case and accents; any other character as it is."""
+    if not any(ord(char) in part for part in _LETTERS):
+        return char
+    parts = unicodedata.normalize("NFD", char.lower())
+    bare = _ACCENT.sub("", parts)
+    return (bare if len(bare) == 1 < len(parts) else char.lower()).translate(_SAME)
+
+
+def _one(char: str) -> str:
+    """What finds a character, and the accents that stand after it as characters of their own."""
+    written = _written().get(char)
+    if written is not None:
+        return f"[{written}][{_ACCENTS}]*"
+    both = {char, char.lower(), char.upper()}
+    if len(both) > 1:
+        return f"[{''.join(one for one in sorted(both) if len(one) == 1)}]"
+    return char if _ALPHANUMERIC.fullmatch(char) or not char.isascii() else f"\\{char}"
+
+
+@cache
+def _written() -> dict[str, str]:
+    """Plain letters, and all the ways in which each is written."""
+    ways: dict[str, str] = {}
+    for char in (chr(number) for part in _LETTERS for number in part):
+        if char.isalpha():
+            ways[_plain(char)] = ways.get(_plain(char), "") + char
+    return ways
