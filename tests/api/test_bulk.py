@@ -110,6 +110,14 @@ def test_a_spreadsheets_csv_fills_placeholders(shop: httpx.Client, server: WebSe
     assert [row["line"] for row in found["rows"]] == [6]
 
 
+def test_a_row_with_a_placeholder_that_nothing_fills_is_refused(shop: httpx.Client, server: WebServer) -> None:
+    body = "phoneId,message,name\n+919811111111,Hi {{nam}},x\n+919811111112,{{name | upper}},x\n+919811111113,ok,x\n"
+    bulk_id = submit(shop, body.encode(), CSV)
+    accept(server)
+    assert texts(shop) == ["ok"]
+    assert [row["line"] for row in follow(shop, bulk_id, refused="true")["rows"]] == [2, 3]
+
+
 def test_a_browsers_form_sends_the_file(shop: httpx.Client, server: WebServer) -> None:
     files = {"file": ("people.csv", b"phoneId,message\n+919811111111,hello\n", "application/vnd.ms-excel")}
     answer = shop.post("/api/messages/bulk", files=files)

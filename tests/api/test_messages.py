@@ -132,6 +132,20 @@ def test_placeholders_are_filled(shop: httpx.Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "missing_field")
 
 
+@pytest.mark.parametrize("route", ["send", "schedule"])
+@pytest.mark.parametrize("text", ["Hi {{name}}", "{{c | upper}}", "`{{ name }}`", "{{}}"])
+def test_no_placeholder_reaches_the_customer(text: str, route: str, shop: httpx.Client) -> None:
+    body = {**TEXT, "message": text, "scheduledTime": ahead(hours=2)}
+    answer = shop.post(f"/api/messages/{route}", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "missing_field")
+    assert _queue(shop)["messages"] == []
+
+
+def test_escaped_braces_go_out_as_braces(shop: httpx.Client) -> None:
+    assert shop.post("/api/messages/send", json={**TEXT, "message": r"Hi \{\{name\}\}"}).status_code == 200
+    assert _queue(shop)["messages"][0]["message"] == "Hi {{name}}"
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [(499, "499"), (0, "0"), (-7, "-7"), (12.5, "12.5"), (12.0, "12"), (1e-7, "0.0000001"), (1e21, "1" + "0" * 21)],

@@ -183,11 +183,15 @@ async def retry(db: Database, user_id: UUID, message_id: UUID, *, limits: Limits
     Raises:
         NotFound: the user has no such message.
         Conflict: it has not failed (`not_failed`).
+        Invalid: an older release took it with a placeholder that nothing fills.
         TooMany: it was retried too often (`limit_reached`).
     """
     allowed = await limits.of(user_id, Limit.MESSAGE_CHANGES)
     async with db.connection() as connection:
-        await _check_changes(connection, await _row(connection, user_id, message_id), allowed)
+        row = await _row(connection, user_id, message_id)
+        await _check_changes(connection, row, allowed)
+        if row.status == Status.FAILED:
+            wording.check_stored(row.original, row.modifications)
         done = await messages.retry(connection, user_id, message_id)
         row = await _row(connection, user_id, message_id)
         if not done:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chatwren.domain.text import check_wire_length
 from chatwren.service.computing import Computing
-from chatwren.variation import Modifications, Template, Variation, bounded, vary
+from chatwren.variation import Modifications, Template, Variation, bounded, literal, vary
 
 _USUAL = 2_048
 """Characters of a text, and what fills it, that are worded in a few milliseconds."""
@@ -48,7 +48,7 @@ def word_now(
 ) -> Variation:
     """As `word`, in the calling thread."""
     if modifications is None and fields is None:
-        # Nobody asked for templates: what looks like one is somebody's text, and goes out to the letter.
+        text = literal(text)  # nobody asked for alternatives: what looks like them is somebody's text
         check_wire_length(text)
         return Variation(text=text, changes=(), seed=seed, variants_possible=1, unchanged_because=None)
     return word_template(bounded(text), modifications or Modifications(), seed=seed, fields=fields)
@@ -70,3 +70,14 @@ def word_template(
 def changes_of(variation: Variation) -> list[dict[str, Any]]:
     """What was worded otherwise, as it is stored."""
     return [asdict(one) for one in variation.changes]
+
+
+def check_stored(original: str, modifications: Mapping[str, Any] | None) -> None:
+    """Refuse words that an older release took, with a placeholder that nothing fills.
+
+    Raises:
+        Invalid: a placeholder has no value.
+    """
+    if "{{" in original:
+        fields = (modifications or {}).get("fields")
+        word_now(original, Modifications() if modifications else None, seed="", fields=fields)

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 from chatwren.domain.errors import Invalid
 
+_SHOWN = 60  # characters of what looks like a placeholder
+
 
 @dataclass(frozen=True, slots=True)
 class Modifications:
@@ -59,6 +61,20 @@ class MissingField(Invalid):
             code="missing_field",
         )
         self.name = name
+
+
+class NoPlaceholder(MissingField):
+    """What looks like a placeholder is none, so that no field can fill it. `name` holds its braces too."""
+
+    def __init__(self, odd: str) -> None:
+        shown = odd if len(odd) <= _SHOWN else f"{odd[:_SHOWN]}…"
+        super(MissingField, self).__init__(
+            f"The text contains {shown}, which looks like a placeholder and is none: these are {{{{a name}}}} of up to "
+            "three words without signs. For braces, write \\{\\{ and \\}\\}.",
+            field="message",
+            code="missing_field",
+        )
+        self.name = odd
 
 
 class Unchanged(StrEnum):

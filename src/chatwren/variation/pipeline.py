@@ -11,13 +11,13 @@ from chatwren.variation.emoji import Spot, spots
 from chatwren.variation.invariants import broken
 from chatwren.variation.language import is_formal, languages
 from chatwren.variation.masks import Masked, TooManyTokens
-from chatwren.variation.model import Change, MissingField, Modifications, Unchanged, Variation
+from chatwren.variation.model import Change, MissingField, Modifications, NoPlaceholder, Unchanged, Variation
 from chatwren.variation.moves import Run, runs
 from chatwren.variation.phrases import Text
 from chatwren.variation.rules import Site, sites
 from chatwren.variation.sensitivity import sensitivity
 from chatwren.variation.sentences import Sentence, split
-from chatwren.variation.template import Piece, Placeholder, Template
+from chatwren.variation.template import Piece, Placeholder, Template, unescaped
 
 TABLE_VERSION = f"1-{tables.fingerprint()}"
 """Changes whenever a table does: a seed gives the same text only with the same tables."""
@@ -42,14 +42,12 @@ def vary(
         fields: values for the placeholders `{{name}}`. They are never varied.
 
     Raises:
-        MissingField: a placeholder, in whatever branch of the spintax, has no value.
+        MissingField: a placeholder, in whatever branch of the spintax, has no value, or is none (`NoPlaceholder`).
         Invalid: filled, the text has more than 65,536 characters.
     """
     template = Template(text) if isinstance(text, str) else text
     values = dict(fields or {})
-    for name in template.names:
-        if name not in values:
-            raise MissingField(name)
+    _check_filled(template, values)
     pieces, spins = template.resolve(draw(template.count, TABLE_VERSION, seed, "spintax"))
     length = sum(len(values[piece.name] if isinstance(piece, Placeholder) else piece) for piece in pieces)
     if length > _MOST:  # before it is put together: a short text with a long value, many times
@@ -62,6 +60,29 @@ def vary(
     return Variation(
         outcome.text, (*changes, *outcome.changes), seed, min(possible, _COUNTED), unchanged and unchanged.value
     )
+
+
+def literal(text: str) -> str:
+    r"""What goes out of a text for which nobody asked for anything: itself, to the letter.
+
+    But no placeholder may reach the customer. A text that has two braces in a row is read for them, and there `\{` is a
+    brace.
+
+    Raises:
+        MissingField: there is a placeholder, or what looks like one (`NoPlaceholder`).
+    """
+    if "{{" not in text and r"\{\{" not in text:
+        return text
+    _check_filled(Template(text), {})
+    return unescaped(text)
+
+
+def _check_filled(template: Template, values: Mapping[str, str]) -> None:
+    for name in template.names:
+        if name not in values:
+            raise MissingField(name)
+    for odd in template.odd:
+        raise NoPlaceholder(odd)
 
 
 @dataclass(frozen=True, slots=True)

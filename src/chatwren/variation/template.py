@@ -1,23 +1,34 @@
 r"""Spintax and placeholders: `{a|b}` is one of its alternatives, `{{name}}` is filled from a field.
 
 Groups nest. A brace that is not part of a balanced group with a bar in it is plain text, and so is everything in code
-(between backticks) and in links. `\{`, `\|` and `\}` are the plain characters.
+(between backticks) and in links, but for placeholders. `\{`, `\|` and `\}` are the plain characters; in code `\{\{` and
+`\}\}` are. What looks like a placeholder and is none, as `{{name | upper}}`, is found, so that it reaches nobody.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+_PLACEHOLDER = r"""
+      \{\{ [ \t]* (?P<name> [^\s{}|"':;,=()<>/\\]{1,64} (?: [ ] [^\s{}|"':;,=()<>/\\]{1,64} ){0,2} ) [ \t]* \}\}
+    | (?P<odd>
+          \{\{ (?= [^{}\w]*+ \w ) [^{}]*+ \}\}            # {{name | upper}}
+        | \{\{\{ (?= [^{}|\w]*+ \w ) [^{}|]*+ \}\}\}      # {{{name}}}
+        | (?<!\{) \{\{ [ \t]*+ \}\} (?!\})             # {{}}
+      )
+"""
 _TOKEN = re.compile(
-    r"""
+    rf"""
       (?P<code> ```.+?``` | `[^`\n]+` )
-    | (?P<link> (?:https?://|www\.) (?: [^\s{}|] | \{ (?!\{) [^\s{}]* \} )+ )
-    | \\ (?P<escaped> [{|}] )
-    | \{\{ [ \t]* (?P<name> [^\s{}|"':;,=()<>/\\]{1,64} (?: [ ] [^\s{}|"':;,=()<>/\\]{1,64} ){0,2} ) [ \t]* \}\}
-    | (?P<sign> [{|}] )
+    | (?P<link> (?:https?://|www\.) (?: [^\s{{}}|\\] | \\ (?![{{|}}]) | \{{ (?!\{{) [^\s{{}}]* \}} )+ )
+    | \\ (?P<escaped> [{{|}}] )
+    | {_PLACEHOLDER}
+    | (?P<sign> [{{|}}] )
     """,
     re.VERBOSE | re.DOTALL,
 )
+_CODE_TOKEN = re.compile(rf"(?P<braces> \\\{{\\\{{ | \\\}}\\\}} ) | {_PLACEHOLDER}", re.VERBOSE)
+_ESCAPED_BRACE = re.compile(r"\\([{}])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class Template:
         depth: how many groups stand in each other, at most.
         groups: how many there are.
         names: the placeholders' names, in order of appearance, each once.
+        odd: what looks like a placeholder and is none, braces and all, in order of appearance.
     """
 
     def __init__(self, text: str) -> None:
@@ -86,6 +98,7 @@ class Template:
         self.depth = root.depth
         self.groups = parser.groups
         self.names = tuple(parser.names)
+        self.odd = tuple(parser.odd)
 
     def resolve(self, index: int) -> tuple[list[Piece], list[Spin]]:
         """The text with the given index (0 to `count` - 1), as pieces, and what was chosen for each outermost group."""
@@ -138,6 +151,7 @@ class _Parser:
     Attributes:
         groups: how many it has closed.
         names: of placeholders, in order of appearance.
+        odd: what only looks like one.
     """
 
     def __init__(self, text: str) -> None:
@@ -146,21 +160,41 @@ class _Parser:
         self._open: list[_Open] = []
         self.groups = 0
         self.names: dict[str, None] = {}
+        self.odd: list[str] = []
 
     def parse(self) -> _Sequence:
         position = 0
         for match in _TOKEN.finditer(self._text):
             self._add_text(self._text[position : match.start()])
             position = match.end()
-            if match["name"]:
-                self.names[match["name"]] = None
-                self._add(Placeholder(match["name"]))
-            elif match["sign"]:
+            if match["sign"]:
                 self._sign(match["sign"], match.start())
-            else:
+            elif match["code"]:
+                self._code(match["code"])
+            elif not self._placeholder(match):
                 self._add_text(match["escaped"] or match[0])
         self._add_text(self._text[position:])
         return self._finish()
+
+    def _placeholder(self, match: re.Match[str]) -> bool:
+        """Take a placeholder, or note what only looks like one. Whether it is either."""
+        if match["name"]:
+            self.names[match["name"]] = None
+            self._add(Placeholder(match["name"]))
+        elif match["odd"]:
+            self.odd.append(match["odd"])
+            self._add_text(match["odd"])
+        return bool(match["name"] or match["odd"])
+
+    def _code(self, code: str) -> None:
+        """Code, in which placeholders are filled and nothing else is read."""
+        position = 0
+        for match in _CODE_TOKEN.finditer(code):
+            self._add_text(code[position : match.start()])
+            position = match.end()
+            if not self._placeholder(match):
+                self._add_text(match["braces"].replace("\\", ""))
+        self._add_text(code[position:])
 
     def _add(self, part: "Piece | _Sequence | _Group") -> None:
         (self._open[-1].alternatives[-1] if self._open else self._root).add(part)
@@ -199,3 +233,8 @@ class _Parser:
                 self._root.add("|" if number else "{")
                 self._root.add(alternative)
         return self._root
+
+
+def unescaped(text: str) -> str:
+    r"""`text`, from which no template was read, with its braces: `\{\{` writes two."""
+    return _ESCAPED_BRACE.sub(r"\1", text)

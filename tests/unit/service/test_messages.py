@@ -12,12 +12,13 @@ from chatwren.service import messages
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.store.database import Database
-from chatwren.variation import Modifications, vary
+from chatwren.variation import MissingField, Modifications, vary
 
 pytestmark = pytest.mark.anyio
 
 SYNONYMS = Modifications(use_synonyms=True)
 WORDS = "Hi {{name}}, your parcel is on its way. Please reply to this message. Thank you for shopping with us!"
+FAILED = "UPDATE message SET status = 'failed', ended_at = now(), error_code = '', error_message = '', original = $2"
 
 
 async def rewritten(rows: Rows, message: UUID, modifications: dict[str, Any] | None, words: str) -> Any:
@@ -57,3 +58,32 @@ async def test_all_are_cancelled_though_not_at_once(db: Database, rows: Rows, mo
     assert [await rows.status(one) for one in (*mine, bobs)] == [
         "cancelled", "cancelled", "waiting", "cancelled", "cancelled", "waiting",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("original", "fields"), [("Hi {{name}}", None), ("Hi {{name}}", {"other": "x"}), ("{{c | upper}}", {"c": "x"})]
+)
+async def test_what_an_older_release_took_unfilled_is_not_retried(
+    rows: Rows, original: str, fields: dict[str, str] | None
+) -> None:
+    message = await rows.message(await rows.account("alice"))
+    stored = None if fields is None else json.dumps({"use_synonyms": False, "fields": fields})
+    await rows.one(f"{FAILED}, modifications = $3::text::jsonb WHERE id = $1", message, original, stored)
+    with pytest.raises(MissingField):
+        await messages.retry(rows.db, rows.users["alice"], message, limits=Limits(rows.db))
+    assert await rows.status(message) == "failed"
+
+
+@pytest.mark.parametrize("original", [r"Hi \{\{name\}\}", r"Hi \{{name}}", "Hi"])
+async def test_braces_that_were_asked_for_are_retried(rows: Rows, original: str) -> None:
+    message = await rows.message(await rows.account("alice"))
+    await rows.one(f"{FAILED} WHERE id = $1", message, original)
+    await messages.retry(rows.db, rows.users["alice"], message, limits=Limits(rows.db))
+    assert await rows.status(message) != "failed"
+
+
+@pytest.mark.parametrize("words", ["Hi {{name}}", "{{c | upper}}", "`{{name}}`"])
+async def test_new_words_with_a_placeholder_that_nothing_fills_are_refused(rows: Rows, words: str) -> None:
+    message = await rows.message(await rows.account("alice"))
+    with pytest.raises(MissingField):
+        await rewritten(rows, message, None, words)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatwren.domain.errors import Invalid
-from chatwren.variation import MissingField, Modifications, vary
+from chatwren.variation import MissingField, Modifications, literal, vary
 
 NOTHING = Modifications()
 
@@ -106,3 +106,59 @@ def test_depth_and_number_have_no_limit(text: str) -> None:
 def test_no_template_raises(text: str, seed: str) -> None:
     with contextlib.suppress(MissingField):
         vary(text, NOTHING, seed=seed)
+
+
+@pytest.mark.parametrize(
+    "text", ["```{{coupon}}```", "`{{coupon}}`", "Code: ```{{ coupon }}``` till Sunday", "```a\n{{coupon}}\n{b|c}```"]
+)
+def test_a_placeholder_in_code_is_filled(text: str) -> None:
+    plain = text.replace("{{coupon}}", "SAVE {{10}}").replace("{{ coupon }}", "SAVE {{10}}")
+    assert _texts(text, seeds=3, coupon="SAVE {{10}}").keys() == {plain}
+    everything = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
+    said = f"Thank you for shopping with us! Your coupon is {text}"
+    assert vary(said, everything, seed="1", fields={"coupon": "SAVE {{10}}"}).text.endswith(plain)
+    with pytest.raises(MissingField, match="coupon"):
+        vary(text, NOTHING, seed="1")
+    with pytest.raises(MissingField, match="coupon"):
+        literal(text)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "{{c | upper}}", "{{c|upper}}", "{{{c}}}", "{{}}", "{{ }}", "{{c, d}}", '{{"c"}}', "{{c()}}", "{{> c}}",
+        "{{\nc\n}}", "{{a name of five words}}", "{{customer:name}}", "{{/if}}",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_a_placeholder_is_refused(odd: str) -> None:
+    for text in (f"Hi {odd}", f"`{odd}`", f"```{odd}```", f"https://x.example/{odd}", f"{{Hi|Hello {odd}.}}"):
+        for word in (literal, lambda text: vary(text, NOTHING, seed="1", fields={"c": "d"})):
+            with pytest.raises(MissingField) as caught:
+                word(text)
+            assert caught.value.name == odd
+            assert [error.field for error in caught.value.fields] == ["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        (r"Write \{\{name\}\} there", "Write {{name}} there"),
+        (r"`\{\{name\}\}`", "`{{name}}`"),
+        (r"```\{\{c | upper\}\}```", "```{{c | upper}}```"),
+        (r"https://x.example/\{\{id\}\}", "https://x.example/{{id}}"),
+        (r"\{{name}}", "{{name}}"),
+    ],
+)
+def test_escaped_braces_are_braces_everywhere(text: str, plain: str) -> None:
+    assert vary(text, NOTHING, seed="1").text == plain
+    assert literal(text) == plain
+
+
+@pytest.mark.parametrize("text", ["{a|b}", "{name}", r"\{a\}", '{"a": {"b": 1}}', r"\frac{a}{b}", "a | b"])
+def test_a_text_without_double_braces_goes_out_to_the_letter(text: str) -> None:
+    assert literal(text) == text
+
+
+@pytest.mark.parametrize("text", ["{{Hi|Hello} there|Hey}", "{a|{b|c}}", "{{{x}}|{{x}}}", "{{a|b}|{c|d}}"])
+def test_alternatives_within_each_other_are_no_placeholder(text: str) -> None:
+    assert not any(sign in found for found in _texts(text, seeds=20, x="y") for sign in "{}")
