@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Self, TypeVar, cast
 
 from chatwren.domain.errors import Invalid, forget_traces
+from chatwren.domain.members import gathered
 from chatwren.domain.text import Parse
 
 T_co = TypeVar("T_co", covariant=True)
@@ -20,6 +21,8 @@ _MAX_NAME = 100
 class Reader:
     """Reads fields, wherever they come from. Unknown ones are never looked at, hence ignored.
 
+    Members of a field may have fields of their own, as forms send objects: `fields[name]`, `fields.name`.
+
     Wrong fields are collected, so that a person learns of all of them at once: what `read` gave may be used after
     `check`.
 
@@ -28,6 +31,10 @@ class Reader:
     """
 
     def __init__(self, values: Mapping[str, Sequence[object]]) -> None:
+        self._came_as: Mapping[str, str] = {}
+        names = " ".join(values)
+        if "[" in names or "." in names:
+            values, self._came_as = gathered(values)
         self._values = values
         self._failures: list[Invalid] = []
 
@@ -42,6 +49,9 @@ class Reader:
             return parse(bounded(self._one(name), field=name), field=name)
         except Invalid as error:
             self._fail(error)
+            if name in self._came_as and all(one.field == name for one in error.fields):
+                spelt = shown_name(self._came_as[name])
+                self._failures.append(Invalid(f"{spelt} is no way to give {name}.", field=name))
             return cast("T_co", None)
 
     def peek(self, name: str) -> object:
@@ -55,7 +65,7 @@ class Reader:
     def refuse_others(self, known: Collection[str]) -> None:
         """Count fields of other names as wrong: where leaving one out asks for more, a misspelt one must not."""
         for name in sorted(self._values.keys() - set(known))[:_MAX_NAMED]:
-            shown = name[:_MAX_NAME].encode("utf-8", "replace").decode()
+            shown = shown_name(name)
             self._failures.append(Invalid(f"There is no field {shown}.", field=shown))
 
     def check(self) -> None:
@@ -80,6 +90,11 @@ class Reader:
         if len(values) > 1 and any(value != values[0] for value in values):
             raise Invalid(f"{name} is given more than once, with different values.", field=name)
         return values[0] if values else None
+
+
+def shown_name(name: str) -> str:
+    """A name that a client made up, as an error shows it."""
+    return name[:_MAX_NAME].encode("utf-8", "replace").decode()
 
 
 def bounded(value: object, *, field: str) -> object:

@@ -1,44 +1,36 @@
 """Every form in which clients send fields: JSON, URL-encoded and multipart bodies give the same `Form`.
 
-Multipart bodies are streamed: a file goes to a temporary file as it comes, and only fields are held in memory.
+Multipart bodies are streamed by `multiparts`.
 """
 
 import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar import Request
-from multipart import (  # type: ignore[import-untyped]
-    MultipartError,
-    MultipartSegment,
-    ParserLimitReached,
-    PushMultipartParser,
-    parse_options_header,
-)
 
 from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
-from chatwren.domain.fields import Reader
+from chatwren.domain.fields import Reader, shown_name
+from chatwren.domain.members import base_name
 from chatwren.domain.text import absent
 from chatwren.web.access import body_chunks
 from chatwren.web.context import HttpRequest
-from chatwren.web.http.bodies import FEW_FIELDS_BYTES, MAX_FILE_BYTES, let_go
-from chatwren.web.uploads import Uploads, temporary_file, write_on
+from chatwren.web.http.bodies import FEW_FIELDS_BYTES
+from chatwren.web.multiparts import MAX_PARTS, Parts, Upload, read_parts
+from chatwren.web.parts import read_options
+from chatwren.web.uploads import Uploads
 
-_MAX_PARTS = 100
 _MAX_STRUCTURE = 64 * 1024
 """Bytes of a JSON body besides the texts in it: what is read into more objects than it has bytes."""
 _MAX_STRINGS = 2_000
 _MAX_ESCAPES = 128 * 1024
 """A URL-encoded body may have so many: two for each byte of the longest message."""
 _LONG = 16 * 1024
-_WRITE_BYTES = 512 * 1024
 _JSON = "application/json"
 _URLENCODED = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
@@ -46,17 +38,6 @@ _MULTIPART = "multipart/form-data"
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _LOST_PLUS = re.compile(rb"(?<==)\+(?=[0-9+()-]{7,30}(?:&|\Z))")
 """The plus of a phone number that is written as it is: read as URL-encoded, it would be a space."""
-_TEXT_TYPES = frozenset({_JSON, "text/plain"})
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file that a client sent, as long as its form is open."""
-
-    path: Path
-    file_name: str
-    content_type: str
-    size: int
 
 
 class Form(Reader):
@@ -65,13 +46,22 @@ class Form(Reader):
     Args:
         values: as a Reader's.
         files: what was given as files, for each field.
+        strays: names under which files came that are not in `files`. What else they hold may be a text in `values`.
+        takes: the fields that may be files.
     """
 
     def __init__(
-        self, values: Mapping[str, Sequence[object]], files: Mapping[str, Sequence[Upload]] | None = None
+        self,
+        values: Mapping[str, Sequence[object]],
+        files: Mapping[str, Sequence[Upload]] | None = None,
+        *,
+        strays: Iterable[str] = (),
+        takes: Collection[str] = (),
     ) -> None:
         super().__init__(values)
         self._files = files or {}
+        self._strays = {base_name(name): name for name in strays}
+        self._takes = takes
 
     def file(self, name: str) -> Upload | None:
         """The file of that field; None when absent."""
@@ -81,8 +71,18 @@ class Form(Reader):
             self._fail(error)
             return None
 
+    def check(self) -> None:
+        """As a Reader's. A file that nobody asked for is wrong: left out, the text would go alone."""
+        for name in self._strays.values():
+            shown = shown_name(name) or "A part without a name"
+            takes = next(iter(self._takes), None)
+            way = f"A file goes as {takes}." if takes else "This route takes no file."
+            self._fail(Invalid(f"{shown} came as a file. {way}", field=takes or shown))
+        super().check()
+
     def _one(self, name: str) -> object:
-        if name in self._files:
+        stray = self._strays.pop(name, None) if self._strays else None
+        if name in self._files or (stray is not None and name not in self._values):
             raise Invalid(f"{name} must be a text, not a file.", field=name)
         return super()._one(name)
 
@@ -135,12 +135,14 @@ async def read_form(
         NotAuthenticated, TooLarge, TooSlow: see access.
         TooMany, Unavailable: see uploads.
     """
-    content_type, options = parse_options_header(request.headers.get("content-type", ""))
+    content_type, options = read_options(request.headers.get("content-type", ""))
     refuse_encoded(request)
     if content_type == _MULTIPART:
         async with contextlib.AsyncExitStack() as stack:
-            parts = _Parts(request, uploads, stack, at_most=at_most)
-            yield await _multipart(request, options.get("boundary", ""), parts)
+            parts = Parts(request, uploads, stack, at_most=at_most, charset=options.get("charset"))
+            await read_parts(request, options.get("boundary", ""), parts)
+            takes = uploads.fields if uploads else ()
+            yield Form(parts.values, parts.files, strays=parts.strays, takes=takes)
     else:
         yield await _of_one_piece(request, content_type, at_most=at_most)
 
@@ -193,10 +195,10 @@ def _urlencoded(encoded: bytes) -> Form:
         raise TooLarge(f"The form has more than {_MAX_ESCAPES:,} escaped characters.")
     encoded = _LOST_PLUS.sub(b"%2B", encoded)
     try:
-        pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARTS)
+        pairs = parse_qsl(encoded.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_PARTS)
     except ValueError:
         raise Invalid(
-            f"The form is not URL-encoded UTF-8 of at most {_MAX_PARTS} fields.", code="malformed_body"
+            f"The form is not URL-encoded UTF-8 of at most {MAX_PARTS} fields.", code="malformed_body"
         ) from None
     return Form(_gathered(pairs))
 
@@ -206,98 +208,3 @@ def _gathered(pairs: Iterable[tuple[str, object]]) -> dict[str, list[object]]:
     for name, value in pairs:
         values.setdefault(name, []).append(value)
     return values
-
-
-async def _multipart(request: HttpRequest, boundary: str, parts: "_Parts") -> Form:
-    if not boundary:
-        raise Invalid(
-            "Content-Type multipart/form-data lacks its boundary. Leave the header to your HTTP client: it sets both.",
-            code="malformed_body",
-        )
-    try:
-        with PushMultipartParser(boundary, max_segment_count=_MAX_PARTS) as parser:
-            async for chunk in body_chunks(request, at_most=parts.at_most):
-                for event in parser.parse(chunk):
-                    if (taking := parts.take(event)) is not None:
-                        await taking
-    except ParserLimitReached:
-        raise TooLarge(f"The form has more than {_MAX_PARTS} parts, or longer names than any form of ours.") from None
-    except UnicodeDecodeError:
-        raise Invalid("A field or a name of the form is no UTF-8.", code="malformed_body") from None
-    except MultipartError:
-        raise Invalid(
-            "The body is no whole multipart/form-data with the boundary that its Content-Type names.",
-            code="malformed_body",
-        ) from None
-    return Form(parts.values, parts.files)
-
-
-class _Parts:
-    """Takes the events of the multipart parser, one after the other, and gathers fields."""
-
-    def __init__(
-        self, request: HttpRequest, uploads: Uploads | None, stack: contextlib.AsyncExitStack, *, at_most: int
-    ) -> None:
-        self.at_most = at_most + (MAX_FILE_BYTES if uploads else 0)
-        self.values: dict[str, list[object]] = {}
-        self.files: dict[str, list[Upload]] = {}
-        self._request = request
-        self._uploads = uploads
-        self._stack = stack
-        self._segment: MultipartSegment | None = None
-        self._ignored = False
-        self._buffer = bytearray()
-        self._file: IO[bytes] | None = None
-        self._field_bytes = 0
-        self._most_field_bytes = at_most
-
-    def take(self, event: MultipartSegment | bytes | None) -> Awaitable[None] | None:
-        """Take one event. What is to be awaited, before the next; None: of fields nothing is."""
-        if isinstance(event, MultipartSegment):
-            return self._begin(event)
-        return self._end() if event is None else self._add(event)
-
-    def _begin(self, segment: MultipartSegment) -> Awaitable[None] | None:
-        self._segment = segment
-        uploads = self._uploads if self._uploads and segment.name in self._uploads.fields else None
-        # JavaScript sends a field made as a Blob like a file: what says that it is a text is taken as one.
-        self._ignored = segment.filename is not None and not uploads and segment.content_type not in _TEXT_TYPES
-        return self._open(uploads) if segment.filename is not None and uploads else None
-
-    async def _open(self, uploads: Uploads) -> None:
-        self._file = await self._stack.enter_async_context(temporary_file(self._request, uploads.user_id))
-
-    def _add(self, data: bytes) -> Awaitable[None] | None:
-        if self._ignored:
-            let_go(self._request, len(data))
-            return None
-        self._buffer += data
-        if self._file is not None:
-            return self._write(self._file) if len(self._buffer) >= _WRITE_BYTES else None
-        self._field_bytes += len(data)
-        if self._field_bytes > self._most_field_bytes:
-            raise TooLarge(f"The fields of the form are larger than {self._most_field_bytes:,} bytes.")
-        return None
-
-    def _end(self) -> Awaitable[None] | None:
-        segment, self._segment = self._segment, None
-        if segment is None or self._ignored:
-            return None
-        if self._file is not None:
-            return self._close(segment, self._file)
-        self.values.setdefault(segment.name or "", []).append(self._buffer.decode())
-        self._buffer.clear()
-        return None
-
-    async def _close(self, segment: MultipartSegment, file: IO[bytes]) -> None:
-        self._file = None
-        await self._write(file)
-        file.flush()
-        upload = Upload(Path(file.name), segment.filename or "", segment.content_type or "", segment.size)
-        self.files.setdefault(segment.name or "", []).append(upload)
-
-    async def _write(self, file: IO[bytes]) -> None:
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        await write_on(self._request, file, data)
-        let_go(self._request, len(data))

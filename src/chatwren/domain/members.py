@@ -1,0 +1,59 @@
+"""Objects in forms: members of a field under names of their own, `fields[name]` or `fields.name`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_MAX_NAME = 500
+"""Characters of a name that is taken apart: those of no member of ours are as many."""
+_MAX_DEPTH = 8
+_MEMBER = re.compile(r"\[([^\]]*+)\]?|\.([^.\[]*+)|([^.\[]++)")
+
+
+def base_name(name: str) -> str:
+    """The field whose member a name is; the name itself of a field."""
+    return re.split(r"[\[.]", name, maxsplit=1)[0]
+
+
+def gathered(
+    values: Mapping[str, Sequence[object]],
+) -> tuple[dict[str, Sequence[object]], dict[str, str]]:
+    """`values`, in which the members of a field are one object, and the name by which one of them came.
+
+    What has no name, as in `phoneId[]`, is a list. What is given twice in different ways is one too, which no field
+    of ours takes.
+    """
+    fields: dict[str, Sequence[object]] = {}
+    objects: dict[str, Any] = {}
+    came_as: dict[str, str] = {}
+    for name, given in values.items():
+        base = base_name(name)
+        if base == name:
+            fields[name] = given
+            continue
+        came_as.setdefault(base, name)
+        value = given[0] if all(one == given[0] for one in given) else list(given)
+        path = _path(name[len(base) :])
+        if "" in path:
+            path, value = path[: path.index("")], [value]
+        _put(objects, (base, *path), value)
+    for base, members in objects.items():
+        fields[base] = (*fields.get(base, ()), members)
+    return fields, came_as
+
+
+def _path(rest: str) -> list[str]:
+    if len(rest) > _MAX_NAME:
+        return [rest]
+    found = [bracketed or dotted or other for bracketed, dotted, other in _MEMBER.findall(rest)]
+    return found if len(found) <= _MAX_DEPTH else [*found[:_MAX_DEPTH], ""]
+
+
+def _put(objects: dict[str, Any], path: Sequence[str], value: object) -> None:
+    at = objects
+    for one in path[:-1]:
+        below = at.setdefault(one, {})
+        if not isinstance(below, dict):
+            below = at[one] = {"": below}
+        at = below
+    at[path[-1]] = [at[path[-1]], value] if path[-1] in at else value
