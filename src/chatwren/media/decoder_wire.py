@@ -18,6 +18,10 @@ JOB_BYTES = 1024
 """The most that a job has, as it travels."""
 MAX_REPLY = _LENGTH_BYTES + _MAX_HEAD + MAX_IMAGE_UPLOAD_BYTES + _MAX_THUMBNAIL
 
+Why = Literal["animation", "deep", "unknown", "damaged", "pixels", "scans", "memory", "time"]
+"""Why no picture is made of an image: it is an animation; grey of more than 8 bits; coded as no phone can show it; has
+lost pixels; has more of them, or scans, than are looked into; takes more memory or time than it may."""
+
 Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_IMAGE_EDGE)]
 
 
@@ -66,14 +70,9 @@ class Clip(msgspec.Struct, tag="clip"):
 
 
 class Other(msgspec.Struct, tag="other"):
-    """An image of which no picture is made.
+    """An image of which no picture is made."""
 
-    Attributes:
-        why: animation; deep: more than 8 bits a channel; damaged; pixels, scans: more than is accepted;
-            memory, time: more than it may take.
-    """
-
-    why: Literal["animation", "deep", "damaged", "pixels", "scans", "memory", "time"]
+    why: Why
 
 
 Outcome = Picture | Clip | Other

@@ -3,35 +3,39 @@
 Runs in a process of its own, which may take only so much memory and time: decoder_process.py.
 """
 
+import hashlib
 import io
 import math
-import re
 import warnings
 from typing import BinaryIO
 
-from PIL import AvifImagePlugin, ExifTags, Image, ImageFile, IptcImagePlugin, PngImagePlugin
+from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin
 
 from chatwren.media import recognise
-from chatwren.media.decoder_wire import Job, Other, Picture, pack
-from chatwren.media.images import MAX_SCANNED_PIXELS, MAX_SCANS, jpeg_scans, webp_size
+from chatwren.media.apart import MAX_UNPACKED, Apart, is_profile
+from chatwren.media.apart_jpeg import MAX_SCANS, jpeg_apart, with_end
+from chatwren.media.apart_others import avif_apart, webp_apart
+from chatwren.media.apart_png import png_apart
+from chatwren.media.decoder_wire import Job, Other, Picture, Why, pack
+from chatwren.media.images import MAX_SCANNED_PIXELS, webp_size
 from chatwren.media.recognise import MediaKind
+from chatwren.media.told import told
 
 _THUMBNAIL_EDGE = 100
 _THUMBNAIL_QUALITY = 60
 _JPEG_QUALITY = 90
 
-_MAX_TEXT = 4 * 1024 * 1024  # of a PNG, unpacked; a single chunk may have 1 MB
 _HEAD = 64
+_TAILS = (b"\xa5" * 64, b"")  # whatever stands in the place of bits that are missing
 
 Image.init()  # loads what it would load when it needs it, which the process may not do
 # Before it decodes, Pillow raises at twice this size. At once it only warns; there we look ourselves.
 Image.MAX_IMAGE_PIXELS = recognise.MAX_IMAGE_PIXELS
-PngImagePlugin.MAX_TEXT_MEMORY = _MAX_TEXT
+PngImagePlugin.MAX_TEXT_CHUNK = MAX_UNPACKED  # of a profile; texts it does not see
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the process may start none
-warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-# It warns of broken EXIF and reads on, without what it skipped. Others may still find that: made an error.
-warnings.filterwarnings("error", module=r"PIL\.TiffImagePlugin")
+warnings.simplefilter("ignore")  # of metadata that it cannot read
 
+_APART = {"image/jpeg": jpeg_apart, "image/png": png_apart, "image/webp": webp_apart, "image/avif": avif_apart}
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "AVIF")
 _PASSING_FORMATS = frozenset({"JPEG", "PNG"})
 _PASSING_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
@@ -45,12 +49,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Places in XMP (exif:GPSLatitude, photoshop:City, Iptc4xmpCore:Location, …), and a photo's mark that a film follows it,
-# which has a place of its own.
-_XMP_PLACE = re.compile(rb"GPS|Location|City|State|Country|MotionPhoto|MicroVideo")
-# IPTC-IIM, record 2: content location, city, sublocation, province, country.
-_IPTC_PLACE = frozenset({(2, 26), (2, 27), (2, 90), (2, 92), (2, 95), (2, 100), (2, 101)})
-
 # Bytes of memory for each pixel while a file is decoded, at most (measured with Pillow 13): WebP's decoder holds three
 # images of 4 bytes beside a lossless one, and its copy is in Pillow's; AVIF's took 9 with the usual 4:2:0 of 8 bits.
 _DECODING = {"WEBP": 20, "AVIF": 12}
@@ -68,10 +66,10 @@ def decode(file: BinaryIO, job: Job) -> bytes:
         return _decoded(file, job)
     except MemoryError:
         return pack(Other("memory"))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         return pack(Other("pixels"))
-    except Exception:  # noqa: BLE001 - Pillow's decoders raise whatever they stumble over
-        return pack(Other("damaged"))
+    except Exception as error:  # noqa: BLE001 - Pillow's decoders raise whatever they stumble over
+        return pack(Other("unknown" if str(error).startswith("Unsupported BMP") else "damaged"))
 
 
 def _decoded(file: BinaryIO, job: Job) -> bytes:
@@ -80,43 +78,87 @@ def _decoded(file: BinaryIO, job: Job) -> bytes:
         return pack(Other("pixels"))
     if width * height * _DECODING["WEBP"] + _WORKING > job.memory:  # which opening it would take
         return pack(Other("memory"))
-    scans = jpeg_scans(file) if job.mimetype == "image/jpeg" else 1
-    if scans == 0:
-        return pack(Other("damaged"))
-    if scans > MAX_SCANS:
-        return pack(Other("scans"))
+    apart = _APART.get(job.mimetype, Apart)(file)
+    if why := _unfit(apart):
+        return pack(Other(why))
+    with _opened(apart.pixels) as image:
+        why = _too_much(image, apart)
+        if not why and not apart.ended:
+            why = _lost(image, apart, job)
+        if why:
+            return pack(Other(why))
+        if apart.ended or image.format == "PNG":
+            return _prepared(image, apart, job)
+    with _opened(with_end(apart)) as image:
+        return _prepared(image, apart, job)
+
+
+def _opened(file: BinaryIO) -> ImageFile.ImageFile:
     file.seek(0)
-    with Image.open(file, formats=_FORMATS) as image:
-        if image.width * image.height > recognise.MAX_IMAGE_PIXELS:
-            return pack(Other("pixels"))
-        if scans * image.width * image.height > MAX_SCANNED_PIXELS:
-            return pack(Other("scans"))
-        return _prepared(image, job, scans)
+    return Image.open(file, formats=_FORMATS)
 
 
-def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
+def _unfit(apart: Apart) -> Why | None:
+    """Why a file is not to be opened."""
+    if apart.scans == 0:
+        return "damaged"
+    if apart.scans > MAX_SCANS:
+        return "scans"
+    if not apart.shown:
+        return "unknown"
+    return "animation" if apart.animated else None
+
+
+def _too_much(image: ImageFile.ImageFile, apart: Apart) -> Why | None:
+    """Why an image is not to be decoded."""
+    if image.width * image.height > recognise.MAX_IMAGE_PIXELS:
+        return "pixels"
+    return "scans" if apart.scans * image.width * image.height > MAX_SCANNED_PIXELS else None
+
+
+def _lost(image: ImageFile.ImageFile, apart: Apart, job: Job) -> Why | None:
+    """What is wrong with a JPEG or PNG that is cut off, unless it has all its pixels.
+
+    A JPEG has them if it makes no difference what stands after its last byte.
+    """
+    if not apart.complete:
+        return "damaged"
+    if image.format == "PNG":
+        ImageFile.LOAD_TRUNCATED_IMAGES = True  # for the rest of this process
+        return None
+    if _memory(image, beside=_coefficients(image, apart.scans)) > job.memory:
+        return "memory"
+    seen = set()
+    for tail in _TAILS:
+        with _opened(with_end(apart, tail)) as one:
+            one.load()
+            digest = hashlib.blake2b()
+            rows = max(1, _STRIP_PIXELS // one.width)
+            for top in range(0, one.height, rows):
+                digest.update(one.crop((0, top, one.width, min(one.height, top + rows))).tobytes())
+        seen.add(digest.digest())
+    return None if len(seen) == 1 else "damaged"
+
+
+def _prepared(image: ImageFile.ImageFile, apart: Apart, job: Job) -> bytes:
     width, height = image.size
     scale = min(1.0, recognise.MAX_IMAGE_EDGE / max(width, height))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    if image.format != "JPEG":
-        if _memory(image) > job.memory:
-            return pack(Other("memory"))
-        image.load()  # the metadata of a PNG may follow its pixels
-    still = image.format == "MPO" or not getattr(image, "is_animated", False)
-    orientation, may_tell_place = _metadata(image)
-    if not still:
+    if getattr(image, "is_animated", False):
         return pack(Other("animation"))
     if image.mode not in _CONVERTIBLE_MODES:
         return pack(Other("deep"))
+    orientation, may_tell_place = _told(image, apart)
     passes = (
         image.format in _PASSING_FORMATS
         and image.mode in _PASSING_MODES
         and job.size <= recognise.MAX_BYTES[MediaKind.IMAGE]
         and scale == 1
         and orientation not in _UPRIGHT
-        and not may_tell_place
+        and apart.ended
+        and not (may_tell_place or apart.amiss or apart.deep)
     )
-    beside = _coefficients(image, scans)
+    beside = _coefficients(image, apart.scans)
     # A JPEG can be decoded smaller, but not smaller than this.
     image.draft(None, (_THUMBNAIL_EDGE, _THUMBNAIL_EDGE) if passes else size)
     if _memory(image, None if passes else size, turned=orientation in _UPRIGHT, beside=beside) > job.memory:
@@ -125,7 +167,7 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
     if passes:
         thumbnail = _thumbnail(image)
         return pack(Picture(width, height, 0, len(thumbnail)), b"", thumbnail)
-    colours = image.info.get("icc_profile") if image.mode in {"RGB", "RGBA", "P"} else None
+    colours = _colours(image)
     upright = _flat(image, size)
     if upright is not image:
         image.close()  # its memory is needed
@@ -133,6 +175,19 @@ def _prepared(image: ImageFile.ImageFile, job: Job, scans: int) -> bytes:
         upright = upright.transpose(_UPRIGHT[orientation])
     content, thumbnail = _jpeg(upright, quality=_JPEG_QUALITY, colours=colours), _thumbnail(upright)
     return pack(Picture(upright.width, upright.height, len(content), len(thumbnail)), content, thumbnail)
+
+
+def _told(image: ImageFile.ImageFile, apart: Apart) -> tuple[int, bool]:
+    """The orientation, and whether the metadata may say where it was taken."""
+    return told(apart.exif or image.info.get("exif", b"").removeprefix(b"Exif\0\0"), apart.packets)
+
+
+def _colours(image: ImageFile.ImageFile) -> bytes | None:
+    """The colour profile, if it is one of such colours as a JPEG of it has."""
+    profile: bytes = image.info.get("icc_profile") or b""
+    if image.mode in {"RGB", "RGBA", "P"} and is_profile(profile) and profile[16:20] == b"RGB ":
+        return profile[: int.from_bytes(profile[:4])]
+    return None
 
 
 def _memory(
@@ -163,27 +218,6 @@ def _coefficients(image: ImageFile.ImageFile, scans: int) -> int:
         return 0
     parts: list[int] = [across * down for _, across, down, _ in getattr(image, "layer", ())]
     return image.width * image.height * sum(parts) * _COEFFICIENT // max(parts, default=1)
-
-
-def _metadata(image: ImageFile.ImageFile) -> tuple[int, bool]:
-    """The EXIF orientation, and whether the metadata of a JPEG or PNG may say where it was taken."""
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1), _tells_place(image)
-    except Exception:  # noqa: BLE001 - Pillow raises whatever it stumbles over
-        return 1, True
-
-
-def _tells_place(image: ImageFile.ImageFile) -> bool:
-    if image.getexif().get_ifd(ExifTags.IFD.GPSInfo):
-        return True
-    packets = [content for _, content in getattr(image, "applist", []) if content.startswith(b"http://ns.adobe.com/")]
-    for name, text in getattr(image, "text", {}).items():
-        if name.startswith("Raw profile type"):  # EXIF, IPTC or XMP, packed once more
-            return True
-        packets.append(text.encode(errors="replace"))
-    if any(_XMP_PLACE.search(packet) for packet in packets):
-        return True
-    return not _IPTC_PLACE.isdisjoint(IptcImagePlugin.getiptcinfo(image) or ())
 
 
 def _flat(image: Image.Image, size: tuple[int, int]) -> Image.Image:

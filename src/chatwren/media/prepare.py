@@ -10,20 +10,24 @@ from uuid import UUID
 
 from chatwren.domain.errors import Invalid, TooLarge
 from chatwren.media import recognise
-from chatwren.media.decoder_wire import Clip, Other, Picture
+from chatwren.media.decoder_wire import Clip, Other, Picture, Why
 from chatwren.media.decoders import Decoders
-from chatwren.media.images import MAX_SCANS
 from chatwren.media.recognise import MediaKind
 
 _FIELD = "mediaFile"
 _MIMETYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 _READ = 1024 * 1024
 _WITH_FACTS = frozenset({"video/mp4", "video/3gpp", "audio/mp4", "audio/ogg; codecs=opus"})
-_TOO_MUCH = {
-    "pixels": f"has too many pixels; an image may have {recognise.MAX_IMAGE_PIXELS // 1_000_000} million at most.",
-    "scans": f"is a JPEG of too many scans; it may have {MAX_SCANS}, a large one fewer. Save it anew.",
-    "memory": "takes too much memory to decode. Save it with fewer pixels, or as a JPEG that is not progressive.",
-    "time": "takes too long to decode. Save it with fewer pixels, or as a JPEG that is not progressive.",
+_ANEW = "Saved anew with fewer pixels, or as a JPEG that is not progressive, it goes as an image"
+# Why an image goes as a document.
+_NOT_SHOWN: dict[Why, str] = {
+    "animation": "it is an animation, which would stand still as an image",
+    "deep": "WhatsApp shows images of 8 bits a channel",
+    "unknown": "it is coded in a way that phones do not show",
+    "pixels": f"it has more than {recognise.MAX_IMAGE_PIXELS // 1_000_000} million pixels",
+    "scans": "it is a JPEG of too many scans. Saved anew, it goes as an image",
+    "memory": f"it takes too much memory to decode. {_ANEW}",
+    "time": f"it takes too long to decode. {_ANEW}",
 }
 
 
@@ -67,11 +71,12 @@ async def prepare(
 
     What it is, its content tells. An image passes byte for byte if it is a JPEG or PNG of at most 16 MB and 4,096
     pixels a side, not CMYK, already upright, and says nothing of the place where it was taken. Else it becomes such a
-    JPEG, without any metadata but its colour profile, and on white where it was transparent.
+    JPEG, without any metadata but its colour profile, and on white where it was transparent. Its pixels alone decide
+    whether it is damaged: of what it says beside them what can be read is used.
 
     What WhatsApp would not show or play goes unchanged as a document, with a warning: animations (which would stand
-    still), HEIC, TIFF, 16-bit images, videos other than MP4 and 3GP or over 16 MB, audio other than MP3, AAC, M4A, AMR
-    and Ogg with Opus.
+    still), HEIC, TIFF, grey of 16 bits, images that take too much to decode, videos other than MP4 and 3GP or over 16
+    MB, audio other than MP3, AAC, M4A, AMR and Ogg with Opus.
 
     Args:
         path: the upload. A converted image takes its place.
@@ -81,8 +86,8 @@ async def prepare(
         decoders: who looks into images, videos and sounds.
 
     Raises:
-        Invalid: the file is empty, or an image that cannot be decoded.
-        TooLarge: over the limit of its kind, or an image that takes too much to decode.
+        Invalid: the file is empty, or an image that has lost pixels.
+        TooLarge: over the limit of its kind.
         Unavailable: too many files wait, or it could not be read right now.
     """
     left = threading.Event()
@@ -91,6 +96,9 @@ async def prepare(
     finally:
         left.set()
     match received.kind:
+        case MediaKind.IMAGE if received.size > recognise.MAX_IMAGE_UPLOAD_BYTES:
+            limit = recognise.MAX_IMAGE_UPLOAD_BYTES // recognise.MEGABYTE
+            return _as_document(received, f"an image may have {limit} MB at most")
         case MediaKind.IMAGE:
             return await _image(received, file_name, user, decoders)
         case MediaKind.VIDEO | MediaKind.AUDIO:
@@ -107,8 +115,6 @@ def _received(path: Path, file_name: str | None, content_type: str | None, left:
     _refuse_larger(size, recognise.MAX_BYTES[MediaKind.DOCUMENT], "a file")
     with path.open("rb") as file:
         recognised = recognise.recognise(file.read(recognise.HEAD_BYTES), file_name)
-    if recognised.kind is MediaKind.IMAGE:
-        _refuse_larger(size, recognise.MAX_IMAGE_UPLOAD_BYTES, "an image")
     if recognised.kind is MediaKind.AUDIO:
         _refuse_larger(size, recognise.MAX_BYTES[MediaKind.AUDIO], "an audio file")
     mimetype = recognised.mimetype
@@ -188,12 +194,8 @@ async def _image(received: PreparedFile, given_name: str | None, user: UUID, dec
             if not reply.content:
                 return received
             return await asyncio.to_thread(_converted, received, given_name, reply.content)
-        case Other(why="animation"):
-            return _as_document(received, "it is an animation, which would stand still as an image")
-        case Other(why="deep"):
-            return _as_document(received, "WhatsApp shows images of 8 bits a channel")
-        case Other(why=why) if why in _TOO_MUCH:
-            raise TooLarge(f"{_FIELD} {_TOO_MUCH[why]}")
+        case Other(why=why) if why in _NOT_SHOWN:
+            return _as_document(received, _NOT_SHOWN[why])
         case _:
             raise Invalid(f"{_FIELD} looks like an image but cannot be read: it is damaged or cut off.", field=_FIELD)
 

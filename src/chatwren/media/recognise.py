@@ -41,13 +41,13 @@ MAX_BYTES = {
 """The largest file of each kind that goes out."""
 
 MAX_IMAGE_UPLOAD_BYTES = 25 * MEGABYTE
-"""The largest image accepted; over `MAX_BYTES` it is scaled."""
+"""The largest image that is looked into; over `MAX_BYTES` it is scaled."""
 
 MAX_IMAGE_EDGE = 4096
 """Pixels of an image's longer side; a longer one is scaled. WhatsApp's apps scale to less when they send."""
 
-MAX_IMAGE_PIXELS = 52_000_000
-"""Pixels of an image accepted, whatever the size of its file: a phone's 50-megapixel camera makes 8192 x 6144."""
+MAX_IMAGE_PIXELS = 200_000_000
+"""Pixels of an image that is looked into, whatever the size of its file: phones make up to 16320 x 12240."""
 
 UNKNOWN_TYPE = "application/octet-stream"
 """The type of a document whose content says nothing."""

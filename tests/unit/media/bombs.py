@@ -111,6 +111,19 @@ def jpeg_exif() -> bytes:
     return b"\xff\xd8\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + _jpeg()[2:]
 
 
+def jpeg_of_exif() -> bytes:
+    """3,900 segments of it, which make 25 MB."""
+    segment = b"\xff\xe1\x19\x00Exif\0\0" + bytes(0x1900 - 8)
+    return b"\xff\xd8" + segment * 3_900 + _jpeg()[2:]
+
+
+def png_of_chunks() -> bytes:
+    """Its pixels in 90,000 pieces, with a text after each."""
+    data = zlib.compress(bytes(64 * 9), 0).ljust(90_000, b"\0")
+    pieces = b"".join(_chunk(b"IDAT", data[at : at + 1]) + _chunk(b"tEXt", b"a\0b") for at in range(len(data)))
+    return _png(64, 64)[:33] + pieces + _chunk(b"IEND", b"")
+
+
 def avif_of_size(side: int) -> Callable[[], bytes]:
     def make() -> bytes:
         avif = bytearray(_written(Image.new("RGB", (64, 64)), "AVIF"))
@@ -160,12 +173,16 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a JPEG with an EXIF directory without end": jpeg_exif,
     "a JPEG of nothing but markers": lambda: b"\xff\xd8" + b"\xff" * 24 * MEGABYTE,
     "a JPEG of nothing but restart markers": lambda: b"\xff\xd8" + b"\xff\xd0" * 12 * MEGABYTE,
+    "a JPEG of 25 MB of EXIF": jpeg_of_exif,
+    "a JPEG of 196 megapixels without its end": lambda: jpeg_of_size(_jpeg(), 14_000, 14_000)[:-2],
     "a truncated JPEG of 50 megapixels": lambda: large_jpeg()[: len(large_jpeg()) // 2],
     "a PNG of 30,000 x 30,000 in one bit": lambda: _png(30_000, 30_000),
     "a PNG of 7200 x 7200 in one bit": lambda: _png(SIDE, SIDE, data=zlib.compress(bytes((SIDE // 8 + 1) * SIDE))),
     "an interlaced PNG of 7200 x 7200": lambda: _png(
         SIDE, SIDE, data=zlib.compress(bytes((SIDE // 8 + 8) * SIDE * 2)), interlaced=1
     ),
+    "a PNG of 14,000 x 14,000 in one bit": lambda: _png(14_000, 14_000, data=zlib.compress(bytes(14_000 * 1_751))),
+    "a PNG of 180,000 chunks": png_of_chunks,
     "a PNG of a gigabyte of text": png_texts,
     "a PNG with a profile of 50 MB": png_profile,
     "a BMP of run lengths": bmp_run_lengths,
