@@ -8,6 +8,7 @@ A job: one message with the descriptors of the file and of the socket for the re
 exit code or the negative signal. Any byte that comes meanwhile, and the end of web, kill what decodes.
 """
 
+import dataclasses
 import gc
 import os
 import select
@@ -20,8 +21,9 @@ from typing import BinaryIO
 import msgspec
 
 from chatwren.media import confinement, pictures
+from chatwren.media.archives import zip_format
 from chatwren.media.clips import read_mp4, read_ogg_opus
-from chatwren.media.decoder_wire import JOB_BYTES, Clip, Job, pack
+from chatwren.media.decoder_wire import JOB_BYTES, Archive, Clip, Job, pack
 
 _NICENESS = 10  # web's answers go before
 
@@ -75,7 +77,13 @@ def _decode(job: Job, file: int, reply: int) -> None:
         os.dup2(nothing, one)
     confinement.confine(memory=job.memory, seconds=job.seconds)
     with open(file, "rb", closefd=False) as content, open(reply, "wb", closefd=False) as answer:
-        answer.write(pictures.decode(content, job) if job.task == "picture" else pack(_clip(content, job)))
+        match job.task:
+            case "picture":
+                answer.write(pictures.decode(content, job))
+            case "clip":
+                answer.write(pack(_clip(content, job)))
+            case "archive":
+                answer.write(pack(Archive(zip_format(content))))
 
 
 def _clip(file: BinaryIO, job: Job) -> Clip:
@@ -83,7 +91,7 @@ def _clip(file: BinaryIO, job: Job) -> Clip:
     clip = read_ogg_opus(file) if job.mimetype.startswith("audio/ogg") else read_mp4(file)
     if clip is None:
         return Clip(playable=False)
-    return Clip(True, clip.has_picture, clip.seconds, clip.width, clip.height)
+    return Clip(True, **dataclasses.asdict(clip))
 
 
 if __name__ == "__main__":

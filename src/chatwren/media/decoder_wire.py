@@ -22,6 +22,7 @@ Why = Literal["animation", "deep", "unknown", "damaged", "pixels", "scans", "mem
 """Why no picture is made of an image: it is an animation; grey of more than 8 bits; coded as no phone can show it; has
 lost pixels; has more of them, or scans, than are looked into; takes more memory or time than it may."""
 
+Task = Literal["picture", "clip", "archive"]
 Side = Annotated[int, msgspec.Meta(ge=1, le=MAX_IMAGE_EDGE)]
 
 
@@ -29,14 +30,14 @@ class Job(msgspec.Struct):
     """What is to be done with the file whose descriptor comes along.
 
     Attributes:
-        task: to decode a picture, or to read what a video or sound says about itself.
+        task: to decode a picture, to read what a video or sound says about itself, or what a ZIP file holds.
         mimetype: by its first bytes.
         size: bytes.
         memory: bytes that it may take beyond what a process has when it starts.
         seconds: of the processor, that it may take.
     """
 
-    task: Literal["picture", "clip"]
+    task: Task
     mimetype: str
     size: int
     memory: int
@@ -60,13 +61,25 @@ class Picture(msgspec.Struct, tag="picture"):
 
 
 class Clip(msgspec.Struct, tag="clip"):
-    """What a video or sound says about itself. The fields are those of domain.clips.Clip."""
+    """What a video or sound says about itself. The fields are those of media.clips.Clip."""
 
     playable: bool
     has_picture: bool = False
     seconds: Annotated[int, msgspec.Meta(ge=1, le=_MAX_SIDE)] | None = None
     width: Annotated[int, msgspec.Meta(ge=1, le=_MAX_SIDE)] | None = None
     height: Annotated[int, msgspec.Meta(ge=1, le=_MAX_SIDE)] | None = None
+    picture_plays: bool = True
+    sound_plays: bool = True
+
+
+class Archive(msgspec.Struct, tag="archive"):
+    """What a ZIP file holds.
+
+    Attributes:
+        format: the usual extension of a format whose files are ZIP files; "" for none that is known.
+    """
+
+    format: Annotated[str, msgspec.Meta(max_length=8)] = ""
 
 
 class Other(msgspec.Struct, tag="other"):
@@ -75,7 +88,7 @@ class Other(msgspec.Struct, tag="other"):
     why: Why
 
 
-Outcome = Picture | Clip | Other
+Outcome = Picture | Clip | Archive | Other
 """What became of a file."""
 
 

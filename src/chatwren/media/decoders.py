@@ -10,7 +10,7 @@ import sys
 import time
 from asyncio.subprocess import Process
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Self
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,7 @@ import structlog
 
 from chatwren.domain.errors import Unavailable
 from chatwren.domain.fairness import FairPlaces
-from chatwren.media.decoder_wire import MAX_REPLY, Job, Other, Reply, unpack
+from chatwren.media.decoder_wire import MAX_REPLY, Job, Other, Reply, Task, unpack
 
 log = structlog.get_logger(__name__)
 
@@ -61,14 +61,12 @@ class Decoders:
         self._started: list[_Decoder] = []
         self._starting: set[asyncio.Task[None]] = set()
 
-    async def decode(
-        self, user: UUID, path: Path, *, task: Literal["picture", "clip"], mimetype: str, size: int
-    ) -> Reply:
+    async def decode(self, user: UUID, path: Path, *, task: Task, mimetype: str, size: int) -> Reply:
         """What became of a file. To cancel this kills what decodes it.
 
         Args:
             user: whose turn it takes.
-            task: to decode a picture, or to read what a video or sound says about itself.
+            task: to decode a picture, to read what a video or sound says about itself, or what a ZIP file holds.
             mimetype: by its first bytes.
             size: bytes.
 

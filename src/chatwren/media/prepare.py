@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import re
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +9,12 @@ from uuid import UUID
 
 from chatwren.domain.errors import Invalid, TooLarge
 from chatwren.media import recognise
-from chatwren.media.decoder_wire import Clip, Other, Picture, Why
+from chatwren.media.decoder_wire import Archive, Clip, Other, Picture, Why
 from chatwren.media.decoders import Decoders
+from chatwren.media.formats import ZIPPED
 from chatwren.media.recognise import MediaKind
 
 _FIELD = "mediaFile"
-_MIMETYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 _READ = 1024 * 1024
 _WITH_FACTS = frozenset({"video/mp4", "video/3gpp", "audio/mp4", "audio/ogg; codecs=opus"})
 _ANEW = "Saved anew with fewer pixels, or as a JPEG that is not progressive, it goes as an image"
@@ -75,15 +74,17 @@ async def prepare(
     whether it is damaged: of what it says beside them what can be read is used.
 
     What WhatsApp would not show or play goes unchanged as a document, with a warning: animations (which would stand
-    still), HEIC, TIFF, grey of 16 bits, images that take too much to decode, videos other than MP4 and 3GP or over 16
-    MB, audio other than MP3, AAC, M4A, AMR and Ogg with Opus.
+    still), HEIC, TIFF, grey of 16 bits, images that take too much to decode, videos other than H.264
+    with AAC in MP4 and 3GP or over 16 MB, audio other than MP3, AAC (also in M4A), AMR and Ogg with Opus.
+
+    What a ZIP file is, what it holds tells, then its name, then the client; what a text is, its name, then the client.
 
     Args:
         path: the upload. A converted image takes its place.
         file_name: as the client gave it.
-        content_type: as the client gave it: the type of a document whose content says nothing.
+        content_type: as the client gave it: it tells among formats that look alike.
         user: whose turn it takes.
-        decoders: who looks into images, videos and sounds.
+        decoders: who looks into images, videos, sounds and archives.
 
     Raises:
         Invalid: the file is empty, or an image that has lost pixels.
@@ -92,7 +93,7 @@ async def prepare(
     """
     left = threading.Event()
     try:
-        received = await asyncio.to_thread(_received, path, file_name, content_type, left)
+        received, is_archive = await asyncio.to_thread(_received, path, file_name, content_type, left)
     finally:
         left.set()
     match received.kind:
@@ -103,34 +104,35 @@ async def prepare(
             return await _image(received, file_name, user, decoders)
         case MediaKind.VIDEO | MediaKind.AUDIO:
             return await _clip(received, file_name, user, decoders)
+        case MediaKind.DOCUMENT if is_archive:
+            return await _archive(received, file_name, user, decoders)
         case MediaKind.DOCUMENT:
             return _explained(received)
 
 
-def _received(path: Path, file_name: str | None, content_type: str | None, left: threading.Event) -> PreparedFile:
-    """The file as it came, within the limits of what is accepted at all."""
+def _received(
+    path: Path, file_name: str | None, content_type: str | None, left: threading.Event
+) -> tuple[PreparedFile, bool]:
+    """The file as it came, within the limits of what is accepted at all, and whether it is an archive."""
     size = path.stat().st_size
     if size == 0:
         raise Invalid(f"{_FIELD} is empty (0 bytes).", field=_FIELD)
     _refuse_larger(size, recognise.MAX_BYTES[MediaKind.DOCUMENT], "a file")
     with path.open("rb") as file:
-        recognised = recognise.recognise(file.read(recognise.HEAD_BYTES), file_name)
-    if recognised.kind is MediaKind.AUDIO:
+        recognised = recognise.recognise(file.read(recognise.HEAD_BYTES), file_name, content_type)
+    if recognised.kind is MediaKind.AUDIO and recognised.mimetype not in _WITH_FACTS:
         _refuse_larger(size, recognise.MAX_BYTES[MediaKind.AUDIO], "an audio file")
-    mimetype = recognised.mimetype
-    told = (content_type or "").partition(";")[0].strip().lower()
-    if mimetype == recognise.UNKNOWN_TYPE and _MIMETYPE.fullmatch(told):
-        mimetype = told
     sha256 = _sha256(path, left)
-    return PreparedFile(
+    received = PreparedFile(
         path=path,
         kind=recognised.kind,
-        mimetype=mimetype,
+        mimetype=recognised.mimetype,
         file_name=recognise.safe_file_name(file_name, recognised.extension),
         size=size,
         sha256=sha256,
         received_sha256=sha256,
     )
+    return received, recognised.is_archive
 
 
 def _refuse_larger(size: int, limit: int, what: str) -> None:
@@ -165,6 +167,15 @@ def _explained(received: PreparedFile) -> PreparedFile:
             return received
 
 
+async def _archive(received: PreparedFile, given_name: str | None, user: UUID, decoders: Decoders) -> PreparedFile:
+    """A ZIP file, as what it holds tells; else as its name and the client do."""
+    reply = await decoders.decode(user, received.path, task="archive", mimetype=received.mimetype, size=received.size)
+    held = reply.outcome.format if isinstance(reply.outcome, Archive) else ""
+    if held not in ZIPPED:
+        return received
+    return replace(received, mimetype=ZIPPED[held], file_name=recognise.safe_file_name(given_name, held))
+
+
 async def _clip(received: PreparedFile, given_name: str | None, user: UUID, decoders: Decoders) -> PreparedFile:
     seconds = width = height = None
     kind, mimetype = received.kind, received.mimetype
@@ -174,6 +185,12 @@ async def _clip(received: PreparedFile, given_name: str | None, user: UUID, deco
         if not isinstance(clip, Clip) or not clip.playable:
             return _as_document(received, "it has no index, as if it were cut off, and cannot be played")
         seconds, width, height = clip.seconds, clip.width, clip.height
+        if not clip.sound_plays or (kind is MediaKind.VIDEO and not clip.picture_plays):
+            played = (
+                "videos of H.264 with AAC" if kind is MediaKind.VIDEO and clip.has_picture else "sounds of AAC in MP4"
+            )
+            unplayed = _as_document(received, f"WhatsApp plays {played}")
+            return replace(unplayed, seconds=seconds, width=width, height=height)
         if kind is MediaKind.VIDEO and not clip.has_picture:  # what many phones record speech into
             kind, mimetype = MediaKind.AUDIO, "audio/mp4"
             received = replace(received, file_name=recognise.safe_file_name(given_name, "m4a"))

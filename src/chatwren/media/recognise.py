@@ -11,6 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
+from chatwren.media.formats import OLE, TAGGED_IMAGES, TEXTS, ZIPPED, extension_of
+
 MEGABYTE = 1_000_000
 HEAD_BYTES = 4096
 """How much of a file's beginning `recognise` wants."""
@@ -61,11 +63,13 @@ class Recognised:
         kind: how WhatsApp would show it. An image may be of a format that has to be converted first.
         mimetype: by its content; `UNKNOWN_TYPE` where that says nothing.
         extension: usual for that type, without dot; "" for an unknown file without one.
+        is_archive: whether it is a ZIP file, so that what it holds tells more (archives.py).
     """
 
     kind: MediaKind
     mimetype: str
     extension: str
+    is_archive: bool = False
 
 
 _IMAGE, _VIDEO, _AUDIO, _DOCUMENT = MediaKind
@@ -107,69 +111,61 @@ _SIGNATURES = [
     )
 ]
 
-_OFFICE = "application/vnd.openxmlformats-officedocument."
-_OPEN_DOCUMENT = "application/vnd.oasis.opendocument."
-_ZIPPED = {
-    "docx": _OFFICE + "wordprocessingml.document",
-    "xlsx": _OFFICE + "spreadsheetml.sheet",
-    "pptx": _OFFICE + "presentationml.presentation",
-    "odt": _OPEN_DOCUMENT + "text",
-    "ods": _OPEN_DOCUMENT + "spreadsheet",
-    "odp": _OPEN_DOCUMENT + "presentation",
-    "epub": "application/epub+zip",
-    "apk": "application/vnd.android.package-archive",
-}
-_OLE = {
-    "doc": "application/msword",
-    "xls": "application/vnd.ms-excel",
-    "ppt": "application/vnd.ms-powerpoint",
-    "msg": "application/vnd.ms-outlook",
-}
-# TIFF may have many pages or be a camera's raw picture: not for a chat bubble.
-_TAGGED_IMAGES = {"dng": "image/x-adobe-dng", "nef": "image/x-nikon-nef", "cr2": "image/x-canon-cr2"}
-_TEXTS = {
-    "txt": "text/plain",
-    "csv": "text/csv",
-    "tsv": "text/tab-separated-values",
-    "html": "text/html",
-    "htm": "text/html",
-    "vcf": "text/vcard",
-    "ics": "text/calendar",
-    "json": "application/json",
-    "xml": "application/xml",
-    "svg": "image/svg+xml",
-}
-# Containers of many formats, of which the name tells the one; else the type and extension at the end.
+_ZIP = "application/zip"
+# Containers of many formats; where nothing tells the one, they have the type and extension at the end.
 _CONTAINERS = [
-    (b"PK\x03\x04", _ZIPPED, "application/zip", "zip"),
-    (b"PK\x05\x06", _ZIPPED, "application/zip", "zip"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _OLE, UNKNOWN_TYPE, ""),
-    (b"II*\0", _TAGGED_IMAGES, "image/tiff", "tif"),
-    (b"MM\0*", _TAGGED_IMAGES, "image/tiff", "tif"),
+    (b"PK\x03\x04", ZIPPED, _ZIP, "zip"),
+    (b"PK\x05\x06", ZIPPED, _ZIP, "zip"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE | ZIPPED, UNKNOWN_TYPE, ""),  # a .docx with a password is one
+    (b"II*\0", TAGGED_IMAGES, "image/tiff", "tif"),
+    (b"MM\0*", TAGGED_IMAGES, "image/tiff", "tif"),
 ]
+_MIMETYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
-def recognise(head: bytes, file_name: str | None) -> Recognised:
+def recognise(head: bytes, file_name: str | None, content_type: str | None = None) -> Recognised:
     """What a file is, from its first `HEAD_BYTES` bytes.
 
-    Its name has a say only where many formats look the same: a .docx is a ZIP file, a .csv is text.
+    Its name, and then the type that the client gives, have a say only where many formats look the same: a .docx is a
+    ZIP file, a .csv is text.
 
     Args:
         head: the beginning of the file; all of a shorter one.
         file_name: as the client gave it.
+        content_type: likewise.
     """
     for pattern, recognised in _SIGNATURES:
         if pattern.match(head):
             return recognised
     named = _EXTENSION.search((file_name or "").strip())
     extension = named[1].lower() if named else ""
+    told = (content_type or "").partition(";")[0].strip().lower()
     for signature, formats, mimetype, usual in _CONTAINERS:
         if head.startswith(signature):
-            return Recognised(_DOCUMENT, formats.get(extension, mimetype), extension or usual)
-    if _is_text(head, named_so=extension in _TEXTS):
-        return Recognised(_DOCUMENT, _TEXTS.get(extension, "text/plain"), extension or "txt")
+            return _one_of(formats, extension, told, mimetype, usual)
+    if _is_text(head, named_so=extension in TEXTS or bool(extension_of(TEXTS, told))):
+        return _one_of(TEXTS, extension, told, "text/plain", "txt")
+    if _MIMETYPE.fullmatch(told):
+        return Recognised(_DOCUMENT, told, extension or extension_of(ZIPPED | OLE, told))
     return Recognised(_DOCUMENT, UNKNOWN_TYPE, extension)
+
+
+def _one_of(formats: dict[str, str], extension: str, told: str, mimetype: str, usual: str) -> Recognised:
+    """One of formats that look alike: the name's, else the client's; else of this type."""
+    by_type = extension_of(formats, told)
+    return Recognised(
+        kind=_DOCUMENT,
+        mimetype=formats.get(extension) or formats.get(by_type) or _other(told, mimetype),
+        extension=extension or by_type or usual,
+        is_archive=mimetype == _ZIP,
+    )
+
+
+def _other(told: str, mimetype: str) -> str:
+    """The type that the client gives to what is unknown, or to a text."""
+    is_finer = mimetype == UNKNOWN_TYPE or (mimetype == "text/plain" and told.startswith("text/"))
+    return told if is_finer and _MIMETYPE.fullmatch(told) else mimetype
 
 
 def safe_file_name(name: str | None, extension: str) -> str:
