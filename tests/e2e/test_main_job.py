@@ -119,6 +119,16 @@ async def test_audio_goes_before_its_text(home: House, alice: Person) -> None:
     assert (text["text"], text["media"]) == ("listen", None)
 
 
+async def test_a_text_longer_than_a_caption_comes_after_its_picture(home: House, alice: Person) -> None:
+    await alice.link()
+    friend, picture, words = a_number(), a_picture(), "Grüße! " * 147 + "Alice"
+    message_id = await alice.send(friend, words, file=("photo.jpg", picture))
+    await alice.until_message(message_id, receipt="read")
+    photo, text = await home.phones.messages(friend)
+    assert (photo["text"], photo["media"]["mimetype"]) == ("", "image/jpeg")
+    assert (text["text"], text["media"]) == (words, None)
+
+
 async def test_groups_are_listed_and_written_to(home: House, alice: Person) -> None:
     await alice.link()
     bea, cem = a_number(), a_number()

@@ -20,6 +20,8 @@ from chatwren.store.files import media_key
 
 log = structlog.get_logger(__name__)
 
+_CAPTION = 1_024  # characters of a caption that WhatsApp takes
+
 
 class Engines(Protocol):
     """Where the engine is."""
@@ -74,15 +76,15 @@ class EngineSender:
                 message.account, message.epoch, to=to, message_id=message_id, text=text, media=media, wait=self._wait
             )
 
-        if message.file is None or message.file.kind != "audio" or not message.text:
+        if message.file is None or len(message.text) <= (0 if message.file.kind == "audio" else _CAPTION):
             return await part(message.wa_id, message.text, media)
-        # Audio carries no text, so that this is two messages. The one that receipts are counted by is the last, the
-        # text: when it is acknowledged, all is out. Until then both go again under their ids.
-        audio = await part(audio_id(message.wa_id), "", media)
-        if not isinstance(audio, Sent):
-            return audio
+        # The file does not carry the text, so that this is two messages. The one that receipts are counted by is the
+        # last, the text: when it is acknowledged, all is out. Until then both go again under their ids.
+        file = await part(file_id(message.wa_id), "", media)
+        if not isinstance(file, Sent):
+            return file
         text = await part(message.wa_id, message.text, None)
-        return Unknown(f"only its audio is out: {text.detail}") if isinstance(text, NotSent) else text
+        return Unknown(f"only its file is out: {text.detail}") if isinstance(text, NotSent) else text
 
     async def _address(self, engine: Engine, message: Claimed) -> str | None:
         """The JID that the message goes to; None where the number is not on WhatsApp."""
@@ -114,6 +116,6 @@ class EngineSender:
         )
 
 
-def audio_id(wa_id: str) -> str:
-    """The WhatsApp id of the audio that goes before the text with this id; the same for every re-send."""
+def file_id(wa_id: str) -> str:
+    """The WhatsApp id of the file that goes before the text with this id; the same for every re-send."""
     return wa_id[:4] + hashlib.sha256(f"{wa_id} audio".encode()).hexdigest()[:18].upper()

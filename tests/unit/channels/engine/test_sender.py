@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from chatwren.channels.engine.client import EngineError, EngineRefused
-from chatwren.channels.engine.sender import EngineSender, audio_id
+from chatwren.channels.engine.sender import EngineSender, file_id
 from chatwren.channels.results import NotSent, NotSentReason, Refused, Sent, Unknown
 from chatwren.domain import reasons
 from chatwren.media.objects import MediaStore, media_store
@@ -110,10 +110,10 @@ async def test_a_recording_with_a_text_is_two_messages_of_which_the_text_is_the_
     message = await claimed(kind="audio")
     assert await sender.send(message) == Sent(message.wa_id)
     assert [(wa_id, text) for wa_id, text, _ in engine.sent] == [
-        (audio_id(message.wa_id), ""),
+        (file_id(message.wa_id), ""),
         (message.wa_id, "hello"),
     ]
-    assert audio_id(message.wa_id) != message.wa_id
+    assert file_id(message.wa_id) != message.wa_id
     assert [media is not None for _, _, media in engine.sent] == [True, False]
 
 
@@ -129,6 +129,28 @@ async def test_a_recording_that_did_not_go_is_followed_by_no_text(
 async def test_when_half_of_it_is_out_it_may_be_out(engine: ToldEngine, sender: EngineSender, claimed: Claim) -> None:
     engine.results = [Sent("audio"), NotSent(NotSentReason.NOT_CONNECTED)]
     assert isinstance(await sender.send(await claimed(kind="audio")), Unknown)
+
+
+@pytest.mark.parametrize("kind", ["image", "video", "document"])
+async def test_a_text_longer_than_a_caption_goes_after_the_file(
+    engine: ToldEngine, sender: EngineSender, claimed: Claim, kind: str
+) -> None:
+    fits, longer = "ü" * 1_024, "ü" * 1_025
+    one = await claimed(text=fits, kind=kind)
+    assert await sender.send(one) == Sent(one.wa_id)
+    two = await claimed(text=longer, kind=kind)
+    assert await sender.send(two) == Sent(two.wa_id)
+    assert [(wa_id, text, media is not None) for wa_id, text, media in engine.sent] == [
+        (one.wa_id, fits, True),
+        (file_id(two.wa_id), "", True),
+        (two.wa_id, longer, False),
+    ]
+
+
+async def test_a_long_text_alone_is_one_message(engine: ToldEngine, sender: EngineSender, claimed: Claim) -> None:
+    message = await claimed(text="x" * 9_000)
+    assert await sender.send(message) == Sent(message.wa_id)
+    assert [wa_id for wa_id, _, _ in engine.sent] == [message.wa_id]
 
 
 async def test_a_recording_without_a_text_is_one_message(
