@@ -72,12 +72,14 @@ setup: .venv/.chatwren ## Everything that running needs, into .venv (run and tes
 
 # --- running -----------------------------------------------------------------------------------------------------------
 
+OPTIONS = $(if $(PORT),--port '$(PORT)') $(if $(SANDBOX_PORT),--sandbox-port '$(SANDBOX_PORT)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
+
 .PHONY: run demo
-run: .venv/.chatwren ## Everything on this machine in sandbox mode: shows the whole way of a message, then stays up
-	@$(PY) -m chatwren demo --keep
+run: .venv/.chatwren ## Everything on this machine in sandbox mode: shows the whole way of a message, then stays up (PORT=9000 SANDBOX_PORT=9001 DATA_DIR=other)
+	@CHATWREN_TYPED='make $@' $(PY) -m chatwren demo --keep $(OPTIONS)
 
 demo: .venv/.chatwren ## The same, ending with exit code 0 when every message was read
-	@$(PY) -m chatwren demo
+	@CHATWREN_TYPED='make $@' $(PY) -m chatwren demo $(OPTIONS)
 
 # --- testing -----------------------------------------------------------------------------------------------------------
 

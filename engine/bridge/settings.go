@@ -38,6 +38,7 @@ const (
 
 var (
 	errSettings  = errors.New("the account fetches its settings itself")
+	errNoKey     = errors.New("the phone has shared no key yet")
 	patchKind    = kindOf(&waServerSync.SyncdPatch{})
 	snapshotKind = kindOf(&waServerSync.SyncdSnapshot{})
 	changesKind  = kindOf(&waServerSync.SyncdMutations{})
@@ -96,7 +97,11 @@ func (a *account) fetchSettings(name string) {
 	s.busy = true
 	a.engine.work.Go(func() {
 		for name, more := s.next(); more; name, more = s.next() {
-			if err := a.takeSettings(name); err != nil && a.ctx.Err() == nil {
+			switch err := a.takeSettings(name); {
+			case err == nil || a.ctx.Err() != nil:
+			case errors.Is(err, errNoKey): // it has been linked just now, and is told of settings before their key has come
+				a.log.Info("settings of the phone wait for its key", "collection", string(name))
+			default:
 				a.log.Warn("settings of the phone cannot be read", "collection", string(name), "error", err.Error())
 			}
 		}
@@ -132,10 +137,17 @@ func (a *account) takeSettings(name appstate.WAPatchName) (err error) {
 	if err != nil {
 		return err
 	}
+	key, err := a.client.Store.AppStateKeys.GetLatestAppStateSyncKeyID(ctx)
+	if err != nil {
+		return err
+	}
 	at := appstate.HashState{Version: version, Hash: hash}
 	before := a.client.Store.PushName
 	for snapshot, more := version == 0, true; more; snapshot = false {
 		if at, more, err = a.takeSettingsSince(ctx, name, at, snapshot); err != nil {
+			if key == nil && errors.Is(err, appstate.ErrKeyNotFound) {
+				return errNoKey
+			}
 			return err
 		}
 	}

@@ -75,6 +75,26 @@ func TestANameIsFetchedThoughTheEngineEnds(t *testing.T) {
 	worker.await("the new name", 1, knownAs(alice.id, "Alice anew"))
 }
 
+// TestSettingsThatComeBeforeTheirKeyAreNoFault has an account told of a new name while it has none of the phone's keys, as
+// one that was linked just now.
+func TestSettingsThatComeBeforeTheirKeyAreNoFault(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice := n.pair(newNumber())
+	rename(t, alice.number, "Alice")
+	worker.await("the first name", 1, knownAs(alice.id, "Alice"))
+	eventually(t, "all is fetched", func() bool { return !bridge.FetchesSettings(n.engine, alice.id) })
+	if _, err := world.admin.Exec("DELETE FROM whatsmeow.whatsmeow_app_state_sync_keys WHERE jid = $1", alice.jid); err != nil {
+		t.Fatal(err)
+	}
+	rename(t, alice.number, "Alice anew")
+	worker.await("the new name, with the key that was asked for", 1, renamedTo(alice.id, "Alice anew"))
+	if log := n.logs.String(); !strings.Contains(log, "wait for its key") || strings.Contains(log, "cannot be read") {
+		t.Error(log)
+	}
+}
+
 // TestANameThatNobodyTookIsToldAgain ends the worker's stream between an account's name and the ack of it.
 func TestANameThatNobodyTookIsToldAgain(t *testing.T) {
 	t.Parallel()

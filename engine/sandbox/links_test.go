@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
 )
 
@@ -76,6 +77,26 @@ func TestAPhoneUnlinksACompanion(t *testing.T) {
 	}
 	if gone := awaitEvent[*events.LoggedOut](c, "the companion is told", nil); gone.OnConnect {
 		t.Error("it was told at login")
+	}
+}
+
+func TestARefusedLinkSaysWhy(t *testing.T) {
+	s := startSandbox(t, t.TempDir())
+	refused := func() string {
+		c := newClient(t, s.WhatsAppAddress(), newClientDevice())
+		c.PrePairCallback = func(types.JID, string, string) bool { return false }
+		_, err := s.scan(t.Context(), s.phone(alice), c.showCode())
+		if err == nil {
+			t.Fatal("it was linked")
+		}
+		return err.Error()
+	}
+	if why := refused(); !strings.Contains(why, "/api/whatsapp/status") || strings.Contains(why, "already") {
+		t.Error(why)
+	}
+	link(t, s, alice)
+	if why := refused(); !strings.Contains(why, "linked already") {
+		t.Error(why)
 	}
 }
 

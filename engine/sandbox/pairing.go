@@ -293,8 +293,7 @@ func (c *connection) handlePairingAnswer(node *waBinary.Node) {
 		return
 	}
 	if stringAttr(node, "type") == "error" {
-		child := node.GetChildByTag("error")
-		c.pairing.finish(attempt, &linkError{"the companion refused the link: " + stringAttr(&child, "text")})
+		c.pairing.finish(attempt, &linkError{c.server.refusal(attempt.who.number)})
 		return
 	}
 	child := node.GetChildByTag("pair-device-sign", "device-identity")
@@ -309,6 +308,18 @@ func (c *connection) handlePairingAnswer(node *waBinary.Node) {
 		c.streamError(restartCode, "")
 	}
 	c.pairing.finish(attempt, err)
+}
+
+// refusal says of a companion that refused a phone what the sandbox knows: to the phone it says the same whatever the cause.
+func (s *Server) refusal(number string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	why := "the companion refused the link: its own side says why (GET /api/whatsapp/status)"
+	if linked := len(s.linked[number]); linked > 0 {
+		why += fmt.Sprintf(". +%s has %d linked already, and only one user of a Chatwren may link a number: "+
+			"scan with another phone, or unlink that one first", number, linked)
+	}
+	return why
 }
 
 // verify checks the companion's signature, which binds it to the phone.

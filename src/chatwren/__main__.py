@@ -1,37 +1,51 @@
 """The commands. `chatwren --help` lists them; heavy modules are imported by the command that needs them."""
 
+import contextlib
+import importlib.metadata
 import json
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from chatwren.commands import DataDir, given, on_database, run_to_end, settings_of
+from chatwren.commands import DataDir, given, outlast_log_rotation, run_to_end, say_doubts, settings_of
 from chatwren.dead_letters import letters
 from chatwren.domain.errors import ChatwrenError
 from chatwren.settings import CannotStart, Settings, load_settings, variable
+from chatwren.users import users
 
 if TYPE_CHECKING:
     from chatwren.machine.serve import Addresses
-    from chatwren.store.database import Database
 
 app = typer.Typer(
     help="WhatsApp automation that a business can lean on.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-users = typer.Typer(help="The users of this installation.", no_args_is_help=True)
 app.add_typer(users, name="users")
 app.add_typer(letters, name="dead-letters")
 
-_DELETION_SECONDS = 90
+_VARY_TRIES = 10
 
-Username = Annotated[str, typer.Argument(help="The user's name at login.")]
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"chatwren {importlib.metadata.version('chatwren')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """WhatsApp automation that a business can lean on."""
 
 
 @app.command()
@@ -95,9 +109,9 @@ def demo(
             f"  the user           {login.username}, password {login.password}\n"
             f"  simulated phones   {phones}\n"
             f"  curl               curl -b '{jar}' {addresses.web}/api/messages/queue\n"
-            f"  link your own user's account: log in with `curl -c my.jar`, then have its code scanned:\n"
+            f"  link your own user's account: log in with `curl -c my.jar`, then let another phone scan its code:\n"
             f'    curl -sb my.jar {addresses.web}/api/whatsapp/createqr | sed \'s/"qrCode"/"qr"/\' | '
-            f"curl -s -H 'Content-Type: application/json' -d @- {phones}/phones/919811112222/scan",
+            f"curl -s -H 'Content-Type: application/json' -d @- {phones}/phones/{job.OWN_PHONE}/scan",
             flush=True,
         )
         return None
@@ -108,18 +122,29 @@ def demo(
 @app.command()
 def web() -> None:
     """Answer HTTP requests: one of any number of such processes."""
-    settings = _with_database(settings_of())
+    outlast_log_rotation()
+    settings = settings_of()
+    say_doubts(settings)
+    url = _url_of(settings)
+    from chatwren.machine.database import check_tables
     from chatwren.web.server import run
 
+    run_to_end(check_tables(url))
     run(settings)
 
 
 @app.command()
 def worker() -> None:
     """Send and receive messages: one of any number of such processes, each with its engine."""
-    settings = _with_database(settings_of())
+    outlast_log_rotation()
+    settings = settings_of()
+    say_doubts(settings)
+    url = _url_of(settings)
     from chatwren.delivery.worker import run
+    from chatwren.machine.database import Away, check_tables
 
+    with contextlib.suppress(Away):  # a worker waits for it
+        run_to_end(check_tables(url))
     run_to_end(run(settings))
 
 
@@ -148,12 +173,17 @@ def migrate(data_dir: DataDir = None) -> None:
 
     settings = settings_of(data_dir=data_dir)
 
-    async def run() -> None:
+    async def run() -> tuple[str | None, str | None]:
         async with reach_database(settings) as url:
-            await migrate_all(url)
+            return await migrate_all(url)
 
-    run_to_end(run())
-    print("The database is up to date.")
+    before, after = run_to_end(run())
+    if before is None:
+        print(f"The database was empty: Chatwren's tables are made, at {after}.")
+    elif before != after:
+        print(f"The database was at {before} and is at {after} now.")
+    else:
+        print(f"The database was up to date: it is at {after}.")
 
 
 @app.command()
@@ -189,160 +219,41 @@ def show_settings() -> None:
 def vary(
     message: Annotated[str, typer.Argument(help="The text to vary.")],
     seed: Annotated[str, typer.Option(help="Another seed, another variation.")] = "0",
+    number: Annotated[int, typer.Option("-n", "--number", min=1, max=1000, help="How many variations.")] = 1,
 ) -> None:
-    """Print a variation of a text, and what was changed or why nothing was."""
+    """Print variations of a text, each once, and what was changed or why nothing was."""
     from chatwren.variation import Modifications, Unchanged, explain
     from chatwren.variation import vary as make
 
-    variation = make(message, Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True), seed=seed)
-    print(variation.text)
-    for change in variation.changes:
-        print(f"  {change.rule}: {change.before!r} -> {change.after!r}")
-    if variation.unchanged_because is not None:
-        print(f"  {explain(Unchanged(variation.unchanged_because))}")
+    wanted = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
+    printed: set[str] = set()
+    for one in (seed, *(f"{seed}.{again}" for again in range(1, number * _VARY_TRIES))):
+        variation = make(message, wanted, seed=one)
+        if variation.text in printed:
+            continue
+        printed.add(variation.text)
+        print(variation.text)
+        for change in variation.changes:
+            print(f"  {change.rule}: {change.before!r} -> {change.after!r}")
+        if variation.unchanged_because is not None:
+            print(f"  {explain(Unchanged(variation.unchanged_because))}")
+        if len(printed) >= min(number, variation.variants_possible):
+            break
 
 
-@users.command(name="list")
-def list_users(data_dir: DataDir = None) -> None:
-    """All users."""
-    from chatwren.logs import printable
-    from chatwren.service import users_admin
-
-    async def run(db: "Database") -> None:
-        for user in await users_admin.list_users(db):
-            state = f"disabled {user.disabled_at:%Y-%m-%d}" if user.disabled_at else "active"
-            state = "being deleted" if user.deleted_at else state
-            phone = user.account_phone or "-"
-            username, name = printable(user.username), printable(user.name)
-            print(f"{username:24}  {state:20}  since {user.created_at:%Y-%m-%d}  {phone:16}  {name}")
-
-    on_database(data_dir, run)
-
-
-@users.command()
-def create(
-    username: Username,
-    name: Annotated[str, typer.Option(prompt=True, help="A person's or company's name.")],
-    phone: Annotated[str, typer.Option(prompt=True, help="With country code.")],
-    email: Annotated[str, typer.Option(prompt=True, help="Address of the user's mail.")],
-    data_dir: DataDir = None,
-) -> None:
-    """Make a user, and print their new random password. Also where nobody can register."""
-    from chatwren.service import users_admin
-
-    async def run(db: "Database") -> None:
-        print(await users_admin.create(db, username=username, name=name, phone=phone, email=email))
-
-    on_database(data_dir, run)
-
-
-@users.command(name="reset-password")
-def reset_password(username: Username, data_dir: DataDir = None) -> None:
-    """Give a user a new random password, print it, and end the user's sessions."""
-    from chatwren.service import users_admin
-
-    async def run(db: "Database") -> None:
-        print(await users_admin.reset_password(db, username))
-
-    on_database(data_dir, run)
-
-
-@users.command()
-def disable(username: Username, data_dir: DataDir = None) -> None:
-    """Lock a user out. Nothing is deleted, and what waits goes out."""
-    from chatwren.service import users_admin
-
-    on_database(data_dir, lambda db: users_admin.disable(db, username))
-
-
-@users.command()
-def enable(username: Username, data_dir: DataDir = None) -> None:
-    """Let a user who was disabled log in again."""
-    from chatwren.service import users_admin
-
-    on_database(data_dir, lambda db: users_admin.enable(db, username))
-
-
-@users.command()
-def delete(
-    username: Username,
-    data_dir: DataDir = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> None:
-    """Delete a user and everything of theirs: messages, files, keys; and unlink their device from the phone."""
-    from chatwren.media.objects import media_store
-    from chatwren.service import users_admin
-    from chatwren.service.deletion import NoWorker
-
-    if not yes:
-        typer.confirm(f"Delete {username} and everything of theirs?", abort=True)
-    settings = settings_of(data_dir=data_dir)
-    lease, wait = timedelta(seconds=settings.lease_seconds), timedelta(seconds=_DELETION_SECONDS)
-    media = media_store(settings.media_url or str(settings.data_dir / "media"))
-
-    async def run(db: "Database") -> None:
-        try:
-            deleted = await users_admin.delete(db, media, username, lease=lease, wait=wait)
-        except NoWorker:
-            print(f"{username} can do nothing any more. No worker runs: everything is removed when one does.")
-            return
-        if deleted is None:
-            print(
-                f"{username} can do nothing any more. The rest takes longer: `chatwren users list` shows when it ends."
-            )
-            return
-        print(f"{username} is deleted.")
-        if not deleted.told_whatsapp:
-            print("WhatsApp could not be told: the phone lists the device until it is removed there.")
-
-    on_database(data_dir, run)
-
-
-@users.command()
-def limits(
-    username: Username,
-    data_dir: DataDir = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="LIMIT=NUMBER, or LIMIT=default. May be repeated.")
-    ] = None,
-) -> None:
-    """What a user may have, and what that is for. With --set: from now on."""
-    from chatwren.domain.limits import parse_override
-    from chatwren.service import users_admin
-
-    async def run(db: "Database") -> None:
-        await users_admin.set_limits(db, username, [parse_override(one) for one in change or ()])
-        for one in await users_admin.limits_of(db, username):
-            note = "set" if one.is_override else ""
-            print(f"{one.limit:18}  {one.allowed:>16,}  {note:3}  {one.meaning}")
-
-    on_database(data_dir, run)
-
-
-@users.command()
-def export(username: Username, data_dir: DataDir = None) -> None:
-    """Write all of a user's data to standard output, one JSON object a line."""
-    from chatwren.service import users_admin
-
-    async def run(db: "Database") -> None:
-        async for line in users_admin.export(db, username):
-            sys.stdout.buffer.write(line)
-        sys.stdout.buffer.flush()
-
-    on_database(data_dir, run)
-
-
-def _with_database(settings: Settings) -> Settings:
+def _url_of(settings: Settings) -> str:
     if settings.database_url is None:
         raise CannotStart(
             "DATABASE_URL is not set. `chatwren serve` runs a PostgreSQL of its own and all else with it."
         )
-    return settings
+    return settings.database_url
 
 
 def _serve(settings: Settings, then: "Callable[[Addresses], Awaitable[int | None]]") -> NoReturn:
     from chatwren.machine import serve as supervisor
 
+    outlast_log_rotation(hang_up=False)
+    say_doubts(settings)
     raise typer.Exit(run_to_end(supervisor.serve(settings, then)))
 
 

@@ -16,6 +16,8 @@ from PIL import Image, ImageDraw
 
 SHOP_PHONE = "919812345678"
 CUSTOMER_PHONE = "919876543210"
+OWN_PHONE = "919833334444"
+"""Is offered for the user's own account. The README's user has yet another: a number is linked by one user."""
 _PATIENCE_SECONDS = 60
 _SCHEDULE_AHEAD = timedelta(seconds=5)
 
@@ -38,7 +40,7 @@ async def run(*, base_url: str, phones_url: str, data_dir: Path, say: Callable[[
     Args:
         base_url: of the HTTP API.
         phones_url: of the sandbox's simulated phones.
-        data_dir: where the demo's login and cookie jar are kept.
+        data_dir: where the demo's login, cookie jar and picture are kept.
         say: is called with each line.
 
     Raises:
@@ -56,13 +58,18 @@ async def run(*, base_url: str, phones_url: str, data_dir: Path, say: Callable[[
         login = await _sign_in(api, data_dir, step)
         _write_cookie_jar(cookie_jar(data_dir), api)
         await _link(api, phones, step)
-        await _send_and_follow(api, step)
+        await _send_and_follow(api, _paint(picture(data_dir)), step)
     return login
 
 
 def cookie_jar(data_dir: Path) -> Path:
     """Where the demo leaves its session for curl: `curl -b FILE`."""
     return data_dir / "demo-cookies.txt"
+
+
+def picture(data_dir: Path) -> Path:
+    """Where the demo leaves the picture that it sends: something for others to send too."""
+    return data_dir / "demo-picture.png"
 
 
 def _write_cookie_jar(path: Path, api: httpx.AsyncClient) -> None:
@@ -119,7 +126,7 @@ async def _link(api: httpx.AsyncClient, phones: httpx.AsyncClient, step: Callabl
     step(f"linked as {state['phoneNumber']}")
 
 
-async def _send_and_follow(api: httpx.AsyncClient, step: Callable[[str], None]) -> None:
+async def _send_and_follow(api: httpx.AsyncClient, image: bytes, step: Callable[[str], None]) -> None:
     to = f"+{CUSTOMER_PHONE}"
     wanted: dict[str, str] = {}
 
@@ -133,7 +140,7 @@ async def _send_and_follow(api: httpx.AsyncClient, step: Callable[[str], None]) 
         api.post(
             "/api/messages/send",
             data={"phoneId": to, "message": "This is how it turned out."},
-            files={"mediaFile": ("sari.png", _picture(), "image/png")},
+            files={"mediaFile": ("sari.png", image, "image/png")},
         )
     )
     wanted[answer["messageId"]] = "picture"
@@ -174,7 +181,7 @@ async def _send_and_follow(api: httpx.AsyncClient, step: Callable[[str], None]) 
     await _until(all_read, "every message to be read")
 
 
-def _picture() -> bytes:
+def _paint(path: Path) -> bytes:
     image = Image.new("RGB", (480, 320), "#7a1f3d")
     draw = ImageDraw.Draw(image)
     for at in range(0, 480, 24):
@@ -182,6 +189,7 @@ def _picture() -> bytes:
     draw.rectangle([20, 20, 460, 300], outline="#fff4dc", width=6)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
+    path.write_bytes(buffer.getvalue())
     return buffer.getvalue()
 
 

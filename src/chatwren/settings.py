@@ -1,21 +1,34 @@
 """Every setting, read from the environment (and from `.env` in the working directory) in one place."""
 
 import hashlib
+import ipaddress
 import os
 import re
+from collections.abc import Iterator
 from datetime import timedelta
+from difflib import SequenceMatcher, get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
 from chatwren.domain.errors import ChatwrenError
 from chatwren.domain.pacing import USUAL, ColdCap, Pacing
 
 Names = Annotated[tuple[str, ...], NoDecode]
+_PREFIX = "CHATWREN_"
+_ALIKE = 0.8
+_LEAST_SECRET = 16
+_OF_THE_MACHINE = (None, "localhost", "127.0.0.1", "::1")
+_OF_TESTS = "CHATWREN_TEST_"
+_SHOWN = 100
+TYPED = "CHATWREN_TYPED"
+"""Set by the Makefile: the command that a person has typed, which takes settings as NAME=value."""
+_NO_SETTINGS = (TYPED, "CHATWREN_LIFELINE_FD")
 
 
 class CannotStart(ChatwrenError):
@@ -152,7 +165,37 @@ class Settings(BaseSettings):
                 raise ValueError(f"{value!r} is no time zone name such as Asia/Kolkata") from error
         return value
 
-    @field_validator("metrics_address")
+    @field_validator("public_url", "qr_code_url", "whatsapp_proxy")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is not None and not _is_address(value):
+            raise ValueError(f"{_shown(value)} is no URL, which begins with https:// or http:// and a host")
+        return value
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_origin, value))
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for one in value:
+            try:
+                ipaddress.ip_network(one, strict=False)
+            except ValueError:
+                raise ValueError(f"{_shown(one)} is no address or network such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("media_url")
+    @classmethod
+    def _store(cls, value: str | None) -> str | None:
+        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://|(s3|gs|az):", value or "")
+        if scheme is not None and scheme[1] not in {"s3", "gs", "az"}:
+            raise ValueError("must be a folder, or begin with s3://, gs:// or az://")
+        return value
+
+    @field_validator("metrics_address", "whatsapp_address")
     @classmethod
     def _host_and_port(cls, value: str | None) -> str | None:
         if value is not None:
@@ -167,6 +210,12 @@ class Settings(BaseSettings):
         if value is not None and "{data}" not in value:
             raise ValueError("must contain {data}")
         return value
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> Self:
+        if self.heartbeat_seconds >= self.lease_seconds:
+            raise ValueError("CHATWREN_HEARTBEAT_SECONDS must be less than CHATWREN_LEASE_SECONDS")
+        return self
 
     @cached_property
     def metrics_listener(self) -> tuple[str, int] | None:
@@ -201,6 +250,13 @@ def variable(name: str) -> str:
     return "DATABASE_URL" if name == "database_url" else f"CHATWREN_{name.upper()}"
 
 
+def option(name: str) -> str:
+    """What changes the setting of that name, in the words of the command that was typed."""
+    if (typed := os.environ.get(TYPED)) is not None:
+        return f"`{typed} {name.upper()}=...`"
+    return f"--{name.replace('_', '-')} ({variable(name)})"
+
+
 def load_settings(**given: object) -> Settings:
     """The settings of this process; `given` (options of a command) go before the environment.
 
@@ -211,6 +267,67 @@ def load_settings(**given: object) -> Settings:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         problem = error.errors()[0]
-        name = str(problem["loc"][0])
         said = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            raise CannotStart(f"{said}.") from None
+        name = str(problem["loc"][0])
         raise CannotStart(f"{name if name.isupper() else variable(name)} is not usable: {said}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"The file .env cannot be read: {error}") from None
+
+
+def doubts(settings: Settings) -> Iterator[str]:
+    """What about the settings is probably not what whoever made them means, a sentence each."""
+    known = {variable(name).removeprefix(_PREFIX): variable(name) for name in Settings.model_fields}
+    of_file = {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
+    for name in sorted({name.upper() for name in os.environ} | of_file):
+        said, is_ours = name.removeprefix(_PREFIX), name.startswith(_PREFIX)
+        if name in known.values() or name in _NO_SETTINGS or name.startswith(_OF_TESTS):
+            continue
+        if not is_ours:
+            prefix, _, rest = name.partition("_")
+            is_like_ours = SequenceMatcher(None, f"{prefix}_", _PREFIX).ratio() > _ALIKE
+            if not (is_like_ours or (name in of_file and name in known)):
+                continue
+            said = rest if is_like_ours else name
+        close = get_close_matches(said, known, n=1)
+        meant = f": did you mean {known[close[0]]}?" if close else " (`chatwren settings` lists them)."
+        yield f"{name} is no setting of Chatwren{meant}"
+    if settings.public_url is None and (settings.trusted_proxies or settings.host not in _OF_THE_MACHINE):
+        yield (
+            "CHATWREN_PUBLIC_URL is not set: addresses of QR pictures name the host of each request, behind a proxy "
+            "perhaps one that browsers cannot reach."
+        )
+    if any(len(secret) < _LEAST_SECRET for secret in settings.cookie_secrets):
+        yield f"CHATWREN_COOKIE_SECRETS holds a secret of less than {_LEAST_SECRET} characters, which can be guessed."
+    if settings.cookie_samesite == "none" and (settings.public_url or "").lower().startswith("http:"):
+        yield "CHATWREN_COOKIE_SAMESITE=none needs https, and CHATWREN_PUBLIC_URL says http: browsers drop the cookie."
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and " " not in text
+    except ValueError:
+        return False
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"([a-z][a-z0-9+.-]*)://([^\s/?#@*:\[\]]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/*", text.lower())
+    if found is None:
+        raise ValueError(
+            f"{_shown(text)} is no origin, which is a scheme and an exact host, such as https://app.example.com"
+        )
+    scheme, host, port = found[1], found[2], found[3] or ""
+    return f"{scheme}://{host}" + ("" if port == {"http": ":80", "https": ":443"}.get(scheme) else port)
+
+
+def _shown(value: str) -> str:
+    if "@" in value:  # there may be a password before it
+        return "this"
+    return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")

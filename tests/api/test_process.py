@@ -68,6 +68,15 @@ def test_it_says_where_it_listens_and_ends_after_the_answer(process: subprocess.
     assert process.wait(30) == 0
 
 
+def test_the_signals_of_log_rotation_do_not_end_it(process: subprocess.Popen[str]) -> None:
+    address = ready(process)["addresses"][0]
+    for one in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        process.send_signal(one)
+    assert httpx.get(f"{address}/health/live").is_success
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
 def test_a_port_in_use_is_one_clear_line(server: WebServer, environment: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "chatwren", "web"],
@@ -79,7 +88,7 @@ def test_a_port_in_use_is_one_clear_line(server: WebServer, environment: dict[st
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.endswith(f"Port {server.port} is in use. Choose another with --port or CHATWREN_PORT.")
+    assert line.endswith(f"Port {server.port} is in use. Choose another with CHATWREN_PORT.")
 
 
 def test_decoders_do_not_outlive_web(process: subprocess.Popen[str], alice: Person) -> None:

@@ -216,6 +216,9 @@ def test_without_a_worker_it_is_503_and_asking_again_joins(alice: Person) -> Non
     [
         ({}, {"status": "authenticated", "connected": True, "health": "ok", "reason": None}),
         ({"connected": False}, {"status": "authenticated", "connected": False, "health": "offline"}),
+        ({"name": None}, {"status": "authenticated", "name": "+919876543210"}),
+        ({"name": ""}, {"status": "authenticated", "name": "+919876543210"}),
+        ({"name": None, "status": "logged_out", "connected": False}, {"name": "+919876543210"}),
         ({"restricted_until": now() + timedelta(hours=1)}, {"status": "authenticated", "health": "restricted"}),
         ({"status": "logged_out", "connected": False}, {"status": "logged_out", "connected": False, "health": None}),
         ({"status": "banned", "connected": False}, {"status": "banned", "health": None}),

@@ -25,6 +25,20 @@ async def test_logout_and_relink(alice: Person) -> None:
     await alice.until_message(waiting, receipt="read")
 
 
+async def test_a_linked_account_has_a_name_at_every_moment(home: House, alice: Person) -> None:
+    await home.phones.scan(alice.number, await alice.code())
+    names: list[str | None] = []
+
+    async def known() -> bool:
+        status = await alice.status()
+        if status["status"] == "authenticated":
+            names.append(status["name"])
+        return bool(names and names[-1] == f"Phone {alice.number[-4:]}")
+
+    await until(known)
+    assert set(names) <= {f"+{alice.number}", names[-1]}
+
+
 async def test_unlinked_on_the_phone(home: House, alice: Person) -> None:
     await alice.link()
     await home.phones.fault("unlink", phone=alice.number)

@@ -42,6 +42,18 @@ async def dora(own_house: House) -> AsyncIterator[Person]:
         yield person
 
 
+async def test_the_signals_of_log_rotation_end_no_worker(own_house: House, dora: Person) -> None:
+    worker = await own_house.worker()
+    await dora.link()
+    engine = await worker.engine()
+    for one in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        worker.signal(one)
+        os.kill(engine, one)
+    await dora.until_message(await dora.send(a_number(), "after the logs were rotated"), receipt="read")
+    assert await worker.engine() == engine
+    assert len(worker.lives()) == 1
+
+
 async def test_a_worker_killed_while_it_sends(own_house: House, dora: Person) -> None:
     first = await own_house.worker()
     await dora.link()

@@ -6,16 +6,22 @@ import os
 import re
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import asyncpg
 import pytest
 
 from chatwren.channels.engine import convert
 from chatwren.delivery.dead_letters import put_aside
+from chatwren.machine.throwaway import fresh_database
 from chatwren.service.throttling import Throttling
 from chatwren.service.users import Registration, register
 from chatwren.settings import Settings, variable
 from chatwren.store.database import Database
+from chatwren.store.migrate import migrate
+from tests.conftest import Postgres
 from tests.rows import Rows
 from tests.unit.fake_engine import message, state
 from tests.waiting import until
@@ -75,19 +81,145 @@ def test_without_a_database_one_line_says_what_to_do(tmp_path: Path, command: st
     assert re.fullmatch(r"chatwren: DATABASE_URL is not set\. `chatwren serve` [^\n]*\n", done.stderr)
 
 
+NOWHERE = "postgresql://chatwren@/x?host=/nowhere&port=1"
+
+
+@pytest.mark.parametrize("command", [["web"], ["users", "list"], ["dead-letters", "list"], ["migrate"]])
+@pytest.mark.parametrize("url", [NOWHERE, "postgresql://chatwren@127.0.0.1:1/x", "mysql://alice@db/x", "elsewhere"])
+def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path, command: list[str], url: str) -> None:
+    done = chatwren(*command, cwd=tmp_path, DATABASE_URL=url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"chatwren: The database of DATABASE_URL cannot be reached: [^\n]*\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", [["web"], ["worker"], ["users", "list"], ["users", "disable", "alice"]])
+async def test_a_database_without_tables_is_one_line(tmp_path: Path, postgres: Postgres, command: list[str]) -> None:
+    async with fresh_database(postgres.url) as empty:
+        done = await asyncio.to_thread(chatwren, *command, cwd=tmp_path, DATABASE_URL=empty)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "chatwren: The database has no tables of Chatwren yet: run `chatwren migrate`.\n"
+
+
+async def test_doctor_looks_into_the_database(tmp_path: Path, postgres: Postgres) -> None:
+    async with fresh_database(postgres.url) as empty:
+        lacking = await asyncio.to_thread(chatwren, "doctor", cwd=tmp_path, DATABASE_URL=empty)
+    assert lacking.returncode == 1
+    assert re.search(r"^LACKING +database +The database has no tables of Chatwren yet", lacking.stdout, re.MULTILINE)
+
+
+async def test_migrate_says_what_it_has_done(tmp_path: Path, postgres: Postgres) -> None:
+    async with fresh_database(postgres.url) as url:
+
+        async def said() -> str:
+            done = await asyncio.to_thread(chatwren, "migrate", cwd=tmp_path, DATABASE_URL=url)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+
+        await migrate(url, to="0017")
+        assert re.fullmatch(r"The database was at 0017 and is at \d{4} now\.\n", await said())
+        assert re.fullmatch(r"The database was up to date: it is at \d{4}\.\n", await said())
+        connection = await asyncpg.connect(url)
+        await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        assert await said() == "The database was up to date: it is at 9999.\n", "of a newer release"
+        await connection.execute("UPDATE alembic_version SET version_num = 'f00d'")
+        other = await asyncio.to_thread(chatwren, "migrate", cwd=tmp_path, DATABASE_URL=url)
+        assert (other.returncode, other.stdout) == (1, "")
+        assert re.fullmatch(
+            r"chatwren: The database holds another program's tables \(at 'f00d'\)[^\n]*\n", other.stderr
+        )
+        await connection.close()
+    async with fresh_database(postgres.url) as url:
+        assert re.fullmatch(r"The database was empty: Chatwren's tables are made, at \d{4}\.\n", await said())
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["users", "list"], 1),
+        (["users", "export", "alice"], 1),
+        (["users", "delete", "--yes", "alice"], 1),
+        (["dead-letters", "list"], 1),
+        (["doctor"], 0),
+        (["settings"], 0),
+        (["vary", "Hello!"], 0),
+    ],
+)
+def test_a_command_that_only_reads_makes_nothing(tmp_path: Path, command: list[str], code: int) -> None:
+    folder, temporary = tmp_path / "here", tmp_path / "temporary"
+    folder.mkdir()
+    temporary.mkdir()
+    ports = {"CHATWREN_PORT": "0", "CHATWREN_SANDBOX_PORT": "0", "TMPDIR": str(temporary)}
+    done = chatwren(*command, cwd=folder, **ports)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert [*folder.iterdir(), *temporary.iterdir()] == []
+    if code:
+        assert re.fullmatch(
+            r"chatwren: There is no database in [^\n]*/here/data: [^\n]*--data-dir[^\n]*\n", done.stderr
+        )
+
+
+def test_doctor_knows_ports_of_chatwren_from_those_of_others(tmp_path: Path) -> None:
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            is_ours = self.headers["Host"].endswith(f":{ours.server_port}")
+            self.wfile.write(b'{"status":"ok"}' if is_ours else b"{}")
+
+    def ports(*, port: int) -> str:
+        done = chatwren("doctor", cwd=tmp_path, CHATWREN_PORT=str(port), CHATWREN_SANDBOX_PORT="0")
+        return next(line for line in done.stdout.splitlines() if " ports " in line)
+
+    with (
+        ThreadingHTTPServer(("127.0.0.1", 0), Answers) as ours,
+        ThreadingHTTPServer(("127.0.0.1", 0), Answers) as other,
+    ):
+        for one in (ours, other):
+            Thread(target=one.serve_forever, daemon=True).start()
+        assert ports(port=ours.server_port).startswith("OK ")
+        assert ports(port=other.server_port).startswith("LACKING ")
+        for one in (ours, other):
+            one.shutdown()
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"CHATWREN_PORT=\xff\n")
+    done = chatwren("settings", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"chatwren: The file \.env cannot be read: [^\n]*\n", done.stderr)
+
+
+@pytest.mark.parametrize("command", ["web", "worker"])
+def test_doubtful_settings_are_told_at_the_start_and_by_doctor(tmp_path: Path, command: str) -> None:
+    environment = {"CHATWREN_PUBLICURL": "https://wa.example.com", "CHATWREN_PORT": "0", "CHATWREN_SANDBOX_PORT": "0"}
+    started = chatwren(command, cwd=tmp_path, DATABASE_URL=NOWHERE if command == "web" else "", **environment)
+    doctor = chatwren("doctor", cwd=tmp_path, **environment)
+    assert doctor.returncode == 0
+    for said in (started.stderr, doctor.stdout):
+        assert "CHATWREN_PUBLICURL is no setting of Chatwren: did you mean CHATWREN_PUBLIC_URL?" in said
+
+
+def test_the_version_and_the_short_word_for_help(tmp_path: Path) -> None:
+    assert re.fullmatch(r"chatwren \d+\.\d+\.\d+\n", chatwren("--version", cwd=tmp_path).stdout)
+    for command in ([], ["serve"], ["users"], ["users", "list"]):
+        assert chatwren(*command, "-h", cwd=tmp_path).stdout == chatwren(*command, "--help", cwd=tmp_path).stdout != ""
+
+
 def test_doctor_says_what_is_lacking_and_ends_with_1(tmp_path: Path) -> None:
     good = chatwren(
         "doctor", "--data-dir", str(tmp_path / "data"), cwd=tmp_path, CHATWREN_PORT="0", CHATWREN_SANDBOX_PORT="0"
     )
     assert good.returncode == 0, good.stdout
     assert "LACKING" not in good.stdout
-    bad = chatwren("doctor", cwd=tmp_path, DATABASE_URL="postgresql://chatwren@/x?host=/nowhere&port=1")
+    bad = chatwren("doctor", cwd=tmp_path, DATABASE_URL=NOWHERE)
     assert bad.returncode == 1
     assert re.search(r"^LACKING +database +The database of DATABASE_URL cannot be reached", bad.stdout, re.MULTILINE)
 
 
 def test_doctor_says_what_is_unsafe_which_keeps_nobody_from_running(tmp_path: Path) -> None:
     data = tmp_path / "data"
+
+    data.mkdir(mode=0o711)
 
     def unsafe() -> list[str]:
         done = chatwren("doctor", "--data-dir", str(data), cwd=tmp_path, CHATWREN_PORT="0", CHATWREN_SANDBOX_PORT="0")
@@ -108,6 +240,11 @@ def test_vary_prints_a_variation_and_what_was_changed(tmp_path: Path) -> None:
     assert once == again
     assert once != other
     assert " -> " in once
+    several = chatwren("vary", message, "-n", "4", "--seed", "1", cwd=tmp_path).stdout
+    assert several.startswith(once)
+    texts = [line for line in several.splitlines() if not line.startswith("  ")]
+    assert len(texts) == len(set(texts)) == 4
+    assert len(chatwren("vary", "Ok 12", "-n", "4", cwd=tmp_path).stdout.splitlines()) == 2, "there is but one"
 
 
 async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
@@ -121,13 +258,14 @@ async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
         return await asyncio.to_thread(chatwren, "users", *arguments, cwd=tmp_path, DATABASE_URL=database_url)
 
     assert [line.split()[:2] for line in (await users("list")).stdout.splitlines()] == [
+        ["user", "state"],
         ["alice", "active"],
         ["bob", "active"],
     ]
     assert r"Some\u202eBody\x1b[2J" in (await users("list")).stdout, "harmless for a terminal"
     assert len((await users("reset-password", "alice")).stdout.strip()) >= 12
     assert (await users("disable", "bob")).returncode == 0
-    assert "disabled" in (await users("list")).stdout.splitlines()[1]
+    assert "disabled" in (await users("list")).stdout.splitlines()[2]
     assert (await users("enable", "bob")).returncode == 0
     assert "disabled" not in (await users("list")).stdout
     exported = [json.loads(line) for line in (await users("export", "alice")).stdout.splitlines()]
@@ -135,7 +273,7 @@ async def test_users(tmp_path: Path, db: Database, database_url: str) -> None:
     assert "bob" not in str(exported)
     assert (await users("delete", "bob")).returncode != 0, "it asks first, and nobody answers"
     assert (await users("delete", "--yes", "bob")).returncode == 0
-    assert len((await users("list")).stdout.splitlines()) == 1
+    assert len((await users("list")).stdout.splitlines()) == 2
     missing = await users("disable", "bob")
     assert (missing.returncode, missing.stderr) == (1, "chatwren: There is no user bob.\n")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chatwren.settings import CannotStart, Settings, load_settings, variable
+from chatwren.settings import CannotStart, Settings, doubts, load_settings, option, variable
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +41,71 @@ def test_lists_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings().allowed_origins == ("https://a.example", "https://b.example")
 
 
+def test_origins_are_written_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = "HTTPS://A.example:443/, http://localhost:80, http://localhost:5173, capacitor://localhost, http://[::1]:81"
+    monkeypatch.setenv("CHATWREN_ALLOWED_ORIGINS", given)
+    assert load_settings().allowed_origins == (
+        *("https://a.example", "http://localhost", "http://localhost:5173", "capacitor://localhost", "http://[::1]:81"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("CHATWREN_PUBLICURL", "https://wa.test", "did you mean CHATWREN_PUBLIC_URL?"),
+        ("CHATWREN_TRUSTED_PROXY", "10.0.0.1", "did you mean CHATWREN_TRUSTED_PROXIES?"),
+        ("CHATWREN_ALLOWED_ORIGIN", "https://a.test", "did you mean CHATWREN_ALLOWED_ORIGINS?"),
+        ("CHATWREN_DATABASE_URL", "postgresql://x", "did you mean DATABASE_URL?"),
+        ("CHATWERN_PORT", "1", "did you mean CHATWREN_PORT?"),
+        ("CHATWREN_ZZZZ", "1", "(`chatwren settings` lists them)"),
+    ],
+)
+def test_a_misspelt_variable_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, meant: str
+) -> None:
+    assert [*doubts(load_settings())] == []
+    monkeypatch.setenv(name, value)
+    (doubt,) = doubts(load_settings())
+    assert doubt.startswith(f"{name} is no setting of Chatwren")
+    assert meant in doubt
+    monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text(f"{name}={value}\n")
+    assert [*doubts(load_settings())] == [doubt]
+
+
+def test_in_the_file_a_name_without_its_beginning_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PUBLIC_URL", "https://of-another.test")
+    assert [*doubts(load_settings())] == []
+    (tmp_path / ".env").write_text("PUBLIC_URL=wa.test\nPOSTGRES_PASSWORD=x\nCHATWREN_PORT=1\n")
+    (doubt,) = doubts(load_settings())
+    assert doubt == "PUBLIC_URL is no setting of Chatwren: did you mean CHATWREN_PUBLIC_URL?"
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"CHATWREN_TRUSTED_PROXIES": "10.0.0.1"}, "CHATWREN_PUBLIC_URL is not set"),
+        ({"CHATWREN_HOST": "0.0.0.0"}, "CHATWREN_PUBLIC_URL is not set"),  # noqa: S104 - not listened on
+        ({"CHATWREN_COOKIE_SECRETS": "hunter2"}, "CHATWREN_COOKIE_SECRETS"),
+        ({"CHATWREN_COOKIE_SAMESITE": "none", "CHATWREN_PUBLIC_URL": "http://wa.test"}, "CHATWREN_COOKIE_SAMESITE"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_told_of(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], named: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    (doubt,) = doubts(load_settings())
+    assert named in doubt
+    assert "hunter2" not in doubt
+
+
+def test_a_hint_has_the_words_of_the_command_that_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert option("data_dir") == "--data-dir (CHATWREN_DATA_DIR)"
+    monkeypatch.setenv("CHATWREN_TYPED", "make run")
+    assert option("data_dir") == "`make run DATA_DIR=...`"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
@@ -48,6 +113,43 @@ def test_lists_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CHATWREN_PORT", "70000", "CHATWREN_PORT is not usable: Input should be less than or equal to 65535"),
         ("CHATWREN_TIMEZONE", "Asia/Nowhere", "CHATWREN_TIMEZONE is not usable: 'Asia/Nowhere' is no time zone name"),
         ("CHATWREN_QR_CODE_URL", "https://x.example/", "CHATWREN_QR_CODE_URL is not usable: must contain {data}"),
+        ("CHATWREN_PUBLIC_URL", "wa.test", "CHATWREN_PUBLIC_URL is not usable: 'wa.test' is no URL"),
+        ("CHATWREN_PUBLIC_URL", "wa.test:8000", "CHATWREN_PUBLIC_URL is not usable: 'wa.test:8000' is no URL"),
+        ("CHATWREN_PUBLIC_URL", "//wa.test", "CHATWREN_PUBLIC_URL is not usable: '//wa.test' is no URL"),
+        ("CHATWREN_PUBLIC_URL", "ftp://wa.test", "CHATWREN_PUBLIC_URL is not usable: 'ftp://wa.test' is no URL"),
+        ("CHATWREN_PUBLIC_URL", "https://", "CHATWREN_PUBLIC_URL is not usable: 'https://' is no URL"),
+        ("CHATWREN_PUBLIC_URL", "https:/wa.test", "CHATWREN_PUBLIC_URL is not usable: 'https:/wa.test' is no URL"),
+        (
+            "CHATWREN_PUBLIC_URL",
+            "https://wa.test:x",
+            "CHATWREN_PUBLIC_URL is not usable: 'https://wa.test:x' is no URL",
+        ),
+        ("CHATWREN_QR_CODE_URL", "qr.test/{data}", "CHATWREN_QR_CODE_URL is not usable: 'qr.test/{data}' is no URL"),
+        ("CHATWREN_WHATSAPP_PROXY", "proxy:3128", "CHATWREN_WHATSAPP_PROXY is not usable: 'proxy:3128' is no URL"),
+        ("CHATWREN_WHATSAPP_PROXY", "alice:hunter2@proxy", "CHATWREN_WHATSAPP_PROXY is not usable: this is no URL"),
+        ("CHATWREN_WHATSAPP_ADDRESS", "wa.test", "CHATWREN_WHATSAPP_ADDRESS is not usable: must be host:port"),
+        ("CHATWREN_ALLOWED_ORIGINS", "app.test", "CHATWREN_ALLOWED_ORIGINS is not usable: 'app.test' is no origin"),
+        ("CHATWREN_ALLOWED_ORIGINS", "*", "CHATWREN_ALLOWED_ORIGINS is not usable: '*' is no origin"),
+        ("CHATWREN_ALLOWED_ORIGINS", "null", "CHATWREN_ALLOWED_ORIGINS is not usable: 'null' is no origin"),
+        (
+            "CHATWREN_ALLOWED_ORIGINS",
+            "https://a.test,https://*.b.test",
+            "CHATWREN_ALLOWED_ORIGINS is not usable: 'https://*.b.test' is no origin",
+        ),
+        (
+            "CHATWREN_ALLOWED_ORIGINS",
+            "https://a.test/app",
+            "CHATWREN_ALLOWED_ORIGINS is not usable: 'https://a.test/app' is no origin",
+        ),
+        (
+            "CHATWREN_TRUSTED_PROXIES",
+            "10.0.0.0/33",
+            "CHATWREN_TRUSTED_PROXIES is not usable: '10.0.0.0/33' is no address",
+        ),
+        ("CHATWREN_TRUSTED_PROXIES", "proxy", "CHATWREN_TRUSTED_PROXIES is not usable: 'proxy' is no address"),
+        ("CHATWREN_MEDIA_URL", "https://bucket.test/x", "CHATWREN_MEDIA_URL is not usable: must be a folder"),
+        ("CHATWREN_MEDIA_URL", "s3:bucket", "CHATWREN_MEDIA_URL is not usable: must be a folder"),
+        ("CHATWREN_LEASE_SECONDS", "1", "CHATWREN_HEARTBEAT_SECONDS must be less than CHATWREN_LEASE_SECONDS"),
         ("CHATWREN_WHATSAPP_ROOT_KEY", "abc", "CHATWREN_WHATSAPP_ROOT_KEY is not usable: String should match pattern"),
     ],
 )
@@ -58,6 +160,7 @@ def test_a_wrong_value_is_one_line_that_names_the_variable(
     with pytest.raises(CannotStart) as caught:
         load_settings()
     assert caught.value.message.startswith(line)
+    assert "hunter2" not in caught.value.message
     assert "\n" not in caught.value.message
 
 

@@ -53,6 +53,7 @@ func run(arguments []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2) // whoever rotates logs asks for new files, and there are none
 	switch arguments[0] {
 	case "migrate":
 		return bridge.Migrate(ctx, url)

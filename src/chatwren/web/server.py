@@ -122,7 +122,7 @@ def listeners(settings: Settings) -> list[socket.socket]:
     Raises:
         CannotStart: a port is in use, or an address is not one of this machine.
     """
-    bound = listen(settings.host, settings.port, change="--port or CHATWREN_PORT")
+    bound = listen(settings.host, settings.port, change="CHATWREN_PORT")
     if settings.metrics_listener:
         try:
             bound += listen(*settings.metrics_listener, change="CHATWREN_METRICS_ADDRESS")

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from chatwren.machine import supervisor
-from chatwren.machine.serve import _choose_ports, check_database, phones_address, port_problem
+from chatwren.machine.database import check_database
+from chatwren.machine.serve import _choose_ports, phones_address, port_problem
 from chatwren.machine.supervisor import BackOff, Child, Lifeline
 from chatwren.machine.throwaway import throwaway_postgres
 from chatwren.settings import CannotStart, Settings

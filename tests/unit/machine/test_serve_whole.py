@@ -103,6 +103,8 @@ def test_it_is_ready_and_whole_and_ends_in_order(folder: Path) -> None:
         for part in ("chatwren web", "chatwren worker", "chatwren-engine", "chatwren-sandbox", "postgres"):
             assert part in running_now
 
+        for harmless in (signal.SIGUSR1, signal.SIGUSR2):
+            running.process.send_signal(harmless)
         with command(folder, "serve") as second:
             assert second.wait(30) == 1
         refused = r"^chatwren: Chatwren runs on .*/data already \(process \d+\): "
