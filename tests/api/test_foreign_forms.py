@@ -124,6 +124,7 @@ def test_an_encoding_that_is_not_read_is_refused_by_name(how: bytes, shop: httpx
         ("Olé café".encode("cp1252"), b"text/plain;charset=windows-1252"),
         ("Olé café".encode(), b"text/plain; charset=UTF-8"),
         ("Olé café".encode("utf-16"), b"text/plain; charset=utf-16"),
+        ("Olé café".encode("utf-16-le"), b"text/plain; charset=utf-16le"),
         ('"Olé café"'.encode(), b"application/json; charset=UTF-8"),
     ],
 )
@@ -131,6 +132,19 @@ def test_the_charset_and_the_type_of_a_text(content: bytes, content_type: bytes,
     answer = post(shop, fields(TO) + part(b'name="message"', content, b"Content-Type: " + content_type))
     assert answer.status_code == 200, answer.text
     assert last(shop)["message"] == "Olé café"
+
+
+@pytest.mark.parametrize(("text", "charset"), [("Hello", "utf-16le"), ("注文", "iso-2022-jp"), ("Hello", "x-ours")])
+def test_bytes_that_look_like_ascii(text: str, charset: str, shop: httpx.Client) -> None:
+    content = text.encode(charset if charset != "x-ours" else "ascii")
+    body = fields(TO) + part(b'name="message"', content, b"Content-Type: text/plain; charset=" + charset.encode())
+    assert post(shop, body).status_code == 200
+    assert last(shop)["message"] == text
+
+
+def test_half_an_emoji_in_a_text_as_json_is_refused_by_name(shop: httpx.Client) -> None:
+    body = fields(TO) + part(b'name="message"', b'"Hi \\ud83d"', b"Content-Type: application/json")
+    assert "half of a surrogate pair" in refused(post(shop, body), "message")
 
 
 def test_a_form_may_name_one_charset_for_all(shop: httpx.Client) -> None:
@@ -154,6 +168,27 @@ def test_a_body_that_breaks_off_names_the_part(shop: httpx.Client) -> None:
     answer = shop.post("/api/messages/send", content=body[:-5], headers=content_type)
     assert answer.json()["code"] == "malformed_body"
     assert "mediaFile" in refused(answer, "mediaFile")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        fields(TO).replace(b"\r\n", b"\n"),
+        fields(TO).replace(b"form-data", b"attachment"),
+        fields(TO).replace(b"Content-Disposition", b"Content-Type"),
+    ],
+)
+def test_a_body_that_is_no_form_says_what_one_is(body: bytes, shop: httpx.Client) -> None:
+    answer = post(shop, body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+    assert "Lines end with CR LF." in answer.json()["message"]
+
+
+@pytest.mark.parametrize("name", [b"message", b"mediaFile", b"files"])
+def test_parts_within_a_part_are_refused_by_name(name: bytes, shop: httpx.Client) -> None:
+    inner = b'--inner\r\nContent-Disposition: file; filename="a.csv"\r\n\r\n' + ROWS + b"\r\n--inner--"
+    body = fields(*TEXT) + part(b'name="%s"' % name, inner, b"Content-Type: multipart/mixed; boundary=inner")
+    assert "several parts in one" in refused(post(shop, body), name.decode())
 
 
 @pytest.mark.parametrize("form", ["multipart", "urlencoded", "json"])

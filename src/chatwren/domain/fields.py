@@ -33,7 +33,7 @@ class Reader:
     def __init__(self, values: Mapping[str, Sequence[object]]) -> None:
         self._came_as: Mapping[str, str] = {}
         names = " ".join(values)
-        if "[" in names or "." in names:
+        if "[" in names or "." in names or "{}" in names:
             values, self._came_as = gathered(values)
         self._values = values
         self._failures: list[Invalid] = []
@@ -49,7 +49,8 @@ class Reader:
             return parse(bounded(self._one(name), field=name), field=name)
         except Invalid as error:
             self._fail(error)
-            if name in self._came_as and all(one.field == name for one in error.fields):
+            alone = name in self._came_as and len(self._values[name]) == 1
+            if alone and all(one.field == name for one in error.fields):
                 spelt = shown_name(self._came_as[name])
                 self._failures.append(Invalid(f"{spelt} is no way to give {name}.", field=name))
             return cast("T_co", None)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chatwren.domain.text import absent
+
 _MAX_NAME = 500
 """Characters of a name that is taken apart: those of no member of ours are as many."""
 _MAX_DEPTH = 8
@@ -12,7 +14,7 @@ _MEMBER = re.compile(r"\[([^\]]*+)\]?|\.([^.\[]*+)|([^.\[]++)")
 
 def base_name(name: str) -> str:
     """The field whose member a name is; the name itself of a field."""
-    return re.split(r"[\[.]", name, maxsplit=1)[0]
+    return name.partition("[")[0].partition(".")[0]
 
 
 def gathered(
@@ -20,16 +22,18 @@ def gathered(
 ) -> tuple[dict[str, Sequence[object]], dict[str, str]]:
     """`values`, in which the members of a field are one object, and the name by which one of them came.
 
-    What has no name, as in `phoneId[]`, is a list. What is given twice in different ways is one too, which no field
-    of ours takes.
+    `fields{}` is a field as a whole: so axios names one that it sends as JSON. What has no name, as in `phoneId[]`, is
+    a list. What is given twice in different ways is one too, which no field of ours takes. Objects given as a whole and
+    by members are joined; all else given in both ways is more than one value.
     """
     fields: dict[str, Sequence[object]] = {}
     objects: dict[str, Any] = {}
     came_as: dict[str, str] = {}
-    for name, given in values.items():
+    for given_name, given in values.items():
+        name = given_name.removesuffix("{}")
         base = base_name(name)
         if base == name:
-            fields[name] = given
+            fields[name] = (*fields[name], *given) if name in fields else given
             continue
         came_as.setdefault(base, name)
         value = given[0] if all(one == given[0] for one in given) else list(given)
@@ -38,8 +42,15 @@ def gathered(
             path, value = path[: path.index("")], [value]
         _put(objects, (base, *path), value)
     for base, members in objects.items():
-        fields[base] = (*fields.get(base, ()), members)
+        fields[base] = _joined([one for one in fields.get(base, ()) if not absent(one)], members)
     return fields, came_as
+
+
+def _joined(whole: Sequence[object], members: Any) -> Sequence[object]:
+    """What was given for a field as a whole, and by members: one object, where both are and no member is in both."""
+    if len(whole) == 1 and isinstance(whole[0], dict) and isinstance(members, dict) and not whole[0].keys() & members:
+        return ({**whole[0], **members},)
+    return (*whole, members)
 
 
 def _path(rest: str) -> list[str]:

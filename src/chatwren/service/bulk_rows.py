@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, Literal
 
 from chatwren.domain.errors import FieldError, Invalid
 from chatwren.domain.fields import Reader
+from chatwren.domain.members import base_name
 from chatwren.domain.text import MAX_SHORT, absent
 from chatwren.domain.whereabouts import Whereabouts
 from chatwren.service.bulk_list import Recipients
@@ -206,12 +207,20 @@ def _columns(names: Sequence[str]) -> list[str]:
 
 def _from_columns(row: Mapping[str, str | None]) -> dict[str, Any]:
     """A line as the object that it means: columns of no other meaning are what fills placeholders."""
-    members: dict[str, Any] = {name: value for name, value in row.items() if name in _OWN - {*_MODIFICATIONS}}
-    modifications = {name: row[name] for name in _MODIFICATIONS if not absent(row.get(name))}
-    if modifications and absent(members.get("aiModifications")):
-        members["aiModifications"] = modifications
-    fields = {name: value for name, value in row.items() if name and name not in _OWN}
-    if fields and absent(members.get("fields")):
+    whole = not absent(row.get("fields"))
+    members: dict[str, Any] = {}
+    fields = {}
+    for name, value in row.items():
+        base = base_name(name)
+        if base not in _OWN:
+            fields[name] = value
+        elif name in _MODIFICATIONS:
+            if not absent(value):
+                members[f"aiModifications[{name}]"] = value
+        elif name == base or not absent(value) or (base == "fields" and not whole):
+            members[name] = value
+    fields.pop("", None)
+    if fields and not whole:
         members["fields"] = fields
     return members
 
@@ -219,7 +228,7 @@ def _from_columns(row: Mapping[str, str | None]) -> dict[str, Any]:
 def _no_values(row: Mapping[str, Any]) -> list[FieldError]:
     """The members of a row that say that they have no value: nobody is to be greeted as nan."""
     fields = row.get("fields")
-    given = [(name, row[name]) for name in row if name in _OWN]
+    given = [(name, row[name]) for name in row if base_name(name) in _OWN]
     given += [(f"fields.{name}", value) for name, value in (fields.items() if isinstance(fields, dict) else ())]
     return [
         FieldError(name[:MAX_SHORT], f"{name[:MAX_SHORT]} is {value.strip()}, which says that there is no value.")

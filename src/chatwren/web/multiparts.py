@@ -2,12 +2,12 @@
 
 import binascii
 import contextlib
+import json
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-import msgspec
 from multipart import (  # type: ignore[import-untyped]
     MultipartError,
     MultipartSegment,
@@ -142,9 +142,10 @@ class Parts:
 
     def broken(self) -> Invalid:
         """The error of a body that cannot be taken apart where it is now."""
-        message = "The body is no whole multipart/form-data with the boundary that its Content-Type names"
+        message = "The body is no whole multipart/form-data"
         if self._part is None:
-            return Invalid(f"{message}.", code="malformed_body")
+            needs = "a line of the boundary that the Content-Type names, and a Content-Disposition: form-data"
+            return Invalid(f"{message}: each part begins with {needs}. Lines end with CR LF.", code="malformed_body")
         name = _shown(self._part)
         return Invalid(f"{message}: it ends within {name}, or goes wrong there.", field=name, code="malformed_body")
 
@@ -153,6 +154,9 @@ class Parts:
         if part.transfer not in _AS_IT_IS and part.transfer != _BASE64:
             name = _shown(part)
             raise Invalid(f"{name} has a Content-Transfer-Encoding that is not read. Send it as it is.", field=name)
+        if part.content_type.startswith("multipart/"):
+            name = _shown(part)
+            raise Invalid(f"{name} is several parts in one, which are not read. Send each by itself.", field=name)
         is_file = part.file_name is not None or part.content_type not in _FIELD_TYPES
         if self._uploads and part.name in self._uploads.fields:
             self._stray = self._ignored = False
@@ -210,7 +214,7 @@ class Parts:
             data = _from_base64(data, part)
         charset = part.charset or self._charset
         try:
-            text = data.decode() if charset == UTF_8 or data.isascii() else decode(data, charset)
+            text = data.decode() if charset == UTF_8 else decode(data, charset)
         except (LookupError, UnicodeDecodeError):
             name = _shown(part)
             if self._uploads and part.name in self._uploads.fields:
@@ -254,6 +258,7 @@ def _from_base64(data: bytes | bytearray, part: Part) -> bytes:
 def _json_text(text: str) -> str:
     """A text that came as JSON, as Retrofit's converters send every field; as it is where it is no JSON."""
     try:
-        return msgspec.json.decode(text, type=str)
-    except msgspec.DecodeError:
+        found = json.loads(text)  # unlike msgspec takes half an emoji, whose field has a better word for it
+    except ValueError:
         return text
+    return found if isinstance(found, str) else text

@@ -5,7 +5,7 @@ RFC 7578, 6266, 2231 and 2047 have it, with the standard library's own readers o
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.utils import decode_params, unquote
@@ -80,9 +80,7 @@ def read_part(segment: MultipartSegment, charset: str) -> Part:
     if not _PLAIN.fullmatch(disposition):
         _, options = read_options(_text_of_header(disposition, charset))
         name = _parameter(options, "name")
-        file_name = _parameter(options, "filename")
-        if file_name is not None and "filename*" not in options:
-            file_name = _without_percents(file_name)
+        file_name = _parameter(options, "filename", read=_without_percents)
     transfer = headers.get("Content-Transfer-Encoding", "").strip().lower()
     return Part(name or "", file_name, segment.content_type or "", segment.charset, transfer)
 
@@ -107,11 +105,13 @@ def decode(data: bytes | bytearray, charset: str) -> str:
         charset: as clients name it.
 
     Raises:
-        LookupError: there is no such charset of texts.
+        LookupError: there is no such charset of texts, and they are not ASCII.
         UnicodeDecodeError: they are none in it.
     """
     codec = _CODECS.get(re.sub(r"[-\s]", "_", charset.strip().lower()))
     if codec is None:
+        if data.isascii():
+            return data.decode()
         raise LookupError(charset)
     try:
         return data.decode(_WIDER.get(codec, codec))
@@ -141,8 +141,14 @@ def _text_of_header(value: str, charset: str) -> str:
     return decode(data, "latin-1")
 
 
-def _parameter(options: Mapping[str, str], key: str) -> str | None:
-    """A parameter by its best form: the encoded one (RFC 2231, 6266), else the plain one; None when absent."""
+def _parameter(
+    options: Mapping[str, str], key: str, *, read: Callable[[str], str | None] = lambda _: None
+) -> str | None:
+    """A parameter by its best form: the encoded one (RFC 2231, 6266), else the plain one; None when absent.
+
+    Args:
+        read: reads a further form, of what is plain; None: it is in another.
+    """
     extended = _extended(options, key)
     if extended:
         return extended
@@ -151,6 +157,8 @@ def _parameter(options: Mapping[str, str], key: str) -> str | None:
         return extended
     if _ENCODED_WORDS.fullmatch(given):
         return _of_words(given)
+    if (found := read(given)) is not None:
+        return found
     for code, meant in _QUOTED_BY_BROWSERS.items():
         given = given.replace(code, meant)
     return given
@@ -182,11 +190,11 @@ def _of_words(value: str) -> str:
         return value
 
 
-def _without_percents(value: str) -> str:
-    """A file's name without RFC 7578's percent-encoding, where nothing else can be meant: a plain `100%25` stays."""
+def _without_percents(value: str) -> str | None:
+    """A file's name without RFC 7578's percent-encoding; None where it need not be that: a plain `100%25` stays."""
     if not (_PERCENT_ENCODED.fullmatch(value) and _CERTAINLY.search(value)):
-        return value
+        return None
     try:
         return unquote_to_bytes(value).decode()
     except UnicodeDecodeError:
-        return value
+        return None

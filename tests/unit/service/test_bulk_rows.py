@@ -197,6 +197,36 @@ def test_what_says_that_there_is_no_value_is_no_value(write: Any, column: str, n
     assert [one["field"] for one in json.loads(bad.errors or "[]")] == [field]
 
 
+@pytest.mark.parametrize(
+    ("columns", "values", "members"),
+    [
+        ("fields.name,town", "Asha,Pune", {"fields.name": "Asha", "fields": {"town": "Pune"}}),
+        ("fields[name],fields", ",", {"fields[name]": "", "fields": ""}),
+        ("fields[name],fields,town", ',"{""name"": ""Asha""}",x', {"fields": '{"name": "Asha"}'}),
+        ("useSynonyms,addEmojis", "true,", {"aiModifications[useSynonyms]": "true"}),
+        (
+            "aiModifications,aiModifications.useSynonyms,seed",
+            "{},,s1",
+            {"aiModifications": "{}", "aiModifications[seed]": "s1"},
+        ),
+        ("phoneId[],message.text", ",x", {"message.text": "x"}),
+        ("Price [USD],e.g.", "5,x", {"fields": {"Price [USD]": "5", "e.g.": "x"}}),
+    ],
+)
+def test_columns_of_members(write: Any, columns: str, values: str, members: dict[str, object]) -> None:
+    (row,) = _rows(write(f"phoneId,{columns}\n+919811111111,{values}\n".encode()), "csv")
+    assert json.loads(row.given or "") == {"phoneId": "+919811111111", **members}
+
+
+@pytest.mark.parametrize("name", ["fields.name", "fields[name]"])
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_a_member_that_has_no_value_is_refused(write: Any, kind: FileKind, name: str) -> None:
+    row = {"phoneId": "+919811111111", "message": "Hi {{name}}", name: "nan"}
+    body = {"jsonl": json.dumps(row), "csv": ",".join(row) + "\n" + ",".join(row.values())}[kind]
+    (bad,) = _rows(write(body.encode()), kind)
+    assert [one["field"] for one in json.loads(bad.errors or "[]")] == [name]
+
+
 @pytest.mark.parametrize("name", ["Nan", "none", "N/A", "#1", "Nancy", "nan nan", "#SALE!"])
 def test_what_only_looks_like_it_is_a_value(write: Any, name: str) -> None:
     assert rows(write(f"phoneId,message,name\n+919811111111,hello,{name}\n".encode()), "csv") == [(2, True)]

@@ -38,6 +38,7 @@ HEADS = [
     # aiohttp
     (b'form-data; name="mediaFile"; filename="%E0%A4%95%20a.png"', "क a.png"),
     (b'form-data; name="mediaFile"; filename="%FF%FE.png"', "%FF%FE.png"),
+    (b'form-data; name="mediaFile"; filename="say%20%22hi%22.png"', 'say "hi".png'),
     # JavaMail, and Python's email
     (b'form-data; name=mediaFile; filename*0="a very "; filename*1="long.png"', "a very long.png"),
     (b"form-data; name=mediaFile; filename*0*=utf-8''%E0%A4; filename*1*=%95.png", "क.png"),
