@@ -156,9 +156,11 @@ def sandbox(
 ) -> NoReturn:
     """Run the simulated WhatsApp alone, for a Chatwren elsewhere: it prints what that one has to be told."""
     from chatwren.machine import programs
-    from chatwren.machine.serve import phones_address
+    from chatwren.machine.serve import phones_address, port_problem
 
     settings = settings_of(sandbox_port=port, data_dir=data_dir)
+    if problem := port_problem([settings.sandbox_host], settings.sandbox_port):
+        raise CannotStart(f"{problem}: choose another with --port ({variable('sandbox_port')}).")
     program = str(programs.sandbox())
     phones = ["--phones-listen", phones_address(settings)]
     state = str(settings.data_dir / "sandbox")

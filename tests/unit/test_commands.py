@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -180,6 +181,15 @@ def test_doctor_knows_ports_of_chatwren_from_those_of_others(tmp_path: Path) -> 
         assert ports(port=other.server_port).startswith("LACKING ")
         for one in (ours, other):
             one.shutdown()
+
+
+def test_the_sandbox_says_how_its_port_is_changed(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = chatwren("sandbox", "--port", str(port), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    hint = "choose another with --port (CHATWREN_SANDBOX_PORT)"
+    assert done.stderr == f"chatwren: Port {port} is in use by another program: {hint}.\n"
 
 
 def test_a_file_of_settings_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

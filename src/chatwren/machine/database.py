@@ -66,6 +66,8 @@ async def _connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
         raise unreachable(error) from None
     try:
         yield connection
+    except UNREACHABLE as error:
+        raise unreachable(error) from None
     except asyncpg.exceptions.PostgresError as error:
         raise CannotStart(f"The database refuses: {error}") from None
     finally:
