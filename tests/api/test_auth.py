@@ -62,6 +62,17 @@ def test_nothing_else_is_unique(http: httpx.Client) -> None:
         assert http.post("/api/auth/register", json={**REGISTRATION, "username": username}).status_code == 200
 
 
+@pytest.mark.parametrize("empty", ["", " ", None])
+def test_an_empty_sign_up_is_told_what_each_field_takes(empty: str | None, http: httpx.Client) -> None:
+    answer = http.post("/api/auth/register", json=dict.fromkeys(REGISTRATION, empty))
+    assert answer.status_code == 400
+    told = {one["field"]: one["message"] for one in answer.json()["errors"]}
+    assert told.keys() == REGISTRATION.keys()
+    assert told["phone"] == "phone is required: a phone number with country code."
+    assert "group" not in answer.json()["message"]
+    assert http.post("/api/auth/register").json()["errors"][1]["message"] == told["phone"]
+
+
 def test_a_gstin_that_fails_its_check_is_kept_with_a_warning(http: httpx.Client) -> None:
     answer = http.post("/api/auth/register", json={**REGISTRATION, "gst": "27aapfu0939f1zw"})
     assert answer.status_code == 200

@@ -46,6 +46,15 @@ def test_a_number_that_is_one_at_home_and_another_abroad_is_refused_with_both(br
         assert went_to(brazil) == one
 
 
+def test_what_is_missing_is_asked_for_as_the_route_takes_it(brazil: httpx.Client) -> None:
+    for route in ("send", "schedule"):
+        errors = send(brazil, "", route).json()["errors"]
+        assert "or a group's id" in next(one["message"] for one in errors if one["field"] == "phoneId")
+    for given in ({}, {"phoneNumber": " "}, {"phoneNumber": None}):
+        told = brazil.post("/api/whatsapp/paircode", json=given).json()["message"]
+        assert told == "phoneNumber is required: a phone number with country code."
+
+
 @pytest.mark.parametrize(
     ("written", "to"),
     [

@@ -81,6 +81,8 @@ def parse_recipient(
     Raises:
         Invalid: none of these, or two numbers.
     """
+    if _is_missing(value):
+        raise Invalid(f"{field} is required: a phone number with country code, or a group's id.", field=field)
     if isinstance(value, str) and "@" in value and len(value) <= _MAX_WRITTEN:
         jid = value.strip().lower()
         if lid := _LID.fullmatch(jid):
@@ -151,10 +153,14 @@ def doubt(recipient: Recipient) -> str | None:
     return f"{recipient.display} is in no country's number plan. {advice}"
 
 
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, str) and len(value) <= _MAX_WRITTEN and not value.strip())
+
+
 def _written(value: object, field: str) -> str:
     """What the client sent, as a text of reasonable length."""
-    if value is None or (isinstance(value, str) and len(value) <= _MAX_WRITTEN and not value.strip()):
-        raise Invalid(f"{field} is required: a phone number with country code, or a group's id.", field=field)
+    if _is_missing(value):
+        raise Invalid(f"{field} is required: a phone number with country code.", field=field)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # some languages write every JSON number with a fraction
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_MAX_WRITTEN:
