@@ -77,6 +77,23 @@ def test_a_time_without_a_zone_is_read_in_the_user_s(alice: Person, shop: httpx.
     assert answer["scheduledFor"][:16] != local
 
 
+@pytest.mark.parametrize("written", ["2026-01-01T10:00", "2026-01-01T04:30Z", "2025-12-31T23:30-05:00"])
+def test_a_time_that_is_refused_is_told_by_the_user_s_clocks_too(written: str, shop: httpx.Client) -> None:
+    waiting = shop.post("/api/messages/schedule", json={**TEXT, "scheduledTime": ahead(days=1)}).json()["messageId"]
+    for answer in (
+        shop.post("/api/messages/schedule", json={**TEXT, "scheduledTime": written}),
+        shop.post("/api/messages/send", data={**TEXT, "scheduledTime": written}),
+        shop.patch(f"/api/messages/{waiting}", json={"scheduledTime": written}),
+    ):
+        assert answer.status_code == 400
+        (error,) = answer.json()["errors"]
+        assert (
+            "it means 2026-01-01T04:30:00.000Z (2026-01-01 10:00 in Asia/Kolkata), and the server's time is "
+            in error["message"]
+        )
+        assert error["message"].endswith(" in Asia/Kolkata).")
+
+
 def test_a_time_without_a_zone_is_else_read_in_the_country_s(shop: httpx.Client) -> None:
     body = {**TEXT, "scheduledTime": ahead(days=1)[:16]}
     assert shop.post("/api/messages/schedule", json=body).json()["timeZone"] == "Asia/Kolkata"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import cache
 from importlib.resources import files
@@ -25,6 +25,10 @@ _ISO_8601 = re.compile(
 )
 
 
+def _unknown() -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedTime:
     """A moment.
@@ -33,11 +37,13 @@ class ParsedTime:
         at: aware, UTC, in whole milliseconds (what answers show is what is stored).
         assumed_zone: name of the time zone by which it was read, when the text had none.
         warning: what a person should know of how it was read.
+        zone: tells the name of the zone in which its user thinks, None if it is not known: errors give it in that too.
     """
 
     at: datetime
     assumed_zone: str | None
     warning: str | None = None
+    zone: Callable[[], str | None] = field(default=_unknown, compare=False, repr=False)
 
 
 def parse_time(value: object, *, zone: Callable[[], str | None], field: str = "scheduledTime") -> ParsedTime:
@@ -67,7 +73,7 @@ def parse_time(value: object, *, zone: Callable[[], str | None], field: str = "s
         local = datetime(year, month, day, hour, minute, second, milliseconds * 1000, tzinfo=_offset(found))
         local += timedelta(days=ends_day)
         if local.tzinfo is not None:
-            return ParsedTime(local.astimezone(UTC), None)
+            return ParsedTime(local.astimezone(UTC), None, zone=zone)
         known = parse_zone(zone(), field=field)
         if known is None:
             raise Invalid(
@@ -85,24 +91,24 @@ def parse_moment(value: object, *, zone: Callable[[], str | None], field: str) -
     return None if absent(value) else parse_time(value, zone=zone, field=field)
 
 
-def due_time(at: datetime, now: datetime, *, field: str = "scheduledTime") -> datetime:
-    """When a message that is asked for `at` becomes due: then, or now if that was up to 5 minutes ago.
+def due_time(asked: ParsedTime, now: datetime, *, field: str = "scheduledTime") -> datetime:
+    """When a message that is asked for that time becomes due: then, or now if that was up to 5 minutes ago.
 
     Clocks of clients are never quite right, and people need time to press the button.
 
     Raises:
         Invalid: further past, or over 366 days ahead.
     """
-    if at >= now:
-        if at - now > _FURTHEST:
-            raise Invalid(f"{field} is more than {_FURTHEST.days} days ahead.", field=field)
+    at = asked.at
+    if at >= now and at - now <= _FURTHEST:
         return at
-    if now - at > _COUNTS_AS_NOW:
-        raise Invalid(
-            f"{field} is in the past: it means {clock.to_wire(at)}, and the server's time is {clock.to_wire(now)}.",
-            field=field,
-        )
-    return now
+    if at < now and now - at <= _COUNTS_AS_NOW:
+        return now
+    zone = asked.zone()
+    wrong = f"more than {_FURTHEST.days} days ahead" if at > now else "in the past"
+    raise Invalid(
+        f"{field} is {wrong}: it means {_told(at, zone)}, and the server's time is {_told(now, zone)}.", field=field
+    )
 
 
 def parse_zone(value: object, *, field: str = "timeZone") -> str | None:
@@ -140,7 +146,19 @@ def _in_zone(local: datetime, zone: str, field: str) -> ParsedTime:
         warning += f" On that day clocks there skip this time; it was read as {meant}."
     elif there.utcoffset() != there.replace(fold=1).utcoffset():
         warning += " On that day clocks there show this time twice; the first was meant."
-    return ParsedTime(at, zone, warning)
+    return ParsedTime(at, zone, warning, zone=lambda: zone)
+
+
+def _told(at: datetime, zone: str | None) -> str:
+    """A moment as answers write it, and by the clocks of a zone: `2027-05-16T10:00:00.000Z (2027-05-16 15:30 in …)`."""
+    wire = clock.to_wire(at)
+    if zone is None:
+        return wire
+    try:
+        there = at.astimezone(ZoneInfo(zone))
+    except OverflowError:  # it is no year there that can be written
+        return wire
+    return f"{wire} ({there:%Y-%m-%d %H:%M} in {zone})"
 
 
 def _offset(found: re.Match[str]) -> tzinfo | None:

@@ -97,7 +97,7 @@ def _parse_due(
 ) -> ParsedTime | None:
     due = parse_time(value, zone=zone, field=field) if required else parse_moment(value, zone=zone, field=field)
     if due and now:
-        due_time(due.at, now, field=field)
+        due_time(due, now, field=field)
     return due
 
 
@@ -107,7 +107,7 @@ def due_at(new: NewMessage, accepted_at: datetime) -> datetime:
     Raises:
         Invalid: that is past or over a year ahead, or the message would expire before it, or years ahead.
     """
-    due = due_time(new.due.at, accepted_at) if new.due else accepted_at
+    due = due_time(new.due, accepted_at) if new.due else accepted_at
     if new.expires is not None:
         check_moment_of_expiry(new.expires.at, after=due, now=accepted_at)
     return due

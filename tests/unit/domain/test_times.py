@@ -111,23 +111,46 @@ def test_an_unknown_zone_is_refused() -> None:
     ],
 )
 def test_due(late: timedelta, due: timedelta) -> None:
-    assert due_time(NOW - late, NOW) == NOW + due
+    assert due_time(ParsedTime(NOW - late, None), NOW) == NOW + due
+
+
+def _refusal(asked: ParsedTime) -> str:
+    with pytest.raises(Invalid) as refused:
+        due_time(asked, NOW)
+    return refused.value.message
 
 
 def test_further_past_is_refused_with_the_servers_time() -> None:
-    with pytest.raises(Invalid, match=r"2027-05-16T10:00:00\.000Z"):
-        due_time(NOW - timedelta(minutes=5, milliseconds=1), NOW)
+    asked = ParsedTime(NOW - timedelta(minutes=5, milliseconds=1), None)
+    means = "2027-05-16T09:54:59.999Z, and the server's time is 2027-05-16T10:00:00.000Z."
+    assert _refusal(asked) == f"scheduledTime is in the past: it means {means}"
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("2027-05-16T15:00", "2027-05-16T09:30:00.000Z (2027-05-16 15:00 in Asia/Kolkata)"),
+        ("2027-05-16T09:30Z", "2027-05-16T09:30:00.000Z (2027-05-16 15:00 in Asia/Kolkata)"),
+        ("2027-05-16T05:30-04:00", "2027-05-16T09:30:00.000Z (2027-05-16 15:00 in Asia/Kolkata)"),
+        ("2026-01-01T00:00", "2025-12-31T18:30:00.000Z (2026-01-01 00:00 in Asia/Kolkata)"),
+        ("2028-05-17T20:00", "2028-05-17T14:30:00.000Z (2028-05-17 20:00 in Asia/Kolkata)"),
+    ],
+)
+def test_a_time_that_is_refused_is_told_by_the_users_clocks_too(written: str, means: str) -> None:
+    told = _refusal(parse_time(written, zone=lambda: "Asia/Kolkata"))
+    assert f"it means {means}, " in told
+    assert told.endswith("the server's time is 2027-05-16T10:00:00.000Z (2027-05-16 15:30 in Asia/Kolkata).")
 
 
 def test_too_far_ahead_is_refused() -> None:
-    with pytest.raises(Invalid, match="366 days"):
-        due_time(NOW + timedelta(days=366, milliseconds=1), NOW)
+    told = _refusal(ParsedTime(NOW + timedelta(days=366, milliseconds=1), None))
+    assert told.startswith("scheduledTime is more than 366 days ahead: it means 2028-05-16T10:00:00.001Z")
 
 
 def test_due_times_at_the_ends_of_time() -> None:
     for at in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)):
-        with pytest.raises(Invalid):
-            due_time(at, NOW)
+        for zone in ("Asia/Kolkata", "America/New_York"):
+            assert "server's time" in _refusal(ParsedTime(at, None, zone=Mock(return_value=zone)))
 
 
 @pytest.mark.parametrize(

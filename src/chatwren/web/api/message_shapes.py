@@ -155,14 +155,18 @@ class Message(Struct, rename="camel"):
         Literal["scheduled", "queued", "sending", "sent", "failed", "cancelled", "expired"], Meta(examples=["sent"])
     ]
     scheduled_for: Time
-    sent_at: Annotated[Time | None, Meta(description="Null until WhatsApp has it.")]
+    sent_at: Annotated[
+        Time | None, Meta(description="Null until WhatsApp has it: look before you make a date of it, or it is 1970.")
+    ]
     original: Annotated[str, Meta(description="What was asked for.", examples=["Hello!"])]
     accepted_at: Time
     lane: Annotated[Literal["urgent", "normal", "cold", "bulk"], Meta(examples=["normal"])]
     expires_at: Annotated[Time | None, Meta(description="No attempt begins after it.", examples=[None])]
-    receipt: Annotated[Literal["delivered", "read"] | None, Meta(examples=["read"])]
-    delivered_at: Time | None
-    read_at: Time | None
+    receipt: Annotated[
+        Literal["delivered", "read"] | None, Meta(description="Null until its phone has it.", examples=["read"])
+    ]
+    delivered_at: Annotated[Time | None, Meta(description="Null until then.")]
+    read_at: Annotated[Time | None, Meta(description="Null until then.")]
     reason: Annotated[WhyNot | None, Meta(description="Why it waits, or failed.", examples=[None])]
     next_attempt_at: Annotated[Time | None, Meta(description="When it is tried next.", examples=[None])]
     next_attempt_is_estimate: Annotated[
@@ -194,7 +198,7 @@ class Pagination(Struct, rename="camel"):
     page: Annotated[int, Meta(examples=[1])]
     limit: Annotated[int, Meta(examples=[10])]
     total: Annotated[int, Meta(examples=[1])]
-    pages: Annotated[int, Meta(examples=[1])]
+    pages: Annotated[int, Meta(description="0 where there is no message.", examples=[1])]
     total_is_at_least: Annotated[bool | UnsetType, Meta(description="There are more than `total`.")] = UNSET
     next_cursor: Annotated[
         str | UnsetType, Meta(description="As `cursor`, the page after this one; quick however deep.")

@@ -170,7 +170,7 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         row_id,
         limits=context(request).limits,
         computing=context(request).computing,
-        due=due_time(when.at, now()) if when else None,
+        due=due_time(when, now()) if when else None,
         expires_at=expires.at if expires else None,
         forget_expiry=for_good,
         text=text,
