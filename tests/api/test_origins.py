@@ -50,6 +50,19 @@ def test_a_401_is_readable_too(http: httpx.Client) -> None:
     assert (answer.status_code, _granted(answer)) == (401, FRONT_END)
 
 
+def test_a_401_says_that_the_page_has_another_name_for_the_machine(server: WebServer, alice: Person) -> None:
+    headers = {"origin": FRONT_END, "sec-fetch-site": "cross-site", "host": f"127.0.0.1:{server.port}"}
+    with server.client(headers=headers) as client:
+        refused = client.get("/api/users/me").json()
+        assert (refused["status"], refused["code"]) == (401, "not_authenticated")
+        assert "on localhost and asks 127.0.0.1" in refused["message"]
+        plain = client.get("/api/users/me", headers={"host": "localhost", "sec-fetch-site": "same-site"}).json()
+        assert "127.0.0.1" not in plain["message"]
+        server.sql("DELETE FROM session")  # a cookie that came: its site is not to blame
+        ended = client.get("/api/users/me", headers={"cookie": alice.cookie}).json()
+        assert (ended["status"], "two sites" in ended["message"]) == (401, False)
+
+
 @pytest.mark.parametrize("path", ["/api/messages/send", "/api/auth/login", "/nowhere"])
 def test_a_preflight_needs_no_session(path: str, http: httpx.Client) -> None:
     answer = http.options(
@@ -156,6 +169,21 @@ def test_an_older_browser_names_our_origin_with_its_scheme(
 ) -> None:
     with serve(public_url="https://wa.example.com/", sandbox=False).client(headers={"host": host}) as client:
         assert client.post("/api/auth/logout", headers={"origin": origin}).status_code == status
+
+
+@pytest.mark.parametrize(
+    "public_url", ["https://wa.example.com", "https://WA.example.com:443/", "https://wa.example.com/x"]
+)
+def test_the_public_origin_is_ours_whatever_host_a_proxy_sends(
+    public_url: str, alice: Person, serve: Callable[..., WebServer]
+) -> None:
+    headers = {"cookie": alice.cookie, "origin": "https://wa.example.com"}
+    with serve(public_url=public_url, sandbox=False).client(headers=headers) as client:
+        for host in ("chatwren:8000", "10.0.0.7", "localhost", "wa.example.com"):
+            answer = client.patch("/api/users/me", json={"timeZone": "Asia/Kolkata"}, headers={"host": host})
+            assert answer.status_code == 200, host
+            forged = client.patch("/api/users/me", json={}, headers={"host": host, "origin": "https://evil.example"})
+            assert forged.status_code == 403, host
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from chatwren.domain.whereabouts import Whereabouts
 from chatwren.web.context import AnyConnection, HttpRequest, context
 from chatwren.web.http import bodies
 from chatwren.web.http.memory import OWNER, PLACE
+from chatwren.web.http.sites import LOG_IN, missing_session
 from chatwren.web.openapi import Operation
 
 _CALLER = "chatwren.caller"
@@ -132,7 +133,9 @@ async def who_asks(connection: AnyConnection) -> Caller:
     sid = session_id(connection)
     found = await context(connection).sessions.caller(sid) if sid else None
     if found is None:
-        raise NotAuthenticated("You are not logged in. POST /api/auth/login first, and send its cookie along.")
+        samesite = context(connection).cookie.samesite
+        advice = LOG_IN if sid else missing_session(connection.headers, samesite=samesite)
+        raise NotAuthenticated(f"You are not logged in. {advice}")
     return found
 
 
