@@ -236,6 +236,28 @@ def test_a_body_too_large_is_refused_before_it_comes(server: WebServer, alice: P
     assert _raw(server, head.encode()).startswith(b"HTTP/1.1 413 ")
 
 
+@pytest.mark.parametrize(
+    ("path", "content_type", "said"),
+    [
+        ("messages/send", "multipart/form-data; boundary=x", "a file may have 100 MB, the rest 1 MiB."),
+        ("messages/schedule", "multipart/form-data; boundary=x", "a file may have 100 MB, the rest 1 MiB."),
+        ("messages/bulk", "multipart/form-data; boundary=x", "a file may have 32 MiB, the rest 16 KiB."),
+        ("messages/bulk", "text/csv", "larger than 32 MiB."),
+        ("messages/send", "application/json", "larger than 1 MiB."),
+        ("messages/preview", "application/json", "larger than 1 MiB."),
+        ("auth/login", "application/x-www-form-urlencoded", "larger than 16 KiB."),
+    ],
+)
+def test_sizes_are_told_as_people_say_them(path: str, content_type: str, said: str, alice: Person) -> None:
+    head = (
+        f"POST /api/{path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nCookie: {alice.cookie}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: 105000000\r\n\r\n"
+    )
+    answer = _raw(alice.server, head.encode())
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert said in json.loads(answer.partition(b"\r\n\r\n")[2])["message"]
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
 def test_a_head_that_does_not_come_ends_the_connection(
     sent: bytes, server: WebServer, monkeypatch: pytest.MonkeyPatch

@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import Final
 
 from chatwren.domain.errors import ChatwrenError, Invalid, TooLarge, TooMany
+from chatwren.domain.sizes import size
 
 REACHED: Final = "limit_reached"
 """The code of every refusal by a limit; its member `limit` names which, `allowed` says how much it allows."""
 
 _RETRY_SECONDS = 5.0
 _LARGEST = 10**15
+_BYTES = "bytes "
 _GIB = 1024**3
 
 
@@ -81,7 +83,11 @@ process counts what it accepts itself, and knows after 5 s at the latest what ot
 def reached(limit: Limit, allowed: int) -> ChatwrenError:
     """The refusal by a limit: 413 for bytes, else 429. It names the limit and what it allows."""
     bound = BOUNDS[limit]
-    message = f"The limit {limit} is reached: you may have at most {allowed:,} {bound.meaning.partition(';')[0]}."
+    counted = bound.meaning.partition(";")[0]
+    much = f"{allowed:,} {counted}"
+    if counted.startswith(_BYTES):
+        much = f"{size(allowed)} {counted.removeprefix(_BYTES)}"
+    message = f"The limit {limit} is reached: you may have at most {much}."
     extra = {"limit": str(limit), "allowed": allowed}
     if limit is Limit.MEDIA_BYTES:
         return TooLarge(f"{message} Whoever runs this server can raise it.", code=REACHED, extra=extra)

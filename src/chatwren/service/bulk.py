@@ -29,6 +29,7 @@ from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import Shown
 from chatwren.domain.pacing import ColdState
+from chatwren.domain.sizes import size
 from chatwren.domain.whereabouts import Whereabouts
 from chatwren.service import bulk_rows, sessions, wording
 from chatwren.service.accounts import never_linked
@@ -156,7 +157,7 @@ def _check(has: Held, allowed: Mapping[Limit, int]) -> None:
 
 def too_large() -> TooLarge:
     """The refusal of a bulk that is larger than MAX_BYTES."""
-    return TooLarge(f"A bulk has at most {MAX_BYTES:,} bytes. Send the rows as several.")
+    return TooLarge(f"A bulk has at most {size(MAX_BYTES)}. Send the rows as several.")
 
 
 async def _read(

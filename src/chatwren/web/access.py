@@ -89,15 +89,19 @@ async def guard(request: HttpRequest) -> None:
         await _enter(request, found)
 
 
-def body_chunks(request: HttpRequest, *, at_most: int) -> AsyncIterator[bytes]:
+def body_chunks(request: HttpRequest, *, at_most: int, of_file: int = 0) -> AsyncIterator[bytes]:
     """The pieces of a request's body, whose caller may still ask for something when it is complete.
+
+    Args:
+        at_most: bytes.
+        of_file: bytes that come on top where a file may be in it.
 
     Raises:
         NotAuthenticated: the session has ended meanwhile.
         Unavailable: too many of the caller's wait.
         TooLarge, TooSlow, Invalid: see bodies.
     """
-    return bodies.body_chunks(request, at_most=at_most, at_end=partial(_ask_again, request))
+    return bodies.body_chunks(request, at_most=at_most, of_file=of_file, at_end=partial(_ask_again, request))
 
 
 async def _ask_again(request: HttpRequest) -> None:

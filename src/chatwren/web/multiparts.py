@@ -17,9 +17,10 @@ from multipart import (  # type: ignore[import-untyped]
 
 from chatwren.domain.errors import Invalid, TooLarge
 from chatwren.domain.fields import shown_name
+from chatwren.domain.sizes import size
 from chatwren.web.access import body_chunks
 from chatwren.web.context import HttpRequest
-from chatwren.web.http.bodies import MAX_FILE_BYTES, let_go
+from chatwren.web.http.bodies import let_go
 from chatwren.web.parts import UTF_8, Part, decode, read_part
 from chatwren.web.uploads import Uploads, temporary_file, write_on
 
@@ -79,7 +80,7 @@ async def read_parts(request: HttpRequest, boundary: str, parts: "Parts") -> Non
             max_segment_count=MAX_PARTS,
             header_charset="latin-1",  # which any bytes are: see parts
         ) as parser:
-            async for chunk in body_chunks(request, at_most=parts.at_most):
+            async for chunk in body_chunks(request, at_most=parts.at_most, of_file=parts.of_file):
                 for event in parser.parse(chunk):
                     if (taking := parts.take(event)) is not None:
                         await taking
@@ -95,11 +96,12 @@ class Parts:
     Args:
         uploads: which fields may be files, and whose they are; None: none may.
         stack: how long files are kept.
-        at_most: bytes of all fields.
+        at_most: bytes of all fields, and of what is around them.
         charset: of texts that name none.
 
     Attributes:
-        at_most: bytes of the body.
+        at_most: as given.
+        of_file: bytes of a file.
         values: of the fields.
         files: of the fields that may be files.
         strays: the names under which other files came, and texts that were sent as files.
@@ -114,7 +116,8 @@ class Parts:
         at_most: int,
         charset: str | None,
     ) -> None:
-        self.at_most = at_most + (MAX_FILE_BYTES if uploads else 0)
+        self.at_most = at_most
+        self.of_file = uploads.at_most if uploads else 0
         self.values: dict[str, list[object]] = {}
         self.files: dict[str, list[Upload]] = {}
         self.strays: dict[str, None] = {}
@@ -128,7 +131,6 @@ class Parts:
         self._file: IO[bytes] | None = None
         self._received = self._size = 0
         self._field_bytes = 0
-        self._most_field_bytes = at_most
 
     def take(self, event: MultipartSegment | bytes | None) -> Awaitable[None] | None:
         """Take the head of a part, a piece of what it holds, or its end.
@@ -180,8 +182,8 @@ class Parts:
         if self._file is not None:
             return self._write(self._file, self._part) if len(self._buffer) >= _WRITE_BYTES else None
         self._field_bytes += len(data)
-        if self._field_bytes > self._most_field_bytes:
-            raise TooLarge(f"The fields of the form are larger than {self._most_field_bytes:,} bytes.")
+        if self._field_bytes > self.at_most:
+            raise TooLarge(f"The fields of the form are larger than {size(self.at_most)}.")
         return None
 
     def _end(self) -> Awaitable[None] | None:

@@ -13,6 +13,7 @@ from uuid import UUID
 from chatwren.domain.errors import Unavailable
 from chatwren.domain.limits import Limit
 from chatwren.web.context import HttpRequest, context
+from chatwren.web.http.bodies import MAX_FILE_BYTES
 
 LEAST_FREE = 0.1
 """The share of a disk that clients may not fill: PostgreSQL stops when it cannot write."""
@@ -22,10 +23,11 @@ _RETRY_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """Which fields of a form may be files, and whose they are."""
+    """Which fields of a form may be files, whose they are, and how many bytes they may have."""
 
     user_id: UUID
     fields: Collection[str]
+    at_most: int = MAX_FILE_BYTES
 
 
 @contextlib.asynccontextmanager

@@ -173,7 +173,7 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
                 let_go(request, len(chunk))
             file.flush()
             return await while_there(request, _submit(request, Path(file.name), kind, options, key))
-    async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,))) as form:
+    async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,), bulk.MAX_BYTES)) as form:
         upload = form.file(_FILE)
         options = _options(form, query)
         if upload is None:

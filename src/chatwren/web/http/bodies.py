@@ -8,6 +8,7 @@ from typing import Any, Final
 from litestar import Request
 
 from chatwren.domain.errors import Invalid, TooLarge
+from chatwren.domain.sizes import size
 from chatwren.media.recognise import MAX_BYTES
 from chatwren.web.http.errors import TooSlow
 from chatwren.web.http.memory import HELD, Held
@@ -25,23 +26,24 @@ _LEAST_BYTES_A_SECOND = 1024
 
 
 async def body_chunks(
-    request: Request[Any, Any, Any], *, at_most: int, at_end: Callable[[], Awaitable[None]]
+    request: Request[Any, Any, Any], *, at_most: int, of_file: int = 0, at_end: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[bytes]:
     """The pieces of a request's body.
 
     Args:
         at_most: bytes.
+        of_file: bytes that come on top where a file may be in it.
         at_end: is called, and may raise, when the body is complete.
 
     Raises:
-        TooLarge: more than `at_most` bytes are announced or come.
+        TooLarge: more bytes are announced or come.
         TooSlow: nothing comes for 20 s, or after 30 s less than 1 KiB a second.
         Invalid: the client goes away before the end.
     """
     announced = request.headers.get("content-length", "")
     received = 0
-    if announced.isdecimal() and int(announced) > at_most:
-        raise _too_large(at_most)
+    if announced.isdecimal() and int(announced) > at_most + of_file:
+        raise _too_large(at_most, of_file)
     held: Held = request.scope["state"][HELD]
     began = time.monotonic()
     more = True
@@ -59,8 +61,8 @@ async def body_chunks(
             raise Invalid("The request's body ended early.", code="body_incomplete")
         chunk = message["body"]
         received += len(chunk)
-        if received > at_most:
-            raise _too_large(at_most)
+        if received > at_most + of_file:
+            raise _too_large(at_most, of_file)
         if chunk:
             yield chunk
         more = message["more_body"]
@@ -73,5 +75,7 @@ def let_go(request: Request[Any, Any, Any], size: int) -> None:
     held.kept -= size
 
 
-def _too_large(at_most: int) -> TooLarge:
-    return TooLarge(f"The request's body is larger than {at_most:,} bytes.")
+def _too_large(at_most: int, of_file: int) -> TooLarge:
+    if of_file:
+        return TooLarge(f"The request is too large: a file may have {size(of_file)}, the rest {size(at_most)}.")
+    return TooLarge(f"The request's body is larger than {size(at_most)}.")
