@@ -119,6 +119,7 @@ async def web(url: str, data_dir: Path, **settings: str) -> AsyncIterator[Web]:
         "CHATWREN_COOKIE_SECRETS": SECRET,
         "CHATWREN_HOST": "127.0.0.1",
         "CHATWREN_PORT": "0",
+        "CHATWREN_DRAIN_SECONDS": "0",
         "CHATWREN_LOG_FORMAT": "json",
     }
     with log.open("wb") as output:

@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     )
     host: str | None = Field(None, description="Address that web listens on. Unset: 127.0.0.1 and ::1.")
     port: int = Field(8000, ge=0, le=65535, description="Port that web listens on.")
+    drain_seconds: float = Field(
+        5,
+        ge=0,
+        le=600,
+        description="How long web serves on after SIGTERM, while /health/ready is 503, before it closes its port: a "
+        "balancer has stopped sending by then. `serve`, Ctrl-C and a second SIGTERM do not wait.",
+    )
     metrics_address: str | None = Field(
         None,
         description="host:port of a listener for /metrics alone. Unset: the port of web answers it, to clients on the "

@@ -41,8 +41,8 @@ class WebServer:
     def __init__(self, database_url: str, data_dir: Path, **given: Any) -> None:
         settings = {"cookie_secrets": (SECRET,), "sandbox": True, "host": "127.0.0.1", "port": 0, **given}
         self.settings = Settings(_env_file=None, database_url=database_url, data_dir=data_dir, **settings)
-        self._sockets = listeners(self.settings)
-        self.port: int = self._sockets[0].getsockname()[1]
+        self.sockets = listeners(self.settings)
+        self.port: int = self.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -101,10 +101,10 @@ class WebServer:
             async with Database.connect(str(self.settings.database_url), pacing=self.settings.pacing) as self.db:
                 media = media_store(str(self.settings.data_dir / "media"))
                 self.server = _Server(create_app(self.settings, self.db, media), self._started)
-                await self.server.serve(self._sockets)
+                await self.server.serve(self.sockets)
         except Exception as error:  # noqa: BLE001 - raised again in the test's own thread
             self._failure = error
         finally:
-            for one in self._sockets:
+            for one in self.sockets:
                 one.close()
             self._started.set()

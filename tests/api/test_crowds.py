@@ -58,6 +58,7 @@ def process(server: WebServer, data_dir: Path, **more: str) -> Iterator[tuple[in
         "CHATWREN_DATA_DIR": str(data_dir),
         "CHATWREN_COOKIE_SECRETS": SECRET,
         "CHATWREN_PORT": "0",
+        "CHATWREN_DRAIN_SECONDS": "0",
         "CHATWREN_LOG_FORMAT": "json",
     }
     with subprocess.Popen(

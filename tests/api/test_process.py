@@ -1,5 +1,6 @@
 """`chatwren web` as a process of its own: how it begins and ends."""
 
+import asyncio
 import io
 import json
 import os
@@ -7,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,15 @@ def environment(server: WebServer, tmp_path: Path) -> dict[str, str]:
         "CHATWREN_DATA_DIR": str(tmp_path),
         "CHATWREN_COOKIE_SECRETS": SECRET,
         "CHATWREN_PORT": "0",
+        "CHATWREN_DRAIN_SECONDS": "0",
         "CHATWREN_LOG_FORMAT": "json",
     }
+
+
+@pytest.fixture
+def draining(environment: dict[str, str]) -> None:
+    """It drains for as long as it takes to end this test."""
+    environment["CHATWREN_DRAIN_SECONDS"] = "600"
 
 
 @pytest.fixture
@@ -75,6 +83,51 @@ def test_the_signals_of_log_rotation_do_not_end_it(process: subprocess.Popen[str
     assert httpx.get(f"{address}/health/live").is_success
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+
+
+@pytest.mark.usefixtures("draining")
+def test_at_sigterm_it_is_not_ready_first_and_serves_on(process: subprocess.Popen[str], alice: Person) -> None:
+    address = ready(process)["addresses"][0]
+    with httpx.Client(base_url=address, headers={"cookie": alice.cookie}, timeout=30, trust_env=False) as client:
+        assert client.get("/health/ready").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: client.get("/health/ready").status_code == 503)
+        told = client.get("/health/ready")
+        assert (told.json()["code"], "retry-after" in told.headers) == ("leaving", True)
+        for _ in range(2):
+            answer = client.patch("/api/users/me", json={"timeZone": "Asia/Kolkata"})
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+        assert client.get("/health/live").status_code == 200
+        process.send_signal(signal.SIGTERM)  # once more: at once
+        assert process.wait(30) == 0
+        with pytest.raises(httpx.ConnectError):
+            client.get("/health/live")
+
+
+@pytest.mark.usefixtures("draining")
+def test_ctrl_c_does_not_wait(process: subprocess.Popen[str]) -> None:
+    ready(process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+
+
+def test_who_connects_at_the_last_moment_is_answered(serve: Callable[..., WebServer]) -> None:
+    web = serve(drain_seconds=600)
+
+    async def end_with_somebody_at_the_door() -> socket.socket:
+        web.server.leave()
+        # The loop is busy here: the kernel takes the connection, and nobody lets it in before the port is closed.
+        one = socket.create_connection(("127.0.0.1", web.port), timeout=30)
+        one.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        await web.server.shutdown(web.sockets)
+        return one
+
+    with closing(asyncio.run_coroutine_threadsafe(end_with_somebody_at_the_door(), web.loop).result(30)) as one:
+        answer = b"".join(iter(lambda: one.recv(10_000), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"connection: close" in answer
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", web.port), timeout=30)
 
 
 def test_a_port_in_use_is_one_clear_line(server: WebServer, environment: dict[str, str]) -> None:

@@ -96,7 +96,7 @@ class House:
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                env=os.environ | self.environment | settings,
+                env=os.environ | {"CHATWREN_DRAIN_SECONDS": "0"} | self.environment | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if name == "sandbox" else output,
                 stderr=output,

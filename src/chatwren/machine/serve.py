@@ -201,6 +201,7 @@ def phones_address(settings: Settings) -> str:
 def _given(settings: Settings) -> dict[str, str]:
     """What the children have to know of this command's options, and of what it chose."""
     given = {"data_dir": str(settings.data_dir.resolve()), "port": str(settings.port), "log_level": settings.log_level}
+    given["drain_seconds"] = "0"  # no other web takes over
     if settings.host is not None:
         given["host"] = settings.host
     return {variable(name): value for name, value in given.items()}
@@ -209,6 +210,7 @@ def _given(settings: Settings) -> dict[str, str]:
 def _given_by_sandbox(settings: Settings, ready: dict[str, str]) -> dict[str, str]:
     """All that sandbox mode sets: another server, brisk pacing and no cap unless the user set a pace."""
     given = {"sandbox": "true", "whatsapp_address": ready["whatsapp"], "whatsapp_root_key": ready["rootKey"]}
+    given["sandbox_port"] = str(settings.sandbox_port)
     given |= {name: value for name, value in SANDBOX_PACING.items() if name not in settings.model_fields_set}
     return {variable(name): value for name, value in given.items()}
 

@@ -43,7 +43,8 @@ class Context:
         computing: the threads of this process that compute.
         throttling: how often strangers may try.
         few: how many requests of one user are answered at a time.
-        draining: set when the process is about to end.
+        leaving: the process wants no more requests, and still answers those that come.
+        draining: set when its port is closed and it is about to end.
     """
 
     settings: Settings
@@ -59,6 +60,7 @@ class Context:
     few: FewEach = field(default_factory=lambda: FewEach(AT_ONCE, most_waiting=MOST_WAITING))
     decoders: Decoders = field(default_factory=Decoders)
     metrics: Metrics = field(default_factory=Metrics)
+    leaving: bool = False
     draining: asyncio.Event = field(default_factory=asyncio.Event)
 
 

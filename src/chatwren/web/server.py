@@ -27,13 +27,20 @@ from chatwren.web.http.protocol import STALL_SECONDS, BoundedConfig, BoundedProt
 log = structlog.get_logger(__name__)
 
 _DRAIN_SECONDS = 10
+"""How long an answer under way may take once the port is closed."""
+_LAST_SECONDS = 0.25
+"""How long those who connected at the last moment may take to say what they want."""
+_CLOSE = (b"connection", b"close")
 _KEEP_ALIVE_SECONDS = 75  # longer than load balancers keep a connection: it should be they who close it
 _BACKLOG = 2048
 _UNSENT_BYTES = 32 * 1024  # of an answer, in the kernel: what is on its way has no bound but the client's window
 
 
 class Server(uvicorn.Server):
-    """uvicorn, ending by SIGTERM or SIGINT as an ordinary return after what is under way was answered."""
+    """uvicorn, ending by SIGTERM or SIGINT as an ordinary return after what is under way was answered.
+
+    SIGTERM gives a balancer time to notice before the port is closed (`leave`).
+    """
 
     def __init__(self, app: Litestar) -> None:
         config = BoundedConfig(
@@ -57,14 +64,29 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Stop gently at the signals that ask for it."""
         loop = asyncio.get_running_loop()
-        here = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-        for one in here:
-            loop.add_signal_handler(one, self.stop)
+        here = {signal.SIGTERM: self.leave, signal.SIGINT: self.stop}
+        if threading.current_thread() is not threading.main_thread():
+            here = {}
+        for one, then in here.items():
+            loop.add_signal_handler(one, then)
         try:
             yield
         finally:
             for one in here:
                 loop.remove_signal_handler(one)
+
+    def leave(self) -> None:
+        """Want no more requests and say so, answer for a while those that come, and stop. At once the second time."""
+        if self._context.leaving:
+            self.stop()
+            return
+        self._context.leaving = True
+        seconds = self._context.settings.drain_seconds
+        log.info("web.leaving", seconds=seconds)
+        # Each answer ends its connection, so that none is kept for a request that would come when it is closed.
+        self.config.encoded_headers.append(_CLOSE)
+        self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
+        asyncio.get_running_loop().call_later(seconds, self.stop)
 
     def stop(self) -> None:
         """Take no more connections, answer what is under way, and return from `serve`."""
@@ -77,9 +99,27 @@ class Server(uvicorn.Server):
             log.info("web.ready", addresses=[_url(one) for one in sockets or ()])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams that have no end of their own, then the rest."""
+        """Close the port, end the streams that have no end of their own, then the rest."""
+        if self._context.leaving:
+            await self._let_in_the_last(sockets or [])
         self._context.draining.set()
         await super().shutdown(sockets)
+
+    async def _let_in_the_last(self, sockets: list[socket.socket]) -> None:
+        """Close the port behind those who have connected, and hear what they want.
+
+        Whoever meets a closed port asks another process; whoever was let in and gets no answer may not.
+        """
+        last = [accepted for one in sockets for accepted in _waiting(one)]
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        for accepted in last:
+            await loop.connect_accepted_socket(self._protocol, accepted)
+        await asyncio.sleep(_LAST_SECONDS)
+
+    def _protocol(self) -> BoundedProtocol:
+        return BoundedProtocol(self.config, self.server_state, self.lifespan.state)
 
 
 def run(settings: Settings) -> None:
@@ -180,6 +220,15 @@ def _bind(address: str, port: int) -> socket.socket:
         one.close()
         raise
     return one
+
+
+def _waiting(listening: socket.socket) -> Iterator[socket.socket]:
+    """Those who have connected and were not let in."""
+    with contextlib.suppress(OSError):  # there are no more
+        while True:
+            accepted, _ = listening.accept()
+            accepted.setblocking(False)
+            yield accepted
 
 
 def _url(bound: socket.socket) -> str:

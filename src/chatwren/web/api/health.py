@@ -8,11 +8,13 @@ from typing import Annotated
 from litestar import Response, get
 from msgspec import Meta, Struct
 
+from chatwren.domain.errors import Unavailable
 from chatwren.service import dead_letters, readiness
 from chatwren.store.database import UNREACHABLE
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
 
+_LEAVING_RETRY_SECONDS = 5.0
 _METRICS_SECONDS = 2
 _METRICS_TYPE = "text/plain; version=0.0.4"  # Litestar adds the charset
 
@@ -31,7 +33,13 @@ async def live() -> Health:
 
 @get("/health/ready", operation=Operation("Can it serve", Health, access=None))
 async def ready(request: HttpRequest) -> Health:
-    """The database answers and has the right schema. Send no requests here while it is not so."""
+    """The database answers and has the right schema. Send no requests here while it is not so, or the process leaves.
+
+    Raises:
+        Unavailable: see above.
+    """
+    if context(request).leaving:
+        raise Unavailable("This process is about to end.", code="leaving", retry_after=_LEAVING_RETRY_SECONDS)
     await readiness.check(context(request).db)
     return Health("ok")
 

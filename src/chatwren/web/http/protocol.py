@@ -11,7 +11,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from chatwren.domain.addresses import network_of
 from chatwren.domain.errors import ChatwrenError, Invalid, Transient, Unavailable
-from chatwren.domain.sizes import size
 from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
 from chatwren.web.http.memory import HELD, LITTLE, OWNER, Held, Memory
@@ -332,7 +331,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             self._aside += len(piece)
             if self._aside > MAX_HEAD_BYTES:
-                self._refuse(HeadersTooLarge(f"The headers are longer than {size(MAX_HEAD_BYTES)}."))
+                self._refuse(HeadersTooLarge(f"The headers are longer than {MAX_HEAD_BYTES // 1024} KiB."))
                 return
         super().data_received(piece)
 
