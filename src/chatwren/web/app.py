@@ -80,6 +80,7 @@ _HANDLERS: Sequence[BaseRouteHandler] = (
     health.metrics,
     docs.openapi,
     docs.docs,
+    docs.phones,
     page.static,
     index,
 )

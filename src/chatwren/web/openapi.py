@@ -31,6 +31,10 @@ Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"}, examples=[
 
 TOMORROW = "{tomorrow}"
 """Stands in an example for a time ahead, since one that is past is refused."""
+DAY_AFTER = "{day after}"
+"""For one that is later than that."""
+SERVER = "http://server.invalid"
+"""Stands in an example for how this server is reached."""
 
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
@@ -123,7 +127,8 @@ def document(app: Litestar, *, server: str) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, by_type, components)
     for shape in {route.operation.query.__name__ for route in documented if route.operation.query}:
         del components[shape]  # stated as parameters
-    made: dict[str, Any] = _with_times(
+    ahead = [to_wire(datetime.combine(now().date() + timedelta(days=days), time(10), now().tzinfo)) for days in (1, 2)]
+    made: dict[str, Any] = _filled(
         {
             "openapi": "3.1.0",
             "info": {
@@ -139,7 +144,8 @@ def document(app: Litestar, *, server: str) -> dict[str, Any]:
                 "securitySchemes": {Way.SESSION: {"type": "apiKey", "in": "cookie", "name": COOKIE_NAME}},
             },
         },
-        to_wire(datetime.combine(now().date() + timedelta(days=1), time(10), now().tzinfo)),
+        dict(zip((TOMORROW, DAY_AFTER), ahead, strict=True)),
+        server,
     )
     return made
 
@@ -255,9 +261,10 @@ def _failures(route: Route) -> dict[str, Any]:
     return {**named, "default": {"description": "Any other error has the same form.", "content": content}}
 
 
-def _with_times(value: Any, tomorrow: str) -> Any:
+def _filled(value: Any, times: Mapping[str, str], server: str) -> Any:
+    """A document, or a part of it, with what its examples hold a place for."""
     if isinstance(value, dict):
-        return {name: _with_times(one, tomorrow) for name, one in value.items()}
+        return {name: _filled(one, times, server) for name, one in value.items()}
     if isinstance(value, list):
-        return [_with_times(one, tomorrow) for one in value]
-    return tomorrow if value == TOMORROW else value
+        return [_filled(one, times, server) for one in value]
+    return times.get(value, value.replace(SERVER, server)) if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from chatwren.domain.reasons import sentence
 from chatwren.service import message_view
 from chatwren.service.message_view import QueuedMessage
 from chatwren.web.api.reasons import WhyNot, why_not
-from chatwren.web.openapi import TOMORROW, Time
+from chatwren.web.openapi import DAY_AFTER, TOMORROW, Time
 
 DEFAULT_LIMIT = 10
 MAX_LIMIT = 100
@@ -63,7 +63,6 @@ ExpiresAt = Annotated[
     Meta(
         description="ISO 8601. No attempt begins after it, whatever the message waits for: it expires. Left out: it "
         "expires when the account could not send (offline, logged out) for 24 hours since it was due.",
-        examples=[None],
     ),
 ]
 
@@ -79,7 +78,10 @@ class SendBody(Struct, rename="camel"):
             description="An image, video, sound (16 MB) or document (100 MB).", extra_json_schema={"format": "binary"}
         ),
     ] = UNSET
-    scheduled_time: Annotated[str | None, Meta(description="ISO 8601. Left out: now.", examples=[None])] = None
+    scheduled_time: Annotated[
+        str | None,
+        Meta(description="ISO 8601, at most 366 days ahead. Without a zone it is read in the user's. Left out: now."),
+    ] = None
     ai_modifications: Modifications = None
     fields: Fields = None
     lane: Lane = "normal"
@@ -235,7 +237,7 @@ class ChangeBody(Struct, rename="camel"):
     message: Annotated[str | None, Meta(examples=["Hello again!"])] = None
     scheduled_time: Annotated[str | None, Meta(examples=[TOMORROW])] = None
     expires_at: Annotated[
-        str | None, Meta(description="When it expires; null: not at a time any more.", examples=[TOMORROW])
+        str | None, Meta(description="When it expires; null: not at a time any more.", examples=[DAY_AFTER])
     ] = None
 
 

@@ -18,7 +18,7 @@ from chatwren.web.api import qr
 from chatwren.web.api.reasons import WhyNot, why_not
 from chatwren.web.context import HttpRequest, base_url, context
 from chatwren.web.forms import read_form, read_query
-from chatwren.web.openapi import Operation, Time
+from chatwren.web.openapi import SERVER, Operation, Time
 
 
 class QrCode(Struct, rename="camel"):
@@ -28,7 +28,7 @@ class QrCode(Struct, rename="camel"):
         str,
         Meta(
             description="A picture for <img src>. It changes with each code; an older one shows the current code.",
-            examples=["http://localhost:8000/qr/4q2Yc1p0bXJ8/1810548000.svg"],
+            examples=[f"{SERVER}/qr/4q2Yc1p0bXJ8/1810548000.svg"],
         ),
     ]
     qr_code: Annotated[

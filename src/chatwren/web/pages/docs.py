@@ -1,6 +1,7 @@
 """The API's documentation, made of the same document as /openapi.json. No script, nothing from elsewhere."""
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,15 +11,29 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Response, get
+from litestar.response import Redirect
 from markupsafe import escape
 
 from chatwren.domain.clock import now
-from chatwren.web.context import HttpRequest, base_url
-from chatwren.web.openapi import JSON, MULTIPART, document, example
+from chatwren.domain.errors import NotFound
+from chatwren.domain.reasons import ENGLISH
+from chatwren.web.context import HttpRequest, base_url, context
+from chatwren.web.openapi import JSON, MULTIPART, SERVER, document, example
 from chatwren.web.pages import page
 
 _JAR = "cookies.txt"
-_SERVER = "http://server.invalid"
+_FILE = "picture.png"
+_ROWS_FILE = "messages.jsonl"
+_IDS = {
+    "message_id": "msg_0197a3f2c9e07c3b9d5f8e6a41b2c3d4",
+    "bulk_id": "bulk_0197a3f2c9e07c3b9d5f8e6a41b2c3d4",
+    "media_id": "0197a3f2c9e07c3b9d5f8e6a41b2c3d4",
+    "session": "7d1a2f0c9b8e4d5f6a7b8c9d0e1f2a3b",
+    "token": "4q2Yc1p0bXJ8",
+    "name": "1810548000.svg",
+}
+"""What stands in a line for curl where a path has a parameter."""
+_PLACE = re.compile(r"{\w+}")
 _METHODS = ("get", "post", "patch", "delete")  # the order in which the methods of a path are shown
 
 
@@ -33,7 +48,7 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One route as the page shows it."""
+    """One route as the page shows it. `curl_file`: with a file, where one can go along, else empty."""
 
     anchor: str
     method: str
@@ -45,6 +60,7 @@ class _Entry:
     body_types: list[str]
     fields: list[_Field]
     curl: str
+    curl_file: str
     answer: str
     answer_fields: list[_Field]
     errors: list[tuple[str, str]]
@@ -55,33 +71,41 @@ async def openapi(request: HttpRequest) -> Response[bytes]:
     """The OpenAPI document, with this server's address and times that lie ahead in its examples."""
     server = msgspec.json.encode(base_url(request))[1:-1]
     made = _made(request.app, now().date())[0]
-    return Response(made.replace(_SERVER.encode(), server), media_type=JSON)
+    return Response(made.replace(SERVER.encode(), server), media_type=JSON)
 
 
 @page.get("/docs", access=None)
 async def docs(request: HttpRequest) -> Response[str]:
     """The documentation as a page."""
     made = _made(request.app, now().date())[1]
-    return page.answer(made.replace(_SERVER, str(escape(base_url(request)))))
+    return page.answer(made.replace(SERVER, str(escape(base_url(request)))))
+
+
+@get("/phones", access=None)
+async def phones(request: HttpRequest) -> Redirect:
+    """The page of the simulated phones, where WhatsApp is simulated."""
+    settings = context(request).settings
+    if not settings.sandbox:
+        raise NotFound("There are no simulated phones here.")
+    return Redirect(f"http://localhost:{settings.sandbox_port}", status_code=302)
 
 
 @lru_cache(maxsize=2)
 def _made(app: Litestar, _day: date) -> tuple[bytes, str]:
-    """Document and page of a day (they hold tomorrow's date), with `_SERVER` where the server's address goes."""
-    described = document(app, server=_SERVER)
-    entries = [
-        _entry(method, path, operation, described)
-        for path, methods in described["paths"].items()
-        for method, operation in sorted(methods.items(), key=lambda one: _METHODS.index(one[0]))
-    ]
+    """Document and page of a day (they hold tomorrow's date), with `SERVER` where the server's address goes."""
+    described = document(app, server=SERVER)
+    groups: dict[str, list[_Entry]] = {}
+    for path, methods in described["paths"].items():
+        for method, operation in sorted(methods.items(), key=lambda one: _METHODS.index(one[0])):
+            groups.setdefault(operation["tags"][0], []).append(_entry(method, path, operation, described))
     html = page.render(
         "docs.html",
         title=described["info"]["title"],
         version=described["info"]["version"],
         description=described["info"]["description"],
-        server=_SERVER,
-        api=[one for one in entries if one.path.startswith("/api/")],
-        service=[one for one in entries if not one.path.startswith("/api/")],
+        sandbox=app.state.context.settings.sandbox,
+        groups=groups,
+        reasons={code: _PLACE.sub("…", words.sentence) for code, words in ENGLISH.items() if "." not in code},
         problem=_pretty(example({"$ref": "#/components/schemas/Problem"}, described["components"]["schemas"])),
     )
     return msgspec.json.encode(described), html
@@ -90,6 +114,7 @@ def _made(app: Litestar, _day: date) -> tuple[bytes, str]:
 def _entry(method: str, path: str, operation: Mapping[str, Any], described: Mapping[str, Any]) -> _Entry:
     components = described["components"]["schemas"]
     content = operation.get("requestBody", {}).get("content", {})
+    url = described["servers"][0]["url"] + path.format_map(_IDS)
     body = next(iter(content.values()), None)
     ((media_type, answer),) = operation["responses"]["200"]["content"].items()
     return _Entry(
@@ -102,7 +127,8 @@ def _entry(method: str, path: str, operation: Mapping[str, Any], described: Mapp
         parameters=[_field(one["name"], one["schema"], one, components) for one in operation.get("parameters", ())],
         body_types=list(content),
         fields=_fields(body["schema"], components) if body else [],
-        curl=_curl(method.upper(), described["servers"][0]["url"] + path, operation, content),
+        curl=shlex.join(_curl(method.upper(), url, operation, content)),
+        curl_file=_curl_with_file(method.upper(), url, operation, described),
         answer=_pretty(answer["example"]) if "example" in answer else media_type,
         answer_fields=_fields(answer["schema"], components) if "schema" in answer else [],
         errors=[(status, one["description"]) for status, one in operation["responses"].items() if status.isdecimal()][
@@ -151,7 +177,7 @@ def _type(schema: Mapping[str, Any], components: Mapping[str, Any]) -> str:
     return " or ".join(kind) if isinstance(kind, list) else str(kind)
 
 
-def _curl(method: str, url: str, operation: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+def _curl(method: str, url: str, operation: Mapping[str, Any], content: Mapping[str, Any]) -> list[str]:
     words = ["curl"]
     if operation["security"]:
         words += ["-b", _JAR]
@@ -164,10 +190,23 @@ def _curl(method: str, url: str, operation: Mapping[str, Any], content: Mapping[
         media_type, body = next(iter(content.items()))
         if media_type == MULTIPART:
             for name, value in body["example"].items():
-                words += ["-F", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+                written = value if isinstance(value, str) else json.dumps(value)
+                words += ["-F", f"{name}={written}" + (f";filename={_ROWS_FILE}" if name == "file" else "")]
         else:
             words += ["-H", f"Content-Type: {media_type}", "-d", json.dumps(body["example"], ensure_ascii=False)]
-    return shlex.join(words)
+    return words
+
+
+def _curl_with_file(method: str, url: str, operation: Mapping[str, Any], described: Mapping[str, Any]) -> str:
+    """The line for curl of a form in which a file can go along, with one; empty where there is no such form."""
+    content = operation.get("requestBody", {}).get("content", {})
+    if next(iter(content), None) != MULTIPART:
+        return ""
+    shape = described["components"]["schemas"][content[MULTIPART]["schema"]["$ref"].rpartition("/")[2]]
+    for name, one in shape["properties"].items():
+        if one.get("format") == "binary" and "examples" not in one:
+            return shlex.join([*_curl(method, url, operation, content), "-F", f"{name}=@{_FILE}"])
+    return ""
 
 
 def _pretty(value: Any) -> str:
