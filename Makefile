@@ -11,6 +11,7 @@ SCRIPTS := $(addprefix tools/,build-engine go mutate stats)
 # Caches stay in the clone where the home folder is missing or closed; uv follows pip's index and the system's certificates.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo open),open)
 export XDG_CACHE_HOME := $(CURDIR)/.cache
+export npm_config_cache := $(CURDIR)/.cache/npm
 endif
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
@@ -70,6 +71,10 @@ setup: .venv/.chatwren ## Everything that running needs, into .venv (run and tes
 	@$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
 	@touch $@
 
+.venv/.clients: .venv/.dev tests/clients/node/package-lock.json
+	@if command -v npm >/dev/null; then echo "clients of Node, for tests (about 2 MB to download)"; npm ci --prefix tests/clients/node --ignore-scripts --no-audit --no-fund --silent && touch $@; \
+	else echo "no npm here: the clients of Node are not tried"; fi
+
 # --- running -----------------------------------------------------------------------------------------------------------
 
 OPTIONS = $(if $(PORT),--port '$(PORT)') $(if $(SANDBOX_PORT),--sandbox-port '$(SANDBOX_PORT)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
@@ -83,9 +88,9 @@ demo: .venv/.chatwren ## The same, ending with exit code 0 when every message wa
 
 # --- testing -----------------------------------------------------------------------------------------------------------
 
-PARTS := lint test-go test-unit $(foreach part,e2e hostile browser chaos,$(if $(wildcard tests/$(part)),test-$(part)))
+PARTS := lint test-go test-unit $(foreach part,clients e2e hostile browser chaos,$(if $(wildcard tests/$(part)),test-$(part)))
 
-.PHONY: test lint test-go test-unit test-e2e test-hostile hostile test-browser test-chaos chaos
+.PHONY: test lint test-go test-unit test-clients test-e2e test-hostile hostile test-browser test-chaos chaos
 test: .venv/.dev ## The whole suite: lint, types, architecture, Go, Python, browser, kill -9
 	@$(WITH_DATABASE) tools/parts $(PARTS)
 
@@ -105,7 +110,10 @@ test-go: .venv/.dev ## The engine and the sandbox; with the race detector where 
 	$(WITH_DATABASE) $(PY) tools/go test $$race -vet=off ./...
 
 test-unit: .venv/.dev ## Python: all that needs no other process than PostgreSQL
-	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests --ignore tests/e2e --ignore tests/hostile --ignore tests/browser --ignore tests/chaos
+	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests --ignore tests/clients --ignore tests/e2e --ignore tests/hostile --ignore tests/browser --ignore tests/chaos
+
+test-clients: .venv/.clients ## Clients of other makers (Python, Node, PHP, curl), those that are here, send messages
+	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/clients
 
 test-e2e: .venv/.dev ## The whole system in the sandbox
 	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/e2e
