@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from chatwren.variation import tables
+from chatwren.variation.marks import Marks, even_in
 from chatwren.variation.masks import token_class
 from chatwren.variation.phrases import Index, Phrase, Text
 from chatwren.variation.sentences import Sentence
@@ -21,11 +22,16 @@ _LOOSE_END = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A thing that a sentence can say, and the emojis that fit it. The telling ones have the lowest rank."""
+    """A thing that a sentence can say, and the emojis that fit it. The telling ones have the lowest rank.
+
+    Attributes:
+        even_in: the kinds of marks that the sentence may have.
+    """
 
     name: str
     emojis: tuple[str, ...]
     rank: int
+    even_in: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Spot:
 @cache
 def _intents(language: str) -> Index[Intent]:
     return Index(
-        (Phrase(line, any_case=True), Intent(f"emoji/{name}", tuple(entry["emoji"]), rank))
+        (Phrase(line, any_case=True), Intent(f"emoji/{name}", tuple(entry["emoji"]), rank, even_in(entry)))
         for rank, (name, entry) in enumerate(tables.read("emoji").items())
         if name != "never"
         for line in entry.get(language, ())
@@ -52,7 +58,7 @@ def _never(language: str) -> Index[None]:
     return Index((Phrase(line, any_case=True), None) for line in tables.read("emoji")["never"][language])
 
 
-def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str]) -> list[Spot]:
+def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], marks: Marks) -> list[Spot]:
     """Where emojis may stand: at most two, none where the text has one of its own."""
     if _STANDS.search(text.text) or any(next(_never(name).found(text), None) for name in languages):
         return []
@@ -61,7 +67,12 @@ def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str]) -
         part = Text(text.text[sentence.start : sentence.end])
         line = text.text[text.text.rfind("\n", 0, sentence.start) + 1 :]
         if not (_LOOSE_END.fullmatch(part.text[-1:]) or _LIST_ITEM.match(line)):
-            fitting += [(intent, number) for name in languages for intent, _ in _intents(name).found(part)]
+            fitting += [
+                (intent, number)
+                for name in languages
+                for intent, hit in _intents(name).found(part)
+                if not marks.forbid(hit, intent.even_in, offset=sentence.start)
+            ]
     found: list[Spot] = []
     for intent, number in sorted(fitting, key=lambda pair: pair[0].rank):
         if len(found) == (_MOST if len(text.text) >= _TWO_FROM else 1):

@@ -96,6 +96,9 @@ class TooManyTokens(Exception):
     """The text cannot be masked: more facts of one kind than any message has, or tokens of its own. Stays in here."""
 
 
+_WEIGHTY = re.compile(f"{token_class('capitals')}|{token_class('bold')}")
+
+
 class Masked:
     """A text with its facts taken out.
 
@@ -136,6 +139,10 @@ class Masked:
         token = self._token(_NAMES.index(match.lastgroup or ""))  # every alternative is a named group
         self._stretches[token] = match[0]
         return token
+
+    def weighty(self) -> dict[str, str]:
+        """What stands in capitals or in bold, by its token: to be read, not to be changed."""
+        return {token: stretch for token, stretch in self._stretches.items() if _WEIGHTY.match(token)}
 
     def unmask(self, text: str, values: Mapping[str, str]) -> str:
         """`text` with its tokens turned back, and the placeholders filled with `values`. These are not looked into."""

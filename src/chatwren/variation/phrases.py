@@ -54,12 +54,13 @@ def _greeted() -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Where a phrase stands, what its slots stood for, and whether it begins a sentence with a capital."""
+    """Where a phrase stands, what its slots stood for, whether it begins a sentence with a capital, its own words."""
 
     start: int
     end: int
     slots: tuple[str, ...]
     capital: bool
+    own: frozenset[str]
 
 
 class Text:
@@ -114,6 +115,7 @@ class Phrase:
         self._any_case = any_case
         self._begins_with_choice = body.startswith("(")
         self._needed = _needed(body)
+        self._own = frozenset(words(body))
         self.rarest: AbstractSet[str] = max(
             self._needed, key=lambda group: min(map(len, group)), default=frozenset({""})
         )
@@ -143,7 +145,7 @@ class Phrase:
             slots = match.groups()
             if self._begins_with_choice and at_start and upper:
                 slots = (slots[0][0].lower() + slots[0][1:], *slots[1:])
-            yield Hit(match.start(), match.end(), slots, at_start and upper)
+            yield Hit(match.start(), match.end(), slots, at_start and upper, self._own)
 
 
 def _regex(body: str, *, either_case: bool, slot: str = "(") -> str:

@@ -10,6 +10,7 @@ from chatwren.variation.draw import draw
 from chatwren.variation.emoji import Spot, spots
 from chatwren.variation.invariants import broken
 from chatwren.variation.language import is_formal, languages
+from chatwren.variation.marks import Marks
 from chatwren.variation.masks import Masked, TooManyTokens
 from chatwren.variation.model import Change, MissingField, Modifications, NoPlaceholder, Unchanged, Variation
 from chatwren.variation.moves import Run, runs
@@ -120,7 +121,7 @@ def _modify(
     found = languages(masked.text)
     if not found:
         return same(Unchanged.LANGUAGE)
-    plan = _plan(text, found, modifications, sober=sensitive is not None)
+    plan = _plan(text, masked, found, modifications, sober=sensitive is not None)
     if plan.possible == 0:
         return same(sensitive.reason if sensitive else Unchanged.NOTHING_FITS)
     return _carry_out(plan, masked, filled, seed, values)
@@ -143,17 +144,20 @@ class _Plan:
         return kept * prod(len(spot.emojis) for spot in self.spots) if self.spots else kept - 1
 
 
-def _plan(text: Text, found: Sequence[str], modifications: Modifications, *, sober: bool) -> _Plan:
+def _plan(text: Text, masked: Masked, found: Sequence[str], modifications: Modifications, *, sober: bool) -> _Plan:
     formal = {language: is_formal(text, language) for language in found}
     sentences = split(text.text)
+    marks = Marks(text, sentences, found, masked.weighty())
     return _Plan(
         text.text,
         sentences,
-        [site for site in sites(text, found, formal) if _within_one(site, sentences)]
+        [site for site in sites(text, found, formal, marks) if _within_one(site, sentences)]
         if modifications.use_synonyms
         else [],
         runs(text, sentences, found) if modifications.shuffle_sentences and not sober else [],
-        spots(text, sentences, found) if modifications.add_emojis and not sober and not any(formal.values()) else [],
+        spots(text, sentences, found, marks)
+        if modifications.add_emojis and not sober and not any(formal.values())
+        else [],
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from chatwren.variation import tables
+from chatwren.variation.marks import Marks, even_in
 from chatwren.variation.phrases import Hit, Index, Phrase, Text, say
 from chatwren.variation.words import WORD, words
 
@@ -22,6 +23,7 @@ class Rule:
         register: `casual`: not in formal texts; `formal`: only there; "": everywhere.
         unless_before, unless_after: words that must not stand right before or after.
         unless_text: words or phrases that must not stand anywhere in the text.
+        even_in: the kinds of marks that its sentence may have; without any, it is for plain statements alone.
     """
 
     name: str
@@ -31,12 +33,15 @@ class Rule:
     unless_before: tuple[str, ...] = ()
     unless_after: tuple[str, ...] = ()
     unless_text: tuple[str, ...] = ()
+    even_in: frozenset[str] = frozenset()
 
-    def allows(self, hit: Hit, text: Text, *, formal: bool) -> bool:
+    def allows(self, hit: Hit, text: Text, marks: Marks, *, formal: bool) -> bool:
         """Whether the surroundings of `hit` are such that the rule keeps the meaning."""
         if self.register and (self.register == "formal") != formal:
             return False
         if any(text.says(phrase) for phrase in self.unless_text):
+            return False
+        if marks.forbid(hit, self.even_in):
             return False
         before = text.text[: hit.start].rstrip()[-_AROUND:].lower()
         after = text.text[hit.end :].lstrip()[:_AROUND].lower()
@@ -65,13 +70,16 @@ def rules(language: str) -> tuple[Rule, ...]:
             tuple(Phrase(line) for line in _several(entry["find"])),
             tuple(_several(entry["say"])),
             entry.get("register", ""),
-            *(tuple(entry.get(key, ())) for key in ("unless_before", "unless_after", "unless_text")),
+            unless_before=tuple(entry.get("unless_before", ())),
+            unless_after=tuple(entry.get("unless_after", ())),
+            unless_text=tuple(entry.get("unless_text", ())),
+            even_in=even_in(entry),
         )
         for name, entry in tables.read(language).items()
     )
 
 
-def sites(text: Text, languages: Sequence[str], formal: dict[str, bool]) -> list[Site]:
+def sites(text: Text, languages: Sequence[str], formal: dict[str, bool], marks: Marks) -> list[Site]:
     """Where rules apply, from left to right, never overlapping, each rule at most once.
 
     Where two rules want the same words, the longer stretch wins, then the earlier rule. A wording that would repeat a
@@ -80,7 +88,7 @@ def sites(text: Text, languages: Sequence[str], formal: dict[str, bool]) -> list
     candidates: dict[str, tuple[Rule, Hit]] = {}
     for language in languages:
         for rule, hit in _index(language).found(text):
-            if rule.name not in candidates and rule.allows(hit, text, formal=formal[language]):
+            if rule.name not in candidates and rule.allows(hit, text, marks, formal=formal[language]):
                 candidates[rule.name] = (rule, hit)
     chosen: list[tuple[Rule, Hit]] = []
     for rule, hit in sorted(candidates.values(), key=lambda pair: pair[1].start - pair[1].end):

@@ -21,7 +21,7 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
 
     def add(find: str, say: str) -> None:
         def with_it(name: str) -> dict[str, Any]:
-            return ({"planted": {"find": find, "say": say}} if name == "en" else {}) | read(name)
+            return ({"planted": {"find": find, "say": say, "even_in": "any"}} if name == "en" else {}) | read(name)
 
         monkeypatch.setattr(tables, "read", with_it)
         forget()

@@ -6,6 +6,7 @@ from chatwren.variation import tables
 from chatwren.variation.emoji import spots
 from chatwren.variation.invariants import broken
 from chatwren.variation.language import is_formal
+from chatwren.variation.marks import KINDS, LATER, Marks, even_in
 from chatwren.variation.masks import Masked
 from chatwren.variation.phrases import Hit, Text, say
 from chatwren.variation.rules import Rule, rules
@@ -27,9 +28,14 @@ def _prepared(example: str) -> Text:
     return Text(Masked([example]).text)
 
 
+def _marks(text: Text, language: str) -> Marks:
+    return Marks(text, split(text.text), (language,), {})
+
+
 def _first(rule: Rule, text: Text, language: str) -> Hit | None:
     formal = is_formal(text, language)
-    hits = (hit for phrase in rule.find for hit in phrase.hits(text) if rule.allows(hit, text, formal=formal))
+    marks = _marks(text, language)
+    hits = (hit for phrase in rule.find for hit in phrase.hits(text) if rule.allows(hit, text, marks, formal=formal))
     return next(hits, None)
 
 
@@ -41,7 +47,17 @@ def _examples(entry: str | list[str]) -> list[str]:
 def test_a_rule_applies_where_it_should_and_nowhere_else(
     language: str, rule: Rule, entry: dict[str, str | list[str]]
 ) -> None:
-    assert entry.keys() <= {"find", "say", "register", "unless_before", "unless_after", "unless_text", "yes", "no"}
+    assert entry.keys() <= {
+        "find",
+        "say",
+        "register",
+        "unless_before",
+        "unless_after",
+        "unless_text",
+        "even_in",
+        "yes",
+        "no",
+    }
     for example in _examples(entry["yes"]):
         text = _prepared(example)
         hit = _first(rule, text, language)
@@ -62,10 +78,17 @@ def test_there_are_about_four_hundred_rules_in_five_languages() -> None:
 @pytest.mark.parametrize(("name", "language", "example"), INTENTS, ids=[f"{name}-{code}" for name, code, _ in INTENTS])
 def test_an_intent_is_found_in_its_example(name: str, language: str, example: str) -> None:
     text = _prepared(example)
-    assert f"emoji/{name}" in {spot.rule for spot in spots(text, split(text.text), (language,))}
+    assert f"emoji/{name}" in {spot.rule for spot in spots(text, split(text.text), (language,), _marks(text, language))}
 
 
 def test_every_intent_has_an_example_in_each_of_its_languages() -> None:
     for name, entry in tables.read("emoji").items():
         if name != "never":
             assert entry["yes"].keys() == {key for key in entry if key in tables.LANGUAGES}, name
+
+
+def test_what_may_stand_even_in_a_question_is_a_kind_of_mark() -> None:
+    entries = [entry for _, _, entry in RULES] + [e for name, e in tables.read("emoji").items() if name != "never"]
+    for entry in entries:
+        assert even_in(entry) <= KINDS | {LATER}, entry
+    assert tables.read("languages")["marks"].keys() == KINDS

@@ -109,7 +109,7 @@ def test_no_template_raises(text: str, seed: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["```{{coupon}}```", "`{{coupon}}`", "Code: ```{{ coupon }}``` till Sunday", "```a\n{{coupon}}\n{b|c}```"]
+    "text", ["```{{coupon}}```", "`{{coupon}}`", "Code: ```{{ coupon }}``` by Sunday", "```a\n{{coupon}}\n{b|c}```"]
 )
 def test_a_placeholder_in_code_is_filled(text: str) -> None:
     plain = text.replace("{{coupon}}", "SAVE {{10}}").replace("{{ coupon }}", "SAVE {{10}}")
