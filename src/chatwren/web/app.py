@@ -80,7 +80,6 @@ _HANDLERS: Sequence[BaseRouteHandler] = (
     health.metrics,
     docs.openapi,
     docs.docs,
-    docs.phones,
     page.static,
     index,
 )

@@ -11,13 +11,11 @@ from typing import Any
 
 import msgspec
 from litestar import Litestar, Response, get
-from litestar.response import Redirect
 from markupsafe import escape
 
 from chatwren.domain.clock import now
-from chatwren.domain.errors import NotFound
 from chatwren.domain.reasons import ENGLISH
-from chatwren.web.context import HttpRequest, base_url, context
+from chatwren.web.context import HttpRequest, base_url
 from chatwren.web.openapi import JSON, MULTIPART, SERVER, document, example
 from chatwren.web.pages import page
 
@@ -81,19 +79,11 @@ async def docs(request: HttpRequest) -> Response[str]:
     return page.answer(made.replace(SERVER, str(escape(base_url(request)))))
 
 
-@get("/phones", access=None)
-async def phones(request: HttpRequest) -> Redirect:
-    """The page of the simulated phones, where WhatsApp is simulated."""
-    settings = context(request).settings
-    if not settings.sandbox:
-        raise NotFound("There are no simulated phones here.")
-    return Redirect(f"http://localhost:{settings.sandbox_port}", status_code=302)
-
-
 @lru_cache(maxsize=2)
 def _made(app: Litestar, _day: date) -> tuple[bytes, str]:
     """Document and page of a day (they hold tomorrow's date), with `SERVER` where the server's address goes."""
     described = document(app, server=SERVER)
+    settings = app.state.context.settings
     groups: dict[str, list[_Entry]] = {}
     for path, methods in described["paths"].items():
         for method, operation in sorted(methods.items(), key=lambda one: _METHODS.index(one[0])):
@@ -103,7 +93,7 @@ def _made(app: Litestar, _day: date) -> tuple[bytes, str]:
         title=described["info"]["title"],
         version=described["info"]["version"],
         description=described["info"]["description"],
-        sandbox=app.state.context.settings.sandbox,
+        phones=settings.sandbox_port if settings.sandbox else None,
         groups=groups,
         reasons={code: _PLACE.sub("…", words.sentence) for code, words in ENGLISH.items() if "." not in code},
         problem=_pretty(example({"$ref": "#/components/schemas/Problem"}, described["components"]["schemas"])),
