@@ -47,10 +47,13 @@ def gathered(
 
 
 def _joined(whole: Sequence[object], members: Any) -> Sequence[object]:
-    """What was given for a field as a whole, and by members: one object, where both are and no member is in both."""
-    if len(whole) == 1 and isinstance(whole[0], dict) and isinstance(members, dict) and not whole[0].keys() & members:
-        return ({**whole[0], **members},)
-    return (*whole, members)
+    """What was given for a field as a whole, and by members: one object, where no member has a value in both."""
+    if len(whole) != 1 or not isinstance(whole[0], dict) or not isinstance(members, dict):
+        return (*whole, members)
+    both = whole[0].keys() & members.keys()
+    if not all(absent(whole[0][name]) or absent(members[name]) for name in both):
+        return (*whole, members)
+    return (whole[0] | {name: value for name, value in members.items() if name not in both or not absent(value)},)
 
 
 def _path(rest: str) -> list[str]:

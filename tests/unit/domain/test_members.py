@@ -27,6 +27,7 @@ from chatwren.domain.text import parse_boolean
         ({"fields[]": ["Asha"], "fields[a]": ["x"]}, {"": ["Asha"], "a": "x"}),
         ({"fields[a]": ["x"], "fields[a][b]": ["y"]}, {"a": {"": "x", "b": "y"}}),
         ({"fields": [""], "fields[a]": ["x"]}, {"a": "x"}),
+        ({"fields": [{"a": "", "b": "y"}], "fields.a": ["x"], "fields.b": [""]}, {"a": "x", "b": "y"}),
         ({"fields{}": ['{"a": "x"}']}, '{"a": "x"}'),
         ({"fields": [{"a": "x"}], "fields.b": ["y"]}, {"a": "x", "b": "y"}),
         ({"fields" + "[a]" * 9: ["x"]}, {"a": {"a": {"a": {"a": {"a": {"a": {"a": {"a": ["x"]}}}}}}}}),
