@@ -44,8 +44,8 @@ class Shop:
         return found
 
     def content(self, message: dict[str, Any]) -> bytes:
-        """The bytes of a message's file, over a connection that ends with them."""
-        answer = self.http.get(f"/api/media/{message['media']['id']}", headers={"connection": "close"})
+        """The bytes of a message's file."""
+        answer = self.http.get(f"/api/media/{message['media']['id']}")
         assert answer.is_success, answer.text
         return answer.content
 

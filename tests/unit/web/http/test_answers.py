@@ -1,13 +1,15 @@
-"""Answers say the same as Litestar's own, in fewer steps."""
+"""Answers say the same as Litestar's own, in fewer steps, and are done with their last byte."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import pytest
 from litestar import Litestar, get
 from litestar.datastructures import ResponseHeader
 from litestar.testing import AsyncTestClient
 
-from chatwren.web.http.answers import Answer
+from chatwren.web.http.answers import Answer, Whole
 
 
 @get("/data", response_headers=[ResponseHeader(name="X-Of-The-Route", value="here")])
@@ -46,3 +48,32 @@ async def test_as_litestar_would_say_it(path: str, status: int, body: str, kind:
     assert (ours[0], ours[1].decode(), ours[2].get("content-type")) == (status, body, kind)
     assert ours[2]["cache-control"] == "no-store"
     assert ours[2].get("x-of-the-route") == ("here" if path == "/data" else None)
+
+
+async def pieces() -> AsyncIterator[bytes]:
+    yield b"ab"
+    yield b"c"
+    await asyncio.Event().wait()  # as long as a store takes to say that this was all
+
+
+@get("/file")
+async def file() -> Whole:
+    return Whole(pieces(), size=3, media_type="text/plain", headers={})
+
+
+async def test_a_file_is_answered_when_its_last_byte_is_out() -> None:
+    """The client has it whole then, and its next request may not come before its turn."""
+    app, said = Litestar([file], openapi_config=None), asyncio.Queue[Any]()
+    scope = {"type": "http", "method": "GET", "path": "/file", "raw_path": b"/file", "query_string": b"", "headers": []}
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    answering = asyncio.create_task(app({**scope, "client": None, "server": None, "state": {}}, receive, said.put))  # type: ignore[arg-type]
+    try:
+        start, one, last = [await asyncio.wait_for(said.get(), 10) for _ in range(3)]
+    finally:
+        answering.cancel()
+    assert (b"content-length", b"3") in start["headers"]
+    assert (one["body"], one["more_body"], last["body"], last["more_body"]) == (b"ab", True, b"c", False)
+    assert said.empty()
