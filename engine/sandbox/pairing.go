@@ -293,7 +293,8 @@ func (c *connection) handlePairingAnswer(node *waBinary.Node) {
 		return
 	}
 	if stringAttr(node, "type") == "error" {
-		c.pairing.finish(attempt, &linkError{c.server.refusal(attempt.who.number)})
+		child := node.GetChildByTag("error")
+		c.pairing.finish(attempt, &linkError{c.server.refusal(attempt.who.number, stringAttr(&child, "text"))})
 		return
 	}
 	child := node.GetChildByTag("pair-device-sign", "device-identity")
@@ -310,11 +311,12 @@ func (c *connection) handlePairingAnswer(node *waBinary.Node) {
 	c.pairing.finish(attempt, err)
 }
 
-// refusal says of a companion that refused a phone what the sandbox knows: to the phone it says the same whatever the cause.
-func (s *Server) refusal(number string) string {
+// refusal says of a companion that refused a phone what the sandbox knows: to the phone it says the same whatever Chatwren's
+// cause.
+func (s *Server) refusal(number, said string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	why := "the companion refused the link: its own side says why (GET /api/whatsapp/status)"
+	why := fmt.Sprintf("the companion refused the link (%s): its own side says why (GET /api/whatsapp/status)", said)
 	if linked := len(s.linked[number]); linked > 0 {
 		why += fmt.Sprintf(". +%s has %d linked already, and only one user of a Chatwren may link a number: "+
 			"scan with another phone, or unlink that one first", number, linked)
