@@ -51,7 +51,7 @@ def test_a_handler_that_declares_nothing_does_not_start() -> None:
         """Nobody has thought of who may call it."""
 
     with pytest.raises(TypeError, match="does not declare"):
-        check_guarded(Litestar([forgotten], before_request=guard, openapi_config=None))
+        check_guarded(Litestar([forgotten], before_request=guard, openapi_config=None, logging_config=None))
 
 
 async def _nothing(_request: Request[Any, Any, Any]) -> None:
@@ -65,7 +65,7 @@ def test_a_handler_that_is_asked_before_the_guard_does_not_start(more: dict[str,
         """Whoever comes is answered, but first by something else."""
 
     with pytest.raises(TypeError, match="before the guard"):
-        check_guarded(Litestar([early], before_request=guard, openapi_config=None))
+        check_guarded(Litestar([early], before_request=guard, openapi_config=None, logging_config=None))
 
 
 def test_what_is_no_route_of_http_does_not_start() -> None:
@@ -74,7 +74,7 @@ def test_what_is_no_route_of_http_does_not_start() -> None:
         """An application of its own, which asks nobody."""
 
     with pytest.raises(TypeError, match="no route of HTTP"):
-        check_guarded(Litestar([mounted], before_request=guard, openapi_config=None))
+        check_guarded(Litestar([mounted], before_request=guard, openapi_config=None, logging_config=None))
 
 
 def test_without_a_session_whatever_needs_a_scope_is_401(server: WebServer, http: httpx.Client) -> None:

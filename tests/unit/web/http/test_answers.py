@@ -39,7 +39,13 @@ async def test_as_litestar_would_say_it(path: str, status: int, body: str, kind:
     of_all = [ResponseHeader(name="Cache-Control", value="no-store")]
     said = []
     for one in (Answer, None):
-        app = Litestar([data, nothing, page], response_headers=of_all, openapi_config=None, response_class=one)
+        app = Litestar(
+            [data, nothing, page],
+            response_headers=of_all,
+            response_class=one,
+            openapi_config=None,
+            logging_config=None,
+        )
         async with AsyncTestClient(app) as client:
             answer = await client.get(path)
         said.append((answer.status_code, answer.content, dict(answer.headers)))
@@ -63,7 +69,7 @@ async def file() -> Whole:
 
 async def test_a_file_is_answered_when_its_last_byte_is_out() -> None:
     """The client has it whole then, and its next request may not come before its turn."""
-    app, said = Litestar([file], openapi_config=None), asyncio.Queue[Any]()
+    app, said = Litestar([file], openapi_config=None, logging_config=None), asyncio.Queue[Any]()
     scope = {"type": "http", "method": "GET", "path": "/file", "raw_path": b"/file", "query_string": b"", "headers": []}
 
     async def receive() -> Any:
