@@ -101,7 +101,7 @@ def newcomer() -> Iterator[Newcomer]:
             running = subprocess.Popen(
                 # nothing is compiled here: the programs are those that the other tests run
                 [
-                    *("make", "--old-file=.venv/.chatwren", f"PY={sys.executable}"),
+                    *("make", "--old-file=.venv/.chatwren", f"PY={shlex.quote(sys.executable)}"),
                     *("run", f"PORT={web}", f"SANDBOX_PORT={phones}", f"DATA_DIR={folder / 'data'}"),
                 ],
                 cwd=ROOT,
