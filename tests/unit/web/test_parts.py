@@ -116,7 +116,9 @@ def test_a_charset(data: bytes, charset: str, text: str) -> None:
     assert decode(data, charset) == text
 
 
-@pytest.mark.parametrize("charset", ["rot13", "zlib", "idna", "punycode", "utf-7", "unicode_escape", "x" * 9, "", "é"])
+@pytest.mark.parametrize(
+    "charset", ["rot13", "zlib", "idna", "punycode", "utf-7", "u7", "unicode_escape", "x" * 9, "", "é"]
+)
 def test_what_is_no_charset_of_texts(charset: str) -> None:
     with pytest.raises(LookupError):
         decode(b"\xe9", charset)
