@@ -177,21 +177,24 @@ async def change(
         return await _shown(connection, row)
 
 
-async def retry(db: Database, user_id: UUID, message_id: UUID, *, limits: Limits) -> QueuedMessage:
+async def retry(
+    db: Database, user_id: UUID, message_id: UUID, *, limits: Limits, computing: Computing
+) -> QueuedMessage:
     """Let a failed message go out again, under the same WhatsApp id, so that a recipient who has it sees it once.
 
     Raises:
         NotFound: the user has no such message.
         Conflict: it has not failed (`not_failed`).
         Invalid: an older release took it with a placeholder that nothing fills.
-        TooMany: it was retried too often (`limit_reached`).
+        TooMany: it was retried too often, or the user has as much under way as they may have (`limit_reached`).
     """
     allowed = await limits.of(user_id, Limit.MESSAGE_CHANGES)
     async with db.connection() as connection:
         row = await _row(connection, user_id, message_id)
         await _check_changes(connection, row, allowed)
-        if row.status == Status.FAILED:
-            wording.check_stored(row.original, row.modifications)
+    if row.status == Status.FAILED:
+        await wording.check_stored(computing, user_id, row.original, row.modifications)
+    async with db.connection() as connection:
         done = await messages.retry(connection, user_id, message_id)
         row = await _row(connection, user_id, message_id)
         if not done:

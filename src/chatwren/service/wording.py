@@ -8,7 +8,7 @@ from uuid import UUID
 
 from chatwren.domain.text import check_wire_length
 from chatwren.service.computing import Computing
-from chatwren.variation import Modifications, Template, Variation, bounded, literal, vary
+from chatwren.variation import Modifications, Template, Variation, bounded, has_braces, literal, vary
 
 _USUAL = 2_048
 """Characters of a text, and what fills it, that are worded in a few milliseconds."""
@@ -30,7 +30,7 @@ async def word(
         TooMany: the user has as much of this under way as they may have (`limit_reached`).
     """
     work = partial(word_now, text, modifications, seed=seed, fields=fields)
-    if modifications is None and fields is None:
+    if modifications is None and fields is None and not has_braces(text):
         return work()
     if not takes_much(text, fields):
         return await computing.run(user_id, work)
@@ -72,12 +72,14 @@ def changes_of(variation: Variation) -> list[dict[str, Any]]:
     return [asdict(one) for one in variation.changes]
 
 
-def check_stored(original: str, modifications: Mapping[str, Any] | None) -> None:
+async def check_stored(
+    computing: Computing, user_id: UUID, original: str, modifications: Mapping[str, Any] | None
+) -> None:
     """Refuse words that an older release took, with a placeholder that nothing fills.
 
     Raises:
-        Invalid: a placeholder has no value.
+        Invalid, TooMany: see `word`.
     """
     if "{{" in original:
         fields = (modifications or {}).get("fields")
-        word_now(original, Modifications() if modifications else None, seed="", fields=fields)
+        await word(computing, user_id, original, Modifications() if modifications else None, seed="", fields=fields)

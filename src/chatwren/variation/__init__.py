@@ -6,7 +6,7 @@ docs/variation.md.
 
 from chatwren.variation.bounds import bounded
 from chatwren.variation.model import Change, MissingField, Modifications, Unchanged, Variation, explain
-from chatwren.variation.pipeline import TABLE_VERSION, literal, vary
+from chatwren.variation.pipeline import TABLE_VERSION, has_braces, literal, vary
 from chatwren.variation.template import Template
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Variation",
     "bounded",
     "explain",
+    "has_braces",
     "literal",
     "vary",
 ]

@@ -75,7 +75,8 @@ async def retry(rows: Rows, user: UUID, _account: UUID, message: UUID) -> None:
         "UPDATE message SET status = 'failed', ended_at = now(), error_code = '', error_message = '' WHERE id = $1",
         message,
     )
-    await messages.retry(rows.db, user, message, limits=Limits(rows.db))
+    limits = Limits(rows.db)
+    await messages.retry(rows.db, user, message, limits=limits, computing=Computing(limits))
 
 
 async def deliver(rows: Rows, _user: UUID, account: UUID, message: UUID) -> None:

@@ -21,6 +21,11 @@ WORDS = "Hi {{name}}, your parcel is on its way. Please reply to this message. T
 FAILED = "UPDATE message SET status = 'failed', ended_at = now(), error_code = '', error_message = '', original = $2"
 
 
+async def retried(rows: Rows, message: UUID) -> None:
+    limits = Limits(rows.db)
+    await messages.retry(rows.db, rows.users["alice"], message, limits=limits, computing=Computing(limits))
+
+
 async def rewritten(rows: Rows, message: UUID, modifications: dict[str, Any] | None, words: str) -> Any:
     """The message's row when these are its new words."""
     stored = None if modifications is None else json.dumps(modifications)
@@ -70,7 +75,7 @@ async def test_what_an_older_release_took_unfilled_is_not_retried(
     stored = None if fields is None else json.dumps({"use_synonyms": False, "fields": fields})
     await rows.one(f"{FAILED}, modifications = $3::text::jsonb WHERE id = $1", message, original, stored)
     with pytest.raises(MissingField):
-        await messages.retry(rows.db, rows.users["alice"], message, limits=Limits(rows.db))
+        await retried(rows, message)
     assert await rows.status(message) == "failed"
 
 
@@ -78,7 +83,7 @@ async def test_what_an_older_release_took_unfilled_is_not_retried(
 async def test_braces_that_were_asked_for_are_retried(rows: Rows, original: str) -> None:
     message = await rows.message(await rows.account("alice"))
     await rows.one(f"{FAILED} WHERE id = $1", message, original)
-    await messages.retry(rows.db, rows.users["alice"], message, limits=Limits(rows.db))
+    await retried(rows, message)
     assert await rows.status(message) != "failed"
 
 

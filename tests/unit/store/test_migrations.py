@@ -17,6 +17,7 @@ from chatwren.domain.ids import uuid7
 from chatwren.domain.reasons import doubtful, params, rejected, sentence
 from chatwren.machine.throwaway import fresh_database
 from chatwren.service import messages
+from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.store import bulks
 from chatwren.store.bulks import Held
@@ -266,7 +267,8 @@ async def test_what_the_older_release_says_of_a_failure_stays_and_the_newer_one_
                 found, _ = await messages.get(db, rows.users["alice"], message)
                 assert found.reason is not None
                 assert (found.reason.code, sentence(found.reason)) == (failure.code, said)
-                await messages.retry(db, rows.users["alice"], message, limits=Limits(db))
+                limits = Limits(db)
+                await messages.retry(db, rows.users["alice"], message, limits=limits, computing=Computing(limits))
                 found, timeline = await messages.get(db, rows.users["alice"], message)
                 failed = [one.reason for one in timeline if one.step == "failed"]
                 assert [one and sentence(one) for one in failed] == [said]

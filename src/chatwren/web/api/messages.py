@@ -242,6 +242,7 @@ async def retry(request: HttpRequest, message_id: FromPath[str]) -> Message:
         user.id,
         parse_message_id(message_id),
         limits=context(request).limits,
+        computing=context(request).computing,
     )
     return message_shape(retried)
 
