@@ -37,14 +37,20 @@ async def migrate(dsn: str, *, to: str = "head") -> None:
     Raises:
         OSError, asyncpg.PostgresError: the database cannot be reached or refuses.
     """
-    # Here, because web asks this module only whether the schema is current, and these take long to import.
+    guard = await asyncpg.connect(dsn)
+    try:
+        # It may be of a newer release, whose revisions are not known here.
+        if to != "head" or not await is_current(guard):
+            await _migrate(guard, dsn, to)
+    finally:
+        await guard.close()
+
+
+async def _migrate(guard: asyncpg.Connection, dsn: str, to: str) -> None:
+    # Here, because most starts only ask whether the schema is current, and these take long to import.
     from sqlalchemy import pool  # noqa: PLC0415
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415
 
-    guard = await asyncpg.connect(dsn)
-    if to == "head" and await is_current(guard):  # of a newer release perhaps, whose revisions are not known here
-        await guard.close()
-        return
     engine = create_async_engine(
         # The DSN's own form is kept: libpq's (a unix socket as ?host=) is read by asyncpg, not by SQLAlchemy.
         "postgresql+asyncpg://",
@@ -58,7 +64,6 @@ async def migrate(dsn: str, *, to: str = "head") -> None:
             await asyncio.sleep(_PAUSE_SECONDS)
     finally:
         await engine.dispose()
-        await guard.close()
 
 
 async def revision(connection: Connection | asyncpg.Connection) -> str | None:
