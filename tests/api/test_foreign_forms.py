@@ -191,6 +191,15 @@ def test_parts_within_a_part_are_refused_by_name(name: bytes, shop: httpx.Client
     assert "several parts in one" in refused(post(shop, body), name.decode())
 
 
+def sent_as(form: str, given: dict[str, str], shop: httpx.Client) -> httpx.Response:
+    """The answer to these fields, in one of the three forms."""
+    if form == "json":
+        return shop.post("/api/messages/send", json=given)
+    if form == "urlencoded":
+        return shop.post("/api/messages/send", data=given)
+    return post(shop, fields(*given.items()))
+
+
 @pytest.mark.parametrize("form", ["multipart", "urlencoded", "json"])
 @pytest.mark.parametrize("way", ["{}[{}]", "{}.{}"])
 def test_members_under_names_of_their_own(form: str, way: str, shop: httpx.Client) -> None:
@@ -202,12 +211,7 @@ def test_members_under_names_of_their_own(form: str, way: str, shop: httpx.Clien
         way.format("aiModifications", "seed"): "s1",
         way.format("unknown", "name"): "ignored",
     }
-    if form == "json":
-        answer = shop.post("/api/messages/send", json=given)
-    elif form == "urlencoded":
-        answer = shop.post("/api/messages/send", data=given)
-    else:
-        answer = post(shop, fields(*given.items()))
+    answer = sent_as(form, given, shop)
     assert answer.status_code == 200, answer.text
     assert "Asha!" in answer.json()["preview"]
     modifications = {"useSynonyms": True, "seed": "s1"}
@@ -220,12 +224,7 @@ def test_members_under_names_of_their_own(form: str, way: str, shop: httpx.Clien
 def test_a_bracket_after_a_name_that_takes_none_is_refused(name: str, form: str, shop: httpx.Client) -> None:
     base = name.replace(".", "[").partition("[")[0]
     given = {**{key: value for key, value in TEXT if key != base}, name: dict(TEXT).get(base, "urgent")}
-    if form == "json":
-        answer = shop.post("/api/messages/send", json=given)
-    elif form == "urlencoded":
-        answer = shop.post("/api/messages/send", data=given)
-    else:
-        answer = post(shop, fields(*given.items()))
+    answer = sent_as(form, given, shop)
     assert name in refused(answer, base)
 
 

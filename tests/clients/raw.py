@@ -137,37 +137,25 @@ def _okhttp(sent: Sent, texts: Sequence[tuple[Sequence[str], bytes]], names: str
     return Raw(f"multipart/form-data; boundary={boundary}", _joined(boundary, [*texts, (head, sent.content)]))
 
 
+def _okhttp_texts(sent: Sent, kind: str, form: bytes) -> list[tuple[list[str], bytes]]:
+    texts = []
+    for name, text in sent.fields:
+        written = form % text.encode()
+        head = [f'Content-Disposition: form-data; name="{name}"', "Content-Transfer-Encoding: binary"]
+        head += [f"Content-Type: {kind}; charset=UTF-8", f"Content-Length: {len(written)}"]
+        texts.append((head, written))
+    return texts
+
+
 def retrofit(sent: Sent) -> Raw:
     """Retrofit's @Part of texts as its scalars converter makes them, and MultipartBody.Part."""
-    texts = [
-        (
-            [
-                f'Content-Disposition: form-data; name="{name}"',
-                "Content-Transfer-Encoding: binary",
-                "Content-Type: text/plain; charset=UTF-8",
-                f"Content-Length: {len(text.encode())}",
-            ],
-            text.encode(),
-        )
-        for name, text in sent.fields
-    ]
+    texts = _okhttp_texts(sent, "text/plain", b"%s")
     return _okhttp(sent, texts, f'name="mediaFile"; filename="{sent.file_name}"')
 
 
 def retrofit_json(sent: Sent) -> Raw:
     """Retrofit's with a converter of JSON: texts in quotation marks. The file in the way that is older than Part."""
-    texts = [
-        (
-            [
-                f'Content-Disposition: form-data; name="{name}"',
-                "Content-Transfer-Encoding: binary",
-                "Content-Type: application/json; charset=UTF-8",
-                f"Content-Length: {len(text.encode()) + 2}",
-            ],
-            b'"%s"' % text.encode(),
-        )
-        for name, text in sent.fields
-    ]
+    texts = _okhttp_texts(sent, "application/json", b'"%s"')
     return _okhttp(sent, texts, f'name="mediaFile"; filename="{sent.file_name}" "')
 
 

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 MAX_UNPACKED = 4 * 1024 * 1024
 """Bytes of a picture's texts, and of its profile, that are looked at."""
 
-_PIECE = 64 * 1024
+EXIF = b"Exif\0\0"
+"""Stands before EXIF in some files."""
+
+PIECE = 64 * 1024
+"""Bytes that are read at a time."""
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ class Taken:
 
     def as_file(self) -> BinaryIO:
         """All of it."""
-        return io.BufferedReader(_Spliced(self._parts), _PIECE)
+        return io.BufferedReader(_Spliced(self._parts), PIECE)
 
 
 class _Spliced(io.RawIOBase):

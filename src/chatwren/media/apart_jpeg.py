@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from typing import BinaryIO
 
-from chatwren.media.apart import Apart, Taken, is_profile
+from chatwren.media.apart import EXIF, Apart, Taken, is_profile
 
 MAX_SCANS = 100
 """Scans of a JPEG. Encoders write up to a dozen; each goes over the whole picture."""
@@ -23,7 +23,7 @@ _SHOWN_FRAMES = frozenset({0xC0, 0xC1, _PROGRESSIVE})  # baseline and extended t
 _SHOWN_COMPONENTS = frozenset({1, 3, 4})
 _SHORTEST = {_APP0: 12, _APP14: 12}  # bytes of JFIF and of Adobe's, of which decoders read the colours
 _COEFFICIENTS = 64
-_EXIF, _PROFILE = b"Exif\0\0", b"ICC_PROFILE\0"
+_PROFILE = b"ICC_PROFILE\0"
 
 
 def jpeg_apart(file: BinaryIO) -> Apart:
@@ -98,8 +98,8 @@ class _Reading:
 
     def _is_needed(self, kind: int, content: bytes) -> bool:
         """Note what it says beside its pixels. Whether decoders need it for these."""
-        if kind == _APP1 and content.startswith(_EXIF):
-            self._exif.append(content[len(_EXIF) :])
+        if kind == _APP1 and content.startswith(EXIF):
+            self._exif.append(content[len(EXIF) :])
         elif kind in {_APP1, _APP13}:
             self.apart.packets.append(content)
         elif kind == _APP2 and content.startswith(_PROFILE):

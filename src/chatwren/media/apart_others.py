@@ -7,7 +7,7 @@ import os
 import re
 from typing import BinaryIO
 
-from chatwren.media.apart import Apart, Taken, part
+from chatwren.media.apart import EXIF, Apart, Taken, part
 
 _RIFF_HEAD = 12
 _MAX_CHUNKS = 200_000
@@ -28,7 +28,7 @@ def webp_apart(file: BinaryIO) -> Apart:
         if len(head) < 8:  # noqa: PLR2004 - type and length
             break
         if head[:4] == b"EXIF":
-            apart.exif = part(file, at + 8, min(stop, at + _MAX_EXIF)).removeprefix(b"Exif\0\0")
+            apart.exif = part(file, at + 8, min(stop, at + _MAX_EXIF)).removeprefix(EXIF)
         if head[:4] not in _BESIDE:
             kept.append((at, min(stop + stop % 2, end)))
         at = stop + stop % 2

@@ -6,12 +6,11 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from chatwren.media.apart import MAX_UNPACKED, Apart, Taken, is_profile, part
+from chatwren.media.apart import EXIF, MAX_UNPACKED, PIECE, Apart, Taken, is_profile, part
 
 _SIGNATURE = 8
 _HEADER = 13
 _MAX_CHUNKS = 200_000
-_PIECE = 64 * 1024
 _MAX_PALETTE = 3 * 256
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _CLEAR_BYTES = {0: range(2, 3), 2: range(6, 7), 3: range(1, 257)}  # of tRNS, by colour type
@@ -19,7 +18,6 @@ _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), 
 _LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"acTL": 8}
 _OTHERS_READ = 1024 * 1024  # of a text or profile, unpacked: what Pillow reads before it gives the picture up
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
-_EXIF = b"Exif\0\0"
 _RAW_PROFILE = re.compile(rb"Raw profile type (\S+)\0")
 
 
@@ -94,7 +92,7 @@ class _Reading:
             self._taken.write(_written(chunk.kind, content) if is_profile(profile) else b"")
             self._apart.amiss |= not is_profile(profile) or len(profile) > _OTHERS_READ
         elif chunk.kind == b"eXIf":
-            self._apart.exif = content.removeprefix(_EXIF)
+            self._apart.exif = content.removeprefix(EXIF)
         elif chunk.kind == b"acTL":
             self._apart.animated = int.from_bytes(content[:4]) > 1
         elif chunk.kind in _TEXTS:
@@ -109,7 +107,7 @@ class _Reading:
             self._apart.amiss = True
             digits = b"".join(text[raw.end() :].split()[2:])
             if raw[1] in {b"exif", b"APP1"} and not self._apart.exif and re.fullmatch(rb"(?:[0-9a-fA-F]{2})+", digits):
-                self._apart.exif = bytes.fromhex(digits.decode()).removeprefix(_EXIF)
+                self._apart.exif = bytes.fromhex(digits.decode()).removeprefix(EXIF)
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
@@ -126,8 +124,8 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
 def _is_sound(file: BinaryIO, chunk: _Chunk) -> bool:
     """Whether its check sum is right."""
     total = zlib.crc32(chunk.kind)
-    for at in range(chunk.start, chunk.stop, _PIECE):
-        total = zlib.crc32(part(file, at, min(chunk.stop, at + _PIECE)), total)
+    for at in range(chunk.start, chunk.stop, PIECE):
+        total = zlib.crc32(part(file, at, min(chunk.stop, at + PIECE)), total)
     return part(file, chunk.stop, chunk.stop + 4) == total.to_bytes(4)
 
 
@@ -151,10 +149,10 @@ def _unpacks_to(pixels: BinaryIO, needed: int) -> bool:
     unpacking, left = zlib.decompressobj(), needed
     try:
         for kind, start, stop in _chunks(pixels):
-            for at in range(start, stop, _PIECE) if kind == b"IDAT" else ():
-                piece = part(pixels, at, min(stop, at + _PIECE))
+            for at in range(start, stop, PIECE) if kind == b"IDAT" else ():
+                piece = part(pixels, at, min(stop, at + PIECE))
                 while left > 0 and piece:
-                    left -= len(unpacking.decompress(piece, _PIECE))
+                    left -= len(unpacking.decompress(piece, PIECE))
                     piece = unpacking.unconsumed_tail
         left -= len(unpacking.flush()) if left > 0 else 0
     except zlib.error:

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from PIL import AvifImagePlugin, Image, ImageFile, PngImagePlugin
 
 from chatwren.media import recognise
-from chatwren.media.apart import MAX_UNPACKED, Apart, is_profile
+from chatwren.media.apart import EXIF, MAX_UNPACKED, Apart, is_profile
 from chatwren.media.apart_jpeg import MAX_SCANS, jpeg_apart, with_end
 from chatwren.media.apart_others import avif_apart, webp_apart
 from chatwren.media.apart_png import png_apart
@@ -179,7 +179,7 @@ def _prepared(image: ImageFile.ImageFile, apart: Apart, job: Job) -> bytes:
 
 def _told(image: ImageFile.ImageFile, apart: Apart) -> tuple[int, bool]:
     """The orientation, and whether the metadata may say where it was taken."""
-    return told(apart.exif or image.info.get("exif", b"").removeprefix(b"Exif\0\0"), apart.packets)
+    return told(apart.exif or image.info.get("exif", b"").removeprefix(EXIF), apart.packets)
 
 
 def _colours(image: ImageFile.ImageFile) -> bytes | None:

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from chatwren.domain.addresses import network_of
 from chatwren.domain.errors import ChatwrenError, Invalid, Transient, Unavailable
+from chatwren.domain.sizes import size
 from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
 from chatwren.web.http.memory import HELD, LITTLE, OWNER, Held, Memory
@@ -60,8 +61,7 @@ class BoundedProtocol(HttpToolsProtocol):
     many clients as come, and of requests that come at once tells only the last that the client has gone.
     """
 
-    _head_open = _message_open = False
-    _deaf = False
+    _head_open = _message_open = _deaf = False
     _under_way: RequestResponseCycle | None = None
     """The request whose answer is not out."""
     _aside = 0
@@ -331,7 +331,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 return
             self._aside += len(piece)
             if self._aside > MAX_HEAD_BYTES:
-                self._refuse(HeadersTooLarge(f"The headers are longer than {MAX_HEAD_BYTES // 1024} KiB."))
+                self._refuse(HeadersTooLarge(f"The headers are longer than {size(MAX_HEAD_BYTES)}."))
                 return
         super().data_received(piece)
 
