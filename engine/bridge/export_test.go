@@ -51,15 +51,16 @@ func Hurry(t *testing.T, login, settle time.Duration) {
 	t.Cleanup(func() { loginPatience, settleTime = before, settling })
 }
 
-// HoldSettings keeps an engine's accounts from fetching settings until release is called, or the test ends.
-func HoldSettings(t *testing.T, e *Engine) (release func()) {
-	for range settingsPlaces {
+// HoldSettings keeps an engine's accounts from fetching settings, but so many at a time, until release is called, or the
+// test ends.
+func HoldSettings(t *testing.T, e *Engine, but int) (release func()) {
+	for range settingsPlaces - but {
 		e.settingsPlaces <- struct{}{}
 	}
 	var once sync.Once
 	release = func() {
 		once.Do(func() {
-			for range settingsPlaces {
+			for range settingsPlaces - but {
 				<-e.settingsPlaces
 			}
 		})
@@ -81,4 +82,19 @@ func FetchesSettings(e *Engine, id string) bool {
 func AskForKey(ctx context.Context, engine *Engine, id string) {
 	a, _ := engine.account(id)
 	a.client.DangerousInternals().RequestAppStateKeys(ctx, [][]byte{{0, 0, 0, 0, 0, 3}})
+}
+
+// HoldSessions keeps an account from reading and writing its Signal sessions until the test ends.
+func HoldSessions(t *testing.T, e *Engine, id string) {
+	a, _ := e.account(id)
+	if err := a.guard.lock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.guard.unlock)
+}
+
+// Sends says whether an account is at sending something.
+func Sends(e *Engine, id string) bool {
+	a, _ := e.account(id)
+	return len(a.turn) > 0
 }

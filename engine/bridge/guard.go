@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ const looseHold = 2 * time.Second
 var (
 	errNotEncrypted = errors.New("the message could not be encrypted for any device of the recipient")
 	errGivenUp      = errors.New("the message was given up before it was encrypted")
+	errHeldUp       = errors.New("the message waited too long for what else the account does")
 )
 
 // What becomes of an outgoing message to one contact. It is decided once.
@@ -155,7 +157,7 @@ func (s guardedSessions) GetManySessions(ctx context.Context, addresses []string
 		return s.SessionStore.GetManySessions(ctx, addresses)
 	}
 	if err := s.guard.lock(ctx); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errHeldUp, err)
 	}
 	x.held = true
 	x.asked = len(addresses)

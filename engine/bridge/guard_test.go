@@ -3,12 +3,14 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
 
 	"chatwren/engine/enginepb"
 )
@@ -163,5 +165,28 @@ func TestCodesThatAreRotated(t *testing.T) {
 	list := codes.event(begun.Add(65 * time.Second)).GetCodes().Codes
 	if len(list) != 2 || list[0].Text != "b,new" || list[0].ValidForMs != 15_000 || list[1].ValidForMs != 20_000 {
 		t.Errorf("after 65 s: %v", list)
+	}
+}
+
+// TestWhyAMessageWasNotSent has errors as whatsmeow passes them on.
+func TestWhyAMessageWasNotSent(t *testing.T) {
+	over, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	late := func(ctx context.Context) error {
+		return (&keptEvents{EventBuffer: &nothing{}}).AddOutgoingEvent(ctx, types.JID{}, "", "wa", nil)
+	}
+	for name, given := range map[string]struct {
+		err  error
+		want enginepb.SendResponse_NotSent_Reason
+	}{
+		"its turn came too late":      {late(over), enginepb.SendResponse_NotSent_BUSY},
+		"its account ended meanwhile": {late(ended), enginepb.SendResponse_NotSent_NOT_OPEN},
+		"no list of devices in time":  {over.Err(), enginepb.SendResponse_NotSent_LOCAL},
+	} {
+		if response := failure(fmt.Errorf("failed: %w", given.err), false); response.GetNotSent().GetReason() != given.want {
+			t.Errorf("%s: %v", name, response)
+		}
 	}
 }

@@ -339,6 +339,19 @@ func (n *node) send(request *enginepb.SendRequest) *enginepb.SendResponse {
 	return response
 }
 
+// sending sends a text under epoch 1 in the background. Nil comes out if the engine ends before.
+func (n *node) sending(l linked, to, text string, timeoutMs int64) <-chan *enginepb.SendResponse {
+	outcome := make(chan *enginepb.SendResponse, 1)
+	request := &enginepb.SendRequest{
+		Account: l.id, Epoch: 1, Id: newMessageID(), To: address(to), Text: text, TimeoutMs: timeoutMs,
+	}
+	go func() {
+		response, _ := n.Send(context.Background(), request)
+		outcome <- response
+	}()
+	return outcome
+}
+
 // mustSend sends a text and waits until the phone of its recipient shows it.
 func (n *node) mustSend(l linked, to, text string) (id string) {
 	n.t.Helper()

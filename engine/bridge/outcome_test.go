@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"chatwren/engine/bridge"
 	"chatwren/engine/enginepb"
 )
 
@@ -60,32 +61,75 @@ func TestLostAckIsUnknownAndFreesTheAccount(t *testing.T) {
 	}
 }
 
-// Behind a message that waits for its ack, a send gives up in its own time: it never left.
+// Behind a message that waits for its ack, a send gives up while there is time for it to be sent: it never left.
 func TestSendBehindAStuckOneNeverLeft(t *testing.T) {
 	t.Parallel()
 	n := startNode(t)
 	alice, bob, charlie := n.pair(newNumber()), newNumber(), newNumber()
 	n.mustSend(alice, bob, "first")
 	fault(t, bob, "no_ack", map[string]any{"count": 1})
-	stuck := make(chan *enginepb.SendResponse, 1)
-	go func() {
-		response, _ := n.Send(t.Context(), &enginepb.SendRequest{
-			Account: alice.id, Epoch: 1, Id: newMessageID(), To: address(bob), Text: "stuck", TimeoutMs: 4000,
-		})
-		stuck <- response
-	}()
+	stuck := n.sending(alice, bob, "stuck", 8000)
 	eventually(t, "the stuck message on Bob's phone", func() bool { return len(onPhone(t, bob)) == 2 })
-	response := n.send(&enginepb.SendRequest{
-		Account: alice.id, Epoch: 1, Id: newMessageID(), To: address(charlie), Text: "behind", TimeoutMs: 300,
-	})
-	if response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_LOCAL {
-		t.Errorf("behind it: %v", response)
+	for _, timeout := range []int64{300, 10_000} {
+		response := <-n.sending(alice, charlie, "behind", timeout)
+		if response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_BUSY { // Charlie has no part in it
+			t.Errorf("behind it, with %d ms: %v", timeout, response)
+		}
 	}
 	if response := <-stuck; response.GetUnknown() == nil {
 		t.Errorf("the stuck one: %v", response)
 	}
 	if shown := onPhone(t, charlie); len(shown) != 0 {
 		t.Errorf("what never left arrived: %v", shown)
+	}
+}
+
+// What a send has waited for its turn is part of its time: its caller waits no longer. Another account's send, which begins
+// later and has a second more, ends after it.
+func TestASendThatHasWaitedEndsInTime(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	alice, bob, charlie := n.pair(newNumber()), n.pair(newNumber()), newNumber()
+	n.mustSend(alice, charlie, "first")
+	n.mustSend(bob, charlie, "first")
+	fault(t, charlie, "no_ack", map[string]any{"count": 3})
+	stuck := n.sending(alice, charlie, "stuck", 2000)
+	eventually(t, "the stuck message on Charlie's phone", func() bool { return len(onPhone(t, charlie)) == 3 })
+	waited := n.sending(alice, charlie, "waited", 6000)
+	beside := n.sending(bob, charlie, "beside", 7000)
+	if response := <-stuck; response.GetUnknown() == nil {
+		t.Fatalf("the stuck one: %v", response)
+	}
+	select {
+	case response := <-waited:
+		if response.GetUnknown() == nil {
+			t.Errorf("without an ack: %v", response)
+		}
+	case <-beside:
+		t.Error("a send lasted longer than its time")
+	}
+}
+
+// A send that cannot have the sessions of its account says nothing against its recipient.
+func TestASendThatWaitsForTheSessionsWasNotSent(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	alice, bob := n.pair(newNumber()), newNumber()
+	n.mustSend(alice, bob, "first")
+	bridge.HoldSessions(t, n.engine, alice.id)
+	if response := <-n.sending(alice, bob, "waits", 1000); response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_BUSY {
+		t.Errorf("while they are held: %v", response)
+	}
+	closed := n.sending(alice, bob, "waits", patience.Milliseconds())
+	eventually(t, "the send has its turn", func() bool { return bridge.Sends(n.engine, alice.id) })
+	if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if response := <-closed; response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_NOT_OPEN {
+		t.Errorf("when the account is closed: %v", response)
+	}
+	if shown := onPhone(t, bob); len(shown) != 1 {
+		t.Errorf("what was not sent arrived: %v", shown)
 	}
 }
 

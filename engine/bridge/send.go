@@ -75,18 +75,19 @@ func (a *account) refusal(epoch int64) *enginepb.SendResponse {
 func (a *account) ready() bool { return a.online.Load() && a.client.IsLoggedIn() }
 
 // send waits for its turn and sends. What may not be sent is refused here, before it stands in whatsmeow's own queue,
-// which nothing leads out of.
+// which nothing leads out of. One time limit holds for both: what ends later, the caller has taken for unknown.
 func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string, message *waE2E.Message, timeout time.Duration) *enginepb.SendResponse {
-	deadline := time.NewTimer(timeout)
-	defer deadline.Stop()
+	until := time.Now().Add(timeout)
+	patience := time.NewTimer(timeout / 2) // with less than half of it left, many would go out whose ack comes too late
+	defer patience.Stop()
 	select {
 	case a.turn <- struct{}{}:
-	case <-deadline.C:
-		return notSent(enginepb.SendResponse_NotSent_LOCAL, "the message before it takes too long")
+	case <-patience.C:
+		return notSent(enginepb.SendResponse_NotSent_BUSY, "the message before it takes too long")
 	case <-a.ctx.Done():
 		return notSent(enginepb.SendResponse_NotSent_NOT_OPEN, "")
 	case <-ctx.Done():
-		return notSent(enginepb.SendResponse_NotSent_LOCAL, "given up by the caller")
+		return notSent(enginepb.SendResponse_NotSent_BUSY, "given up by the caller")
 	}
 	if refused := a.refusal(epoch); refused != nil {
 		<-a.turn
@@ -94,7 +95,7 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 	}
 	// From here on the caller's going away changes nothing: what is on its way should end with a known outcome. An ack that
 	// does not come in time frees whatsmeow's lock, which it would hold for 75 s.
-	sending, cancel := context.WithTimeout(a.ctx, timeout)
+	sending, cancel := context.WithDeadline(a.ctx, until)
 	x := &exchange{guard: a.guard, own: a.client.Store.GetLID().SignalAddressUser(), direct: a.direct(to)}
 	done := make(chan *enginepb.SendResponse, 1)
 	go func() {
@@ -118,10 +119,13 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 		return response
 	case <-time.After(sendGrace):
 	}
-	if x.drop() {
-		return notSent(enginepb.SendResponse_NotSent_LOCAL, errGivenUp.Error())
+	switch {
+	case !x.drop():
+		return unknown("no outcome in time")
+	case a.ctx.Err() != nil:
+		return notSent(enginepb.SendResponse_NotSent_NOT_OPEN, errGivenUp.Error())
 	}
-	return unknown("no outcome in time")
+	return notSent(enginepb.SendResponse_NotSent_BUSY, errGivenUp.Error())
 }
 
 func (a *account) transmit(ctx context.Context, x *exchange, to types.JID, id string, message *waE2E.Message) *enginepb.SendResponse {
@@ -167,6 +171,10 @@ func failure(err error, onWire bool) *enginepb.SendResponse {
 		return &enginepb.SendResponse{Outcome: &enginepb.SendResponse_NotOnWhatsapp{
 			NotOnWhatsapp: &enginepb.SendResponse_NotOnWhatsApp{},
 		}}
+	case errors.Is(err, context.Canceled): // with the account; a time limit that ends is another error
+		return notSent(enginepb.SendResponse_NotSent_NOT_OPEN, err.Error())
+	case errors.Is(err, errHeldUp):
+		return notSent(enginepb.SendResponse_NotSent_BUSY, err.Error())
 	case errors.Is(err, whatsmeow.ErrNotInGroup):
 		return rejected(403, err)
 	case errors.Is(err, whatsmeow.ErrGroupNotFound):

@@ -40,7 +40,7 @@ func nameUnfetched(t *testing.T, n *node, name string) (alice linked, release fu
 	worker.await("the first name", 1, knownAs(alice.id, "Alice"))
 	eventually(t, "all is fetched", func() bool { return !bridge.FetchesSettings(n.engine, alice.id) })
 	worker.close()
-	release = bridge.HoldSettings(t, n.engine)
+	release = bridge.HoldSettings(t, n.engine, 0)
 	rename(t, alice.number, name)
 	eventually(t, "the account is told of the name", func() bool { return bridge.FetchesSettings(n.engine, alice.id) })
 	eventually(t, "WhatsApp knows that", func() bool { return queued(t, alice.number) == 0 })
@@ -155,7 +155,7 @@ func sentInTime(t *testing.T, n *node, alice linked, bob, text string) bool {
 	response := n.send(&enginepb.SendRequest{
 		Account: alice.id, Epoch: 1, Id: newMessageID(), To: address(bob), Text: text, TimeoutMs: 2000,
 	})
-	if response.GetSent() == nil && response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_LOCAL {
+	if response.GetSent() == nil && response.GetNotSent().GetReason() != enginepb.SendResponse_NotSent_BUSY {
 		t.Fatalf("held back, and not known not to be sent: %v", response)
 	}
 	return response.GetSent() != nil

@@ -239,6 +239,15 @@ func (b *keptEvents) decrypt(ctx context.Context, decrypt func(context.Context) 
 	return b.garbage, err
 }
 
+// AddOutgoingEvent is the first that whatsmeow does with a message that has waited for others: the time limit of one may have
+// ended meanwhile.
+func (b *keptEvents) AddOutgoingEvent(ctx context.Context, chat types.JID, id types.MessageID, format string, plaintext []byte) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%w: %w", errHeldUp, err)
+	}
+	return b.EventBuffer.AddOutgoingEvent(ctx, chat, id, format, plaintext)
+}
+
 // DeleteOldOutgoingEvents does nothing: whatsmeow calls it with each message, forgetting when it did so last. See
 // cleanHourly.
 func (*keptEvents) DeleteOldOutgoingEvents(context.Context) error { return nil }

@@ -201,6 +201,7 @@ const (
 	SendResponse_NotSent_NOT_OPEN           SendResponse_NotSent_Reason = 2
 	SendResponse_NotSent_FENCED             SendResponse_NotSent_Reason = 3 // epoch is not the current one, or the lease ran out
 	SendResponse_NotSent_LOCAL              SendResponse_NotSent_Reason = 4 // e.g. the recipient's device list could not be fetched
+	SendResponse_NotSent_BUSY               SendResponse_NotSent_Reason = 5 // what else the account sends, or stores, takes too long: nothing is known against the recipient
 )
 
 // Enum value maps for SendResponse_NotSent_Reason.
@@ -211,6 +212,7 @@ var (
 		2: "NOT_OPEN",
 		3: "FENCED",
 		4: "LOCAL",
+		5: "BUSY",
 	}
 	SendResponse_NotSent_Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED": 0,
@@ -218,6 +220,7 @@ var (
 		"NOT_OPEN":           2,
 		"FENCED":             3,
 		"LOCAL":              4,
+		"BUSY":               5,
 	}
 )
 
@@ -4431,7 +4434,7 @@ const file_engine_proto_rawDesc = "" +
 	"\x04text\x18\x05 \x01(\tR\x04text\x12/\n" +
 	"\x05media\x18\x06 \x01(\v2\x19.chatwren.engine.v1.MediaR\x05media\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\a \x01(\x03R\ttimeoutMs\"\xe7\x06\n" +
+	"timeout_ms\x18\a \x01(\x03R\ttimeoutMs\"\xf1\x06\n" +
 	"\fSendResponse\x12;\n" +
 	"\x04sent\x18\x01 \x01(\v2%.chatwren.engine.v1.SendResponse.SentH\x00R\x04sent\x12E\n" +
 	"\bnot_sent\x18\x02 \x01(\v2(.chatwren.engine.v1.SendResponse.NotSentH\x00R\anotSent\x12D\n" +
@@ -4441,17 +4444,18 @@ const file_engine_proto_rawDesc = "" +
 	"\ainvalid\x18\x06 \x01(\v2(.chatwren.engine.v1.SendResponse.InvalidH\x00R\ainvalid\x1a'\n" +
 	"\x04Sent\x12\x1f\n" +
 	"\vserver_time\x18\x01 \x01(\x03R\n" +
-	"serverTime\x1a\xcb\x01\n" +
+	"serverTime\x1a\xd5\x01\n" +
 	"\aNotSent\x12G\n" +
 	"\x06reason\x18\x01 \x01(\x0e2/.chatwren.engine.v1.SendResponse.NotSent.ReasonR\x06reason\x12\x1d\n" +
-	"\x06detail\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\"X\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\"b\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rNOT_CONNECTED\x10\x01\x12\f\n" +
 	"\bNOT_OPEN\x10\x02\x12\n" +
 	"\n" +
 	"\x06FENCED\x10\x03\x12\t\n" +
-	"\x05LOCAL\x10\x04\x1a(\n" +
+	"\x05LOCAL\x10\x04\x12\b\n" +
+	"\x04BUSY\x10\x05\x1a(\n" +
 	"\aUnknown\x12\x1d\n" +
 	"\x06detail\x18\x01 \x01(\tB\x05\x88\xb5\x18\x80\bR\x06detail\x1a=\n" +
 	"\bRejected\x12\x12\n" +

@@ -20,6 +20,7 @@ class NotSentReason(Enum):
     NOT_CONNECTED = "not_connected"
     NOT_OPEN = "not_open"
     FENCED = "fenced"
+    BUSY = "busy"  # what the account was at before took too long
     LOCAL = "local"  # about this message: where its recipient is, or its file, could not be had
 
 

@@ -106,6 +106,7 @@ ENGLISH: Mapping[str, Words] = {
     "not_connected.attempt": Words("the connection to WhatsApp was down"),
     "not_open.attempt": Words("the connection to WhatsApp was not open yet"),
     "fenced.attempt": Words("the account was given to another worker"),
+    "busy.attempt": Words("the account was still busy with what came before it"),
     "recipient_unreachable.attempt": Words("WhatsApp did not say how to reach the recipient"),
     "no_answer.attempt": Words("WhatsApp did not confirm it in time"),
     "worker_ended.attempt": Words("the worker that sent it ended before it knew"),

@@ -92,6 +92,12 @@ def test_a_recipient_that_cannot_be_reached_delays_only_itself() -> None:
     assert last.failure == reasons.UNREACHABLE
 
 
+def test_a_busy_account_waits_and_says_nothing_of_the_recipient() -> None:
+    decision = decide(NotSent(NotSentReason.BUSY), attempts=24, unconfirmed=0, max_resends=5)
+    assert (decision.status, decision.failure, decision.recipient_pause) == (Status.WAITING, None, None)
+    assert (decision.account_pause, decision.cause) == (timedelta(seconds=1), "busy")
+
+
 def test_an_unknown_outcome_says_its_cause() -> None:
     for result, cause in ((Unknown(), "no_answer"), (Unknown(cause="refused_500"), "refused_500")):
         assert decide(result, attempts=1, unconfirmed=0, max_resends=5).cause == cause

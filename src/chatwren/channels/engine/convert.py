@@ -28,6 +28,7 @@ _NOT_SENT = {
     pb.SendResponse.NotSent.NOT_CONNECTED: results.NotSentReason.NOT_CONNECTED,
     pb.SendResponse.NotSent.NOT_OPEN: results.NotSentReason.NOT_OPEN,
     pb.SendResponse.NotSent.FENCED: results.NotSentReason.FENCED,
+    pb.SendResponse.NotSent.BUSY: results.NotSentReason.BUSY,
     pb.SendResponse.NotSent.LOCAL: results.NotSentReason.LOCAL,
 }
 _PAIRING_FAILURES = {

@@ -862,6 +862,8 @@ class SendResponse(_message.Message):
             """epoch is not the current one, or the lease ran out"""
             LOCAL: SendResponse.NotSent._Reason.ValueType  # 4
             """e.g. the recipient's device list could not be fetched"""
+            BUSY: SendResponse.NotSent._Reason.ValueType  # 5
+            """what else the account sends, or stores, takes too long: nothing is known against the recipient"""
 
         class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
         REASON_UNSPECIFIED: SendResponse.NotSent.Reason.ValueType  # 0
@@ -871,6 +873,8 @@ class SendResponse(_message.Message):
         """epoch is not the current one, or the lease ran out"""
         LOCAL: SendResponse.NotSent.Reason.ValueType  # 4
         """e.g. the recipient's device list could not be fetched"""
+        BUSY: SendResponse.NotSent.Reason.ValueType  # 5
+        """what else the account sends, or stores, takes too long: nothing is known against the recipient"""
 
         REASON_FIELD_NUMBER: _builtins.int
         DETAIL_FIELD_NUMBER: _builtins.int
