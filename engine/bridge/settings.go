@@ -62,8 +62,11 @@ type settings struct {
 	mu     sync.Mutex
 	wanted []appstate.WAPatchName // each once
 	busy   bool                   // a goroutine fetches
-	asked  time.Time              // for keys; of that goroutine
 	naming sync.Mutex             // held while the own name changes, and while it is told of a connection
+
+	// of that goroutine
+	missing [][]byte  // keys that the last fetch has wanted
+	asked   time.Time // for keys
 }
 
 // catchUp fetches what the phone has set while no connection lasted until it was fetched: WhatsApp tells of a change once,
@@ -118,19 +121,30 @@ func (s *settings) next() (name appstate.WAPatchName, more bool) {
 	return name, true
 }
 
-// takeSettings fetches what is new in a collection, when there is a place. What makes whatsmeow panic is an error.
+// takeSettings fetches what is new in a collection, and then asks the phone for the keys that it lacks: in no place, since
+// that waits for the account's own messages. What makes whatsmeow panic is an error.
 func (a *account) takeSettings(name appstate.WAPatchName) (err error) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			err = fmt.Errorf("panic: %v", problem)
+		}
+	}()
+	a.settings.missing = nil
+	err = a.takeInPlace(name)
+	if missing := a.settings.missing; len(missing) > 0 && time.Since(a.settings.asked) > keysPause {
+		a.askForKeys(missing[:min(len(missing), keysAsked)])
+	}
+	return err
+}
+
+// takeInPlace fetches what is new in a collection, when there is a place.
+func (a *account) takeInPlace(name appstate.WAPatchName) error {
 	select {
 	case a.engine.settingsPlaces <- struct{}{}:
 	case <-a.ctx.Done():
 		return a.ctx.Err()
 	}
-	defer func() {
-		<-a.engine.settingsPlaces
-		if problem := recover(); problem != nil {
-			err = fmt.Errorf("panic: %v", problem)
-		}
-	}()
+	defer func() { <-a.engine.settingsPlaces }()
 	ctx, cancel := context.WithTimeout(a.ctx, settingsTime)
 	defer cancel()
 	version, hash, err := a.client.Store.AppState.(unfetched).AppStateStore.GetAppStateVersion(ctx, string(name))
@@ -173,9 +187,8 @@ func (a *account) takeSettingsSince(
 	}
 	decoder := appstate.NewProcessor(a.client.Store, a.client.Log)
 	mutations, now, err := decoder.DecodePatches(ctx, list, at, true)
-	if errors.Is(err, appstate.ErrKeyNotFound) && time.Since(a.settings.asked) > keysPause {
-		missing := decoder.GetMissingKeyIDs(ctx, list)
-		a.askForKeys(ctx, missing[:min(len(missing), keysAsked)])
+	if errors.Is(err, appstate.ErrKeyNotFound) {
+		a.settings.missing = decoder.GetMissingKeyIDs(ctx, list)
 	}
 	if err != nil {
 		return at, false, err
@@ -190,10 +203,10 @@ func (a *account) takeSettingsSince(
 
 // askForKeys asks the phone for keys. While whatsmeow waits for WhatsApp's ack it sends nothing else, so that this has its
 // turn among the messages, and not for long. Without a connection nothing is asked: the next one does.
-func (a *account) askForKeys(ctx context.Context, ids [][]byte) {
+func (a *account) askForKeys(ids [][]byte) {
 	select {
 	case a.turn <- struct{}{}:
-	case <-ctx.Done():
+	case <-a.ctx.Done():
 		return
 	}
 	defer func() { <-a.turn }()
@@ -201,7 +214,7 @@ func (a *account) askForKeys(ctx context.Context, ids [][]byte) {
 		return
 	}
 	a.settings.asked = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, keysTime)
+	ctx, cancel := context.WithTimeout(a.ctx, keysTime)
 	defer cancel()
 	a.client.DangerousInternals().RequestAppStateKeys(ctx, ids)
 }

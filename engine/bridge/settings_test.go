@@ -129,6 +129,37 @@ func TestWhatIsAskedOfThePhoneHoldsUpMessagesNotLong(t *testing.T) {
 	eventually(t, "a message that goes out", func() bool { return sentInTime(t, n, alice, bob, "hello") })
 }
 
+// TestAnAccountThatWaitsToAskItsPhoneHoldsUpNoOther has one whose message is not acknowledged, so that the request for a key
+// does not come to its turn, and another one that is renamed.
+func TestAnAccountThatWaitsToAskItsPhoneHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, bob, charlie := n.pair(newNumber()), n.pair(newNumber()), newNumber()
+	for _, one := range []linked{alice, bob} {
+		rename(t, one.number, "at first")
+		worker.await("the first name", 1, knownAs(one.id, "at first"))
+		eventually(t, "all is fetched", func() bool { return !bridge.FetchesSettings(n.engine, one.id) })
+	}
+	n.mustSend(alice, charlie, "before")
+	fault(t, charlie, "no_ack", map[string]any{"count": 1})
+	n.sending(alice, charlie, "stuck", 2*patience.Milliseconds())
+	eventually(t, "the stuck message on Charlie's phone", func() bool { return len(onPhone(t, charlie)) == 2 })
+
+	bridge.HoldSettings(t, n.engine, 1)
+	if _, err := world.admin.Exec("DELETE FROM whatsmeow.whatsmeow_app_state_sync_keys WHERE jid = $1", alice.jid); err != nil {
+		t.Fatal(err)
+	}
+	rename(t, alice.number, "Alice")
+	eventually(t, "Alice's account fetches her name", func() bool { return bridge.FetchesSettings(n.engine, alice.id) })
+	eventually(t, "WhatsApp knows that it was told", func() bool { return queued(t, alice.number) == 0 })
+	rename(t, bob.number, "Bob")
+	worker.await("Bob's new name", 1, renamedTo(bob.id, "Bob"))
+	if !bridge.FetchesSettings(n.engine, alice.id) {
+		t.Error("Alice's account did not wait for its turn")
+	}
+}
+
 // TestAMessageThatWhatsmeowHoldsBackIsNotSent has whatsmeow wait for the ack of something that it sends by itself.
 func TestAMessageThatWhatsmeowHoldsBackIsNotSent(t *testing.T) {
 	t.Parallel()
