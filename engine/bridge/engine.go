@@ -82,7 +82,7 @@ func New(ctx context.Context, options Options) (*Engine, error) {
 
 		settingsPlaces: make(chan struct{}, settingsPlaces),
 	}
-	e.version.engine = e
+	e.version.engine, e.version.asking = e, make(chan struct{}, 1)
 	e.work.Go(e.watch)
 	e.work.Go(e.cleanHourly)
 	e.work.Go(e.clearPlaintexts)

@@ -51,6 +51,14 @@ func Hurry(t *testing.T, login, settle time.Duration) {
 	t.Cleanup(func() { loginPatience, settleTime = before, settling })
 }
 
+// HurryAnswers changes how long servers may be silent that engines made from now on ask, until the test ends. Not for a test
+// that runs beside others.
+func HurryAnswers(t *testing.T, within time.Duration) {
+	before := answerTime
+	answerTime = within
+	t.Cleanup(func() { answerTime = before })
+}
+
 // HoldSettings keeps an engine's accounts from fetching settings, but so many at a time, until release is called, or the
 // test ends.
 func HoldSettings(t *testing.T, e *Engine, but int) (release func()) {

@@ -21,6 +21,7 @@ type gate struct {
 	mu     sync.Mutex
 	shut   bool
 	silent int // so many connections hear nothing after the handshake
+	mute   int // so many hear nothing at all
 	conns  map[net.Conn]struct{}
 }
 
@@ -93,8 +94,12 @@ func (g *gate) pass(near net.Conn) {
 		return
 	}
 	g.mu.Lock()
-	silent := g.silent > 0
-	if silent {
+	mute := g.mute > 0
+	silent := mute || g.silent > 0
+	switch {
+	case mute:
+		g.mute--
+	case silent:
 		g.silent--
 	}
 	g.mu.Unlock()
@@ -106,12 +111,14 @@ func (g *gate) pass(near net.Conn) {
 	go func() {
 		into := io.Writer(near)
 		if silent {
+			into = io.Discard
+		}
+		if silent && !mute {
 			part := make([]byte, 64*1024)
 			for range 2 { // the upgrade of HTTP and the server's hello: it waits for the client after each
 				size, _ := far.Read(part)
 				_, _ = near.Write(part[:size])
 			}
-			into = io.Discard
 		}
 		_, _ = io.Copy(into, far)
 		done <- struct{}{}
@@ -149,6 +156,13 @@ func (g *gate) silenceNext(connections int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.silent = connections
+}
+
+// muteNext lets the next connections hear nothing.
+func (g *gate) muteNext(connections int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.mute = connections
 }
 
 func (g *gate) open() {

@@ -13,6 +13,10 @@ import (
 	"time"
 )
 
+// answerTime is how long a server may be silent that has got a request. whatsmeow dials without a limit, and with its lock
+// held: an account whose dial is not answered would be offline until it is closed.
+var answerTime = time.Minute
+
 // newHTTPClient makes the client of all traffic with WhatsApp: websocket, media, version.
 //
 // With an address, whatever host a URL names, the client dials that address and speaks no TLS: it can reach nothing
@@ -30,11 +34,12 @@ func newHTTPClient(options Options) (*http.Client, error) {
 			return dialer.DialContext(ctx, "tcp", options.WhatsAppAddress)
 		}
 		return &http.Client{Transport: checkedUploads{boundedAnswers{&http.Transport{
-			DialContext: dial, DialTLSContext: dial, IdleConnTimeout: 30 * time.Second,
+			DialContext: dial, DialTLSContext: dial, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: answerTime,
 		}}}}, nil
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DialContext = dialer.DialContext
+	transport.ResponseHeaderTimeout = answerTime
 	if options.Proxy != "" {
 		proxy, err := url.Parse(options.Proxy)
 		if err != nil || proxy.Host == "" {

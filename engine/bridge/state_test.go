@@ -155,6 +155,22 @@ func TestServerThatFallsSilentAtLogin(t *testing.T) {
 	n.mustSend(alice, bob, "now")
 }
 
+// A server that takes the connection and says nothing is asked again, though a dial of whatsmeow's has no limit. Not in parallel:
+// it is in a hurry.
+func TestServerThatNeverAnswersTheDial(t *testing.T) {
+	bridge.HurryAnswers(t, 2*time.Second)
+	server := gateToSandbox(t)
+	n := startNode(t, overAddress(server.address()))
+	worker := n.listen()
+	alice := n.pair(newNumber())
+	if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	server.muteNext(1)
+	n.open(alice, 1, long)
+	worker.await("connection", 2, stateOf(alice.id, enginepb.Event_State_CONNECTED))
+}
+
 func TestServerAwayAtOpen(t *testing.T) {
 	t.Parallel()
 	first := startNode(t)

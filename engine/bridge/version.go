@@ -17,8 +17,9 @@ const versionTimeout = 30 * time.Second
 type protocolVersion struct {
 	engine *Engine
 
-	refreshing sync.Mutex   // one question at a time
-	using      sync.RWMutex // whatsmeow's globals
+	asking chan struct{} // one question at a time
+	asked  time.Time     // when the last one was over; of whoever asks
+	using  sync.RWMutex  // whatsmeow's globals
 }
 
 // payload is whatsmeow's login payload, made while the version stands still, and the version that it names.
@@ -35,16 +36,28 @@ func (v *protocolVersion) current() store.WAVersionContainer {
 }
 
 // refresh asks WhatsApp for its version after `refused` was called outdated, and says whether there is a newer one.
-// Whoever comes while another asks, finds the answer.
+// Whoever comes while another asks, takes that answer, and none as well: all accounts are refused at the same time, and would
+// wait for each other.
 func (v *protocolVersion) refresh(ctx context.Context, refused store.WAVersionContainer) bool {
-	v.refreshing.Lock()
-	defer v.refreshing.Unlock()
-	if v.current() != refused {
-		return true
+	came := time.Now()
+	select {
+	case v.asking <- struct{}{}:
+	case <-ctx.Done():
+		return false
 	}
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer func() { <-v.asking }()
+	switch {
+	case v.current() != refused:
+		return true
+	case v.asked.After(came):
+		return false
+	}
+	asking, cancel := context.WithTimeout(ctx, versionTimeout)
 	defer cancel()
-	latest, err := whatsmeow.GetLatestVersion(ctx, v.engine.http)
+	latest, err := whatsmeow.GetLatestVersion(asking, v.engine.http)
+	if ctx.Err() == nil { // else it was given up, and says nothing to others
+		v.asked = time.Now()
+	}
 	if err != nil {
 		v.engine.log.Warn("the current protocol version could not be asked for", "error", err.Error())
 		return false
