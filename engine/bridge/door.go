@@ -14,7 +14,7 @@ import (
 var (
 	errNotOpen      = status.Error(codes.FailedPrecondition, "the account is not open here")
 	errFenced       = status.Error(codes.FailedPrecondition, "the account is held under another epoch, or its lease ran out")
-	errNotConnected = status.Error(codes.Unavailable, "the account is not connected")
+	errNotConnected = status.Error(codes.FailedPrecondition, "the account is not connected")
 )
 
 const library = "go.mau.fi/whatsmeow"

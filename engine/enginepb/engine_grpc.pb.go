@@ -45,9 +45,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-// NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-// try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+// gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+// not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+// again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
 type EngineClient interface {
 	// What this process is: build, protocol version, and which server it talks to.
 	Info(ctx context.Context, in *InfoRequest, opts ...grpc.CallOption) (*InfoResponse, error)
@@ -256,9 +256,9 @@ type Engine_EventsClient = grpc.BidiStreamingClient[EventAck, Event]
 // All implementations must embed UnimplementedEngineServer
 // for forward compatibility.
 //
-// gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-// NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-// try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+// gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+// not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+// again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
 type EngineServer interface {
 	// What this process is: build, protocol version, and which server it talks to.
 	Info(context.Context, *InfoRequest) (*InfoResponse, error)

@@ -37,6 +37,10 @@ class EngineError(ChannelError):
     default_code: ClassVar[str] = "engine"
 
 
+class NotOpen(EngineError):
+    """The account is not open there under this epoch, or has no connection."""
+
+
 class EngineRefused(EngineError):
     """The engine will never do this."""
 
@@ -51,7 +55,12 @@ class Superseded(EngineRefused):
     """A newer owner has opened the account."""
 
 
-_PERMANENT = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNIMPLEMENTED)
+_KINDS: Mapping[grpc.StatusCode, type[EngineError]] = {
+    grpc.StatusCode.FAILED_PRECONDITION: NotOpen,
+    grpc.StatusCode.INVALID_ARGUMENT: EngineRefused,
+    grpc.StatusCode.NOT_FOUND: EngineRefused,
+    grpc.StatusCode.UNIMPLEMENTED: EngineRefused,
+}
 
 
 @contextlib.contextmanager
@@ -59,7 +68,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        kind = EngineRefused if error.code() in _PERMANENT else EngineError
+        kind = _KINDS.get(error.code(), EngineError)
         raise kind(f"{error.code().name}: {error.details()}") from None
     except asyncio.CancelledError:
         # grpc raises it for calls on a channel that is closed, too; nobody has cancelled this task then.

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from chatwren.channels.engine.client import Engine, EngineError, EngineRefused
+from chatwren.channels.engine.client import Engine, EngineError, EngineRefused, NotOpen
 from chatwren.channels.engine.model import Media
 from chatwren.channels.results import NotSent, NotSentReason, Refused, Result, Sent, Unknown
 from chatwren.domain import reasons
@@ -60,6 +60,8 @@ class EngineSender:
         except EngineRefused as error:
             log.warning("sender.refused", message=str(message.id), error=error.message)
             return Refused(reasons.MEDIA_REFUSED if message.file else reasons.UNSENDABLE, error.message)
+        except NotOpen as error:
+            return NotSent(NotSentReason.NOT_OPEN, error.message)
         except (EngineError, Unavailable) as error:
             return NotSent(NotSentReason.LOCAL, error.message)
         except (*UNREACHABLE, *CLASHES) as error:

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from chatwren.channels.engine.client import EngineError, EngineRefused
+from chatwren.channels.engine.client import EngineError, EngineRefused, NotOpen
 from chatwren.channels.engine.sender import EngineSender, file_id
 from chatwren.channels.results import NotSent, NotSentReason, Refused, Sent, Unknown
 from chatwren.domain import reasons
@@ -175,6 +175,8 @@ async def test_without_an_engine_it_never_left(
     [
         ("address", EngineError("not now"), NotSentReason.LOCAL),
         ("upload", EngineError("not now"), NotSentReason.LOCAL),
+        ("address", NotOpen("by another worker"), NotSentReason.NOT_OPEN),
+        ("upload", NotOpen("by another worker"), NotSentReason.NOT_OPEN),
         ("address", ConnectionResetError(), NotSentReason.NOT_CONNECTED),
         ("upload", asyncpg.AdminShutdownError("the database"), NotSentReason.NOT_CONNECTED),
     ],

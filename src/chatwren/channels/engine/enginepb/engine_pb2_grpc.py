@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class EngineStub:
-    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+    not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
     """
 
     def __init__(self, channel):
@@ -110,9 +110,9 @@ class EngineStub:
 
 
 class EngineServicer:
-    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+    not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
     """
 
     def Info(self, request, context):
@@ -302,9 +302,9 @@ def add_EngineServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Engine:
-    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+    not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
     """
 
     @staticmethod

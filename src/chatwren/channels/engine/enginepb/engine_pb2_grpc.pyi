@@ -32,9 +32,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class EngineStub:
-    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+    not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
     """
 
     @_typing.overload
@@ -84,9 +84,9 @@ class EngineStub:
 
 @_typing.type_check_only
 class EngineAsyncStub(EngineStub):
-    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+    not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -132,9 +132,9 @@ class EngineAsyncStub(EngineStub):
     """
 
 class EngineServicer(metaclass=_abc_1.ABCMeta):
-    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch),
-    NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (not connected, or WhatsApp or the database did not answer:
-    try again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
+    not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
+    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
     """
 
     @_abc_1.abstractmethod
