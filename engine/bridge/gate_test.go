@@ -85,6 +85,10 @@ func (g *gate) pass(near net.Conn) {
 	if !g.hold(near) {
 		return
 	}
+	if g.isMute() { // the server, which would end it, knows nothing of it
+		_, _ = io.Copy(io.Discard, near)
+		return
+	}
 	far, err := net.Dial(g.network, g.target)
 	if err != nil {
 		return
@@ -94,12 +98,8 @@ func (g *gate) pass(near net.Conn) {
 		return
 	}
 	g.mu.Lock()
-	mute := g.mute > 0
-	silent := mute || g.silent > 0
-	switch {
-	case mute:
-		g.mute--
-	case silent:
+	silent := g.silent > 0
+	if silent {
 		g.silent--
 	}
 	g.mu.Unlock()
@@ -111,14 +111,12 @@ func (g *gate) pass(near net.Conn) {
 	go func() {
 		into := io.Writer(near)
 		if silent {
-			into = io.Discard
-		}
-		if silent && !mute {
 			part := make([]byte, 64*1024)
 			for range 2 { // the upgrade of HTTP and the server's hello: it waits for the client after each
 				size, _ := far.Read(part)
 				_, _ = near.Write(part[:size])
 			}
+			into = io.Discard
 		}
 		_, _ = io.Copy(into, far)
 		done <- struct{}{}
@@ -158,11 +156,21 @@ func (g *gate) silenceNext(connections int) {
 	g.silent = connections
 }
 
-// muteNext lets the next connections hear nothing.
+// muteNext lets the next connections hear nothing, for as long as they last.
 func (g *gate) muteNext(connections int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.mute = connections
+}
+
+func (g *gate) isMute() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	mute := g.mute > 0
+	if mute {
+		g.mute--
+	}
+	return mute
 }
 
 func (g *gate) open() {
