@@ -1,6 +1,7 @@
 """Sending, scheduling, following, changing and cancelling messages."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -178,6 +179,20 @@ def test_numbers_fill_placeholders_as_a_person_writes_them(value: float, shown: 
 )
 def test_fields_that_are_refused(fields: object, shop: httpx.Client) -> None:
     assert shop.post("/api/messages/send", json={**TEXT, "fields": fields}).status_code == 400
+
+
+@pytest.mark.parametrize("nothing", [None, "null", "undefined"])
+def test_a_member_that_says_that_it_has_no_value_fills_nothing(nothing: object, shop: httpx.Client) -> None:
+    asked = {**TEXT, "message": "Hi {{name}}!", "fields": {"name": nothing}}
+    in_a_form = {**asked, "fields": json.dumps(asked["fields"])}
+    for answer in (
+        shop.post("/api/messages/send", json=asked),
+        shop.post("/api/messages/send", data=in_a_form),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (400, "missing_field")
+    assert shop.post("/api/messages/send", json={**asked, "message": "Hi!"}).status_code == 200
+    assert shop.post("/api/messages/send", json={**asked, "fields": {"name": ""}}).status_code == 200
+    assert _queue(shop)["messages"][0]["message"] == "Hi !"
 
 
 def test_a_repeated_request_with_a_key_sends_nothing_twice(alice: Person, bob: Person, shop: httpx.Client) -> None:

@@ -104,8 +104,8 @@ def _looks_at_home(digits: str, plan: PhoneMetadata) -> bool:
 
 
 def _code_length(digits: str) -> int:
-    """How many digits the country code has. 0: there is no such country."""
-    return next((n for n in (1, 2, 3) if _plans(int(digits[:n] or "0"))), 0)
+    """How many digits the country code has. 0: there is no such country. None begins with a zero."""
+    return 0 if digits.startswith("0") else next((n for n in (1, 2, 3) if _plans(int(digits[:n] or "0"))), 0)
 
 
 @cache

@@ -27,8 +27,9 @@ _DIGITS = re.compile(r"[0-9]+")
 _SEPARATORS = re.compile(r"[\s().\[\]/-]+")
 _PLAIN = re.compile(r"\+([1-9][0-9]{6,14})")
 _INTERNATIONAL = re.compile(r"[1-9][0-9]{6,14}")
-# A last group of one or two digits may be no group, but a fraction, or the last digits of a second number.
-_FRACTION = re.compile(r"(?<=[0-9])\s*[./]\s*([0-9]{1,2})$")
+# A last group of one or two digits may be no group, but a fraction, or the last digits of a second number. Of more
+# digits only zeros after all of a number are none.
+_FRACTION = re.compile(r"(?<=[0-9])\s*[./]\s*([0-9]{1,2})$|(?<=[0-9]{7})\.(0{3,})$")
 _PAIRS = re.compile(r".*[./].*[^0-9][0-9]{2}[./][0-9]{2}", re.DOTALL)  # +33 6.12.34.56.78
 _ROUNDED = re.compile(r"[0-9][.,]?[0-9]*[eE]\+?[0-9]+")
 _SCHEME = re.compile(r"(?:tel|whatsapp):(?://)?", re.IGNORECASE)

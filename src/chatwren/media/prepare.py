@@ -107,7 +107,7 @@ async def prepare(
         case MediaKind.DOCUMENT if is_archive:
             return await _archive(received, file_name, user, decoders)
         case MediaKind.DOCUMENT:
-            return _explained(received)
+            return _explained(received, content_type)
 
 
 def _received(
@@ -154,8 +154,9 @@ def _as_document(received: PreparedFile, because: str) -> PreparedFile:
     return replace(received, kind=MediaKind.DOCUMENT, warnings=(f"{_FIELD} goes as a document: {because}.",))
 
 
-def _explained(received: PreparedFile) -> PreparedFile:
+def _explained(received: PreparedFile, content_type: str | None) -> PreparedFile:
     """A document with the reason why, if one might expect to see or hear it in the chat."""
+    told = (content_type or "").partition("/")[0].strip().lower()
     match received.mimetype.partition("/")[0]:
         case "image":
             return _as_document(received, "WhatsApp shows JPEG and PNG images")
@@ -163,6 +164,8 @@ def _explained(received: PreparedFile) -> PreparedFile:
             return _as_document(received, "WhatsApp plays MP4 and 3GP videos")
         case "audio":
             return _as_document(received, "WhatsApp plays MP3, AAC, M4A, AMR and Ogg Opus audio")
+        case _ if told in {"image", "video", "audio"}:
+            return _as_document(received, f"it is no {told}, although its Content-Type says so")
         case _:
             return received
 

@@ -22,7 +22,8 @@ _EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,10})$")
 # Directional formatting can make "annexe.pdf" of "fdp.exe". Joiners, which scripts need, are no such thing.
 _BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 _SAME_EXTENSION = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "htm": "html", "m4v": "mp4", "3gpp": "3gp", "oga": "ogg",
-                   "opus": "ogg", "tiff": "tif", "heif": "heic", "hif": "heic"}  # fmt: skip
+                   "opus": "ogg", "tiff": "tif", "heif": "heic", "hif": "heic", "heics": "heic",
+                   "tgz": "gz"}  # fmt: skip
 
 
 class MediaKind(StrEnum):
@@ -92,6 +93,8 @@ _SIGNATURES = [
         (rb".{4}ftypqt  ", _DOCUMENT, "video/quicktime", "mov"),
         (rb".{4}ftyp(?:.{4}){0,16}?(?:iso[2-9m]|mp4[12]|avc1|M4V |dash|mmp4)", _VIDEO, "video/mp4", "mp4"),
         (rb"OggS.{24}OpusHead", _AUDIO, "audio/ogg; codecs=opus", "ogg"),
+        (rb"OggS.{24}(?:\x01vorbis|\x7fFLAC|Speex)", _DOCUMENT, "audio/ogg", "ogg"),
+        (rb"OggS.{24}(?:\x80theora|fishead)", _DOCUMENT, "video/ogg", "ogv"),
         (rb"OggS", _DOCUMENT, "application/ogg", "ogg"),
         (rb"#!AMR\n", _AUDIO, "audio/amr", "amr"),
         (rb"ID3[\x02-\x04]", _AUDIO, "audio/mpeg", "mp3"),
@@ -112,6 +115,12 @@ _SIGNATURES = [
 ]
 
 _ZIP = "application/zip"
+_TEXT = "text/plain"
+# What clients may call a text or an archive that is of no format known here.
+_FINER = {
+    _TEXT: re.compile(r"text/.+|application/(?:.+\+(?:xml|json)|(?:x-)?(?:yaml|sql|javascript))"),
+    _ZIP: re.compile(r"(?:application/vnd\.|.+\+zip$).*"),
+}
 # Containers of many formats; where nothing tells the one, they have the type and extension at the end.
 _CONTAINERS = [
     (b"PK\x03\x04", ZIPPED, _ZIP, "zip"),
@@ -145,7 +154,7 @@ def recognise(head: bytes, file_name: str | None, content_type: str | None = Non
         if head.startswith(signature):
             return _one_of(formats, extension, told, mimetype, usual)
     if _is_text(head, named_so=extension in TEXTS or bool(extension_of(TEXTS, told))):
-        return _one_of(TEXTS, extension, told, "text/plain", "txt")
+        return _one_of(TEXTS, extension, told, _TEXT, "txt")
     if _MIMETYPE.fullmatch(told):
         return Recognised(_DOCUMENT, told, extension or extension_of(ZIPPED | OLE, told))
     return Recognised(_DOCUMENT, UNKNOWN_TYPE, extension)
@@ -154,17 +163,18 @@ def recognise(head: bytes, file_name: str | None, content_type: str | None = Non
 def _one_of(formats: dict[str, str], extension: str, told: str, mimetype: str, usual: str) -> Recognised:
     """One of formats that look alike: the name's, else the client's; else of this type."""
     by_type = extension_of(formats, told)
+    finer = "" if extension and extension == usual else told
     return Recognised(
         kind=_DOCUMENT,
-        mimetype=formats.get(extension) or formats.get(by_type) or _other(told, mimetype),
+        mimetype=formats.get(extension) or formats.get(by_type) or _other(finer, mimetype),
         extension=extension or by_type or usual,
         is_archive=mimetype == _ZIP,
     )
 
 
 def _other(told: str, mimetype: str) -> str:
-    """The type that the client gives to what is unknown, or to a text."""
-    is_finer = mimetype == UNKNOWN_TYPE or (mimetype == "text/plain" and told.startswith("text/"))
+    """The type that the client gives to what is unknown, or a finer one of texts and archives."""
+    is_finer = mimetype == UNKNOWN_TYPE or bool(mimetype in _FINER and _FINER[mimetype].fullmatch(told))
     return told if is_finer and _MIMETYPE.fullmatch(told) else mimetype
 
 

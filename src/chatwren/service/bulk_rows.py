@@ -38,7 +38,8 @@ _DELIMITER = re.compile(r'"?sep=([^\w\s"]|\t)"?[\s,;"]*', re.IGNORECASE)
 """A first line by which a spreadsheet says what stands between its values."""
 _VALUE = re.compile(r'[^\s,;"]')
 _NO_VALUES = frozenset({
-    "nan", "NaN", "NAN", "None", "NaT", "<NA>", "NULL", "\\N",  # of programs; null counts as left out everywhere
+    # Of programs; null counts as left out everywhere.
+    "nan", "NaN", "NAN", "-nan", "-NaN", "1.#QNAN", "-1.#IND", "None", "NaT", "<NA>", "NULL", "\\N", "#N/A N/A",
     "#N/A", "#NA", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!", "#FIELD!",
     "#ERROR!", "#GETTING_DATA",
     "#N/D", "#¡REF!", "#¡VALOR!", "#¿NOMBRE?", "#¡DIV/0!", "#¡NUM!", "#¡NULO!", "#VALOR!", "#NOME?", "#NÚM!", "#NULO!",
@@ -213,7 +214,7 @@ def _from_columns(row: Mapping[str, str | None]) -> dict[str, Any]:
     for name, value in row.items():
         base = base_name(name)
         if base not in _OWN:
-            fields[name] = value
+            fields[name] = value or ""
         elif name in _MODIFICATIONS:
             if not absent(value):
                 members[f"aiModifications[{name}]"] = value
@@ -227,14 +228,24 @@ def _from_columns(row: Mapping[str, str | None]) -> dict[str, Any]:
 
 def _no_values(row: Mapping[str, Any]) -> list[FieldError]:
     """The members of a row that say that they have no value: nobody is to be greeted as nan."""
-    fields = row.get("fields")
+    fields = _object(row.get("fields"))
     given = [(name, row[name]) for name in row if base_name(name) in _OWN]
-    given += [(f"fields.{name}", value) for name, value in (fields.items() if isinstance(fields, dict) else ())]
+    given += [(f"fields.{name}", value) for name, value in fields.items()]
     return [
         FieldError(name[:MAX_SHORT], f"{name[:MAX_SHORT]} is {value.strip()}, which says that there is no value.")
         for name, value in given
         if isinstance(value, str) and value.strip() in _NO_VALUES
     ]
+
+
+def _object(value: object) -> dict[str, Any]:
+    """The members of an object, or of one in a text; none of what is neither."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            value = None
+    return value if isinstance(value, dict) else {}
 
 
 def _given(line: int, row: dict[str, Any]) -> GivenRow:

@@ -58,7 +58,7 @@ def parse_modifications(value: object, *, field: str) -> tuple[Modifications, st
 
 
 def parse_fields(value: object, *, field: str) -> dict[str, str] | None:
-    """What fills placeholders; None when absent."""
+    """What fills placeholders; None when absent. A member that says that it has no value, as null does, has none."""
     if absent(value):
         return None
     members = _object(value, field)
@@ -66,9 +66,10 @@ def parse_fields(value: object, *, field: str) -> dict[str, str] | None:
         raise Invalid(f"{field} has more than {_MAX_FIELDS} members.", field=field)
     return {
         required_text(name, field=field, at_most=MAX_SHORT): ""
-        if absent(one)
+        if one == ""
         else required_text(_written(one), field=f"{field}.{name}", at_most=_MAX_VALUE)
         for name, one in members.items()
+        if one == "" or not absent(one)
     }
 
 

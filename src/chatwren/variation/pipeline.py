@@ -65,7 +65,7 @@ def vary(
 
 def has_braces(text: str) -> bool:
     """Whether a text has two braces in a row, escaped or not: reading one may take a third of a second."""
-    return "{{" in text or r"\{\{" in text
+    return "{{" in text or "}}" in text or r"\{\{" in text
 
 
 def literal(text: str) -> str:

@@ -2,7 +2,8 @@ r"""Spintax and placeholders: `{a|b}` is one of its alternatives, `{{name}}` is 
 
 Groups nest. A brace that is not part of a balanced group with a bar in it is plain text, and so is everything in code
 (between backticks) and in links, but for placeholders. `\{`, `\|` and `\}` are the plain characters; in code `\{\{` and
-`\}\}` are. What looks like a placeholder and is none, as `{{name | upper}}`, is found, so that it reaches nobody.
+`\}\}` are. What looks like a placeholder and is none, as `{{name | upper}}` or `{{name}`, is found, so that it reaches
+nobody.
 """
 
 import re
@@ -15,12 +16,14 @@ _PLACEHOLDER = r"""
           \{\{ (?= [^{}\w]*+ \w ) [^{}]*+ \}\}            # {{name | upper}}
         | \{\{\{ (?= [^{}|\w]*+ \w ) [^{}|]*+ \}\}\}      # {{{name}}}
         | (?<!\{) \{\{ [ \t]*+ \}\} (?!\})             # {{}}
+        | \{\{ [ \t]*+ [^\W\d][\w.-]{0,63}+ [ \t]*+ \}      # {{name}
+        | (?<!\\\{) \{ [ \t]*+ [^\W\d][\w.-]{0,63}+ [ \t]*+ \}\}      # {name}}
       )
 """
 _TOKEN = re.compile(
     rf"""
       (?P<code> ```.+?``` | `[^`\n]+` )
-    | (?P<link> (?:https?://|www\.) (?: [^\s{{}}|\\] | \\ (?![{{|}}]) | \{{ (?!\{{) [^\s{{}}]* \}} )+ )
+    | (?P<link> (?:https?://|www\.) (?: [^\s{{}}|\\] | \\ (?![{{|}}]) | \{{ (?!\{{) [^\s{{}}]* \}} (?!\}}) )+ )
     | \\ (?P<escaped> [{{|}}] )
     | {_PLACEHOLDER}
     | (?P<sign> [{{|}}] )

@@ -94,6 +94,7 @@ def test_ids_are_kept_and_shown_as_they_are(written: str, recipient: Recipient) 
         True, False, -919876543210, pytest.param(10**5_000, id="5,001 digits"),
         91.5, float("nan"), float("inf"), 1e300, [], {}, b"919876543210",
         "919876543210.5", "919876543210.00", "+91 98765 43210.25", "+91.98765.43210.0", "919.876.543.210.50",
+        "919876543210.000", "+919876543210.000", "9876543210.0000",
         "919876543210/0", "+919876543210/11", "+91 98765 43210 / 2", "9.1987654321e+11", "9,19877E+11",
         "tel:", "tel:+91", "whatsapp:", "https://wa.me/", "https://wa.me/message/ABCDEFGH", "https://wa.me/qr/1234567",
         "https://chat.whatsapp.com/919876543210", "https://example.com/919876543210", "tel:+14155552671;ext=5",
@@ -125,6 +126,7 @@ def test_everything_else_is_refused_by_name(written: object) -> None:
         ("0011 44 7911 123456", "AU", "+447911123456"),
         ("8 912 345-67-89", "RU", "+79123456789"),
         ("11 96123 4567", "BR", "+5511961234567"),
+        ("051 99123-4567", "BR", "+5551991234567"),  # 51 is Peru, 051 is nowhere
         ("1701234567", "DE", "+491701234567"),  # a spreadsheet has eaten its zero
     ],
 )

@@ -136,6 +136,9 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
         (PLAIN_ZIP, "a.xlsm", WORD, WITH_MACROS, "a.xlsm"),
         (PLAIN_ZIP, "blob", WITH_MACROS.lower(), WITH_MACROS, "blob.xlsm"),
         (PLAIN_ZIP, "a.jar", None, "application/java-archive", "a.jar"),
+        (PLAIN_ZIP, "a.cbz", "application/vnd.comicbook+zip", "application/vnd.comicbook+zip", "a.cbz"),
+        (PLAIN_ZIP, "a.zip", "application/vnd.comicbook+zip", "application/zip", "a.zip"),
+        (PLAIN_ZIP, "a.xyz", "application/pdf", "application/zip", "a.xyz"),
         (package("application/nonsense+xml"), "blob", None, "application/zip", "blob.zip"),
         (zipped(("mimetype", "text/plain")), "blob", None, "application/zip", "blob.zip"),
         (PLAIN_ZIP[:-10], "a.docx", None, WORD, "a.docx"),
@@ -154,6 +157,9 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
         (b"{}", "blob", "application/json", "application/json", "blob.json"),
         (b"<p>", "blob", "text/html", "text/html", "blob.html"),
         (b"x", "blob", "text/markdown", "text/markdown", "blob.txt"),
+        (b"<gpx/>", "way.gpx", "application/gpx+xml", "application/gpx+xml", "way.gpx"),
+        (b"x", "a.log", "application/pdf", "text/plain", "a.log"),
+        (b"\x1f\x8b\x08" + bytes(9), "a.tgz", "application/gzip", "application/gzip", "a.tgz"),
         (b"x", "blob", "text/\r\nX: y", "text/plain", "blob.txt"),
         (b"%PDF-1.7\n", "blob", WORD, "application/pdf", "blob.pdf"),
     ],
@@ -166,6 +172,24 @@ def test_formats_that_look_alike(
     assert (file.kind, file.mimetype, file.file_name) == (DOCUMENT, mimetype, stored_name)
     assert file.warnings == ()
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("content_type", "kind"),
+    [
+        ("image/png", "image"),
+        ("Video/mp4", "video"),
+        ("audio/ogg; codecs=opus", "audio"),
+        ("text/html", None),
+        (None, None),
+    ],
+)
+def test_a_page_of_an_error_that_is_called_a_picture_is_told(
+    prepared: Prepare, path: Path, content_type: str | None, kind: str | None
+) -> None:
+    file = prepared(path, b"<!doctype html><p>Not found", name="a.png", content_type=content_type)
+    told = f"mediaFile goes as a document: it is no {kind}, although its Content-Type says so."
+    assert (file.kind, file.warnings) == (DOCUMENT, (told,) if kind else ())
 
 
 def test_an_archive_that_costs_much_is_what_its_name_says(prepared: Prepare, path: Path) -> None:

@@ -180,7 +180,7 @@ def test_rows_of_nothing_but_separators_are_none(write: Any, nothing: str) -> No
 
 
 @pytest.mark.parametrize(
-    "nothing", ["nan", "NaN", "None", "#N/A", " #N/A ", "#REF!", "#DIV/0!", "<NA>", "NaT", "#NV", "\\N"]
+    "nothing", ["nan", "NaN", "-nan", "None", "#N/A", " #N/A ", "#REF!", "#DIV/0!", "<NA>", "NaT", "#NV", "\\N"]
 )
 @pytest.mark.parametrize("column", ["phoneId", "message", "scheduledTime", "name"])
 def test_what_says_that_there_is_no_value_is_no_value(write: Any, column: str, nothing: str) -> None:
@@ -211,11 +211,21 @@ def test_what_says_that_there_is_no_value_is_no_value(write: Any, column: str, n
         ),
         ("phoneId[],message.text", ",x", {"message.text": "x"}),
         ("Price [USD],e.g.", "5,x", {"fields": {"Price [USD]": "5", "e.g.": "x"}}),
+        ("name,town", "Asha", {"fields": {"name": "Asha", "town": ""}}),  # as spreadsheets leave out the last ones
     ],
 )
 def test_columns_of_members(write: Any, columns: str, values: str, members: dict[str, object]) -> None:
     (row,) = _rows(write(f"phoneId,{columns}\n+919811111111,{values}\n".encode()), "csv")
     assert json.loads(row.given or "") == {"phoneId": "+919811111111", **members}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_an_object_in_a_text_has_no_value_either(write: Any, kind: FileKind) -> None:
+    row = {"phoneId": "+919811111111", "message": "Hi {{name}}", "fields": '{"name": "nan"}'}
+    quoted = ('"{}"'.format(value.replace('"', '""')) for value in row.values())
+    body = {"jsonl": json.dumps(row), "csv": ",".join(row) + "\n" + ",".join(quoted)}[kind]
+    (bad,) = _rows(write(body.encode()), kind)
+    assert [one["field"] for one in json.loads(bad.errors or "[]")] == ["fields.name"]
 
 
 @pytest.mark.parametrize("name", ["fields.name", "fields[name]"])

@@ -128,6 +128,7 @@ def test_a_placeholder_in_code_is_filled(text: str) -> None:
     [
         "{{c | upper}}", "{{c|upper}}", "{{{c}}}", "{{}}", "{{ }}", "{{c, d}}", '{{"c"}}', "{{c()}}", "{{> c}}",
         "{{\nc\n}}", "{{a name of five words}}", "{{customer:name}}", "{{/if}}",
+        "{{c}", "{{ c }", "{c}}", "{ first_name }}",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_a_placeholder_is_refused(odd: str) -> None:
