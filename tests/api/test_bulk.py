@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -189,6 +190,17 @@ def test_a_row_that_the_database_refuses_costs_its_neighbours_nothing(shop: http
     assert [row["line"] for row in follow(shop, bulk_id, refused="true")["rows"]] == [2]
 
 
+def test_a_row_with_a_file_is_refused_not_sent_without_it(shop: httpx.Client, server: WebServer) -> None:
+    row = {"phoneId": "+919811111111", "message": "Our bill"}
+    body = lines(
+        {**row, "mediaFile": "https://example.com/a.pdf"}, {**row, "mediaFile": {"url": "x"}}, {**row, "mediaFile": ""}
+    )
+    bulk_id = submit(shop, body, JSONL)
+    accept(server)
+    refused = follow(shop, bulk_id)["rows"]
+    assert [[one["field"] for one in row["errors"]] for row in refused] == [["mediaFile"], ["mediaFile"], []]
+
+
 def test_a_cancelled_bulk_goes_no_further(shop: httpx.Client, server: WebServer) -> None:
     body = lines(*({"phoneId": f"+9198111{number:05}", "message": "sale"} for number in range(300)))
     bulk_id = submit(shop, body, JSONL)
@@ -206,6 +218,7 @@ def test_pace_and_caps_that_stretch_it_are_told(shop: httpx.Client, server: WebS
     accept(server)
     found = follow(shop, bulk_id)
     assert "20 such contacts in 24 hours" in " ".join(found["warnings"])
+    assert all(re.search(r"goes out about \S+Z \(\S+ \d\d:\d\d in Asia/Kolkata\)\.$", one) for one in found["warnings"])
     assert found["estimatedLastAt"] > ahead(hours=25)
     alice.server.sql("UPDATE message SET lane = 'bulk'")
     assert follow(shop, bulk_id)["estimatedLastAt"] < ahead(hours=1)

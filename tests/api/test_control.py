@@ -1,5 +1,6 @@
 """What a user can do with messages that wait or failed, and what the queue says of them."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -293,6 +294,23 @@ def test_a_limit_years_ahead_is_refused(shop: httpx.Client, at: str) -> None:
     ):
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "expiresAt"), answer.text
     assert [one["id"] for one in _queue(shop)["messages"]] == [sent]
+
+
+def test_a_refused_limit_is_told_by_the_clocks_of_its_user_too(shop: httpx.Client) -> None:
+    soon, later, years = ahead(hours=2), ahead(hours=4), ahead(days=900)
+    sent = send(shop, expiresAt=later)
+    for answer, told in (
+        (shop.post("/api/messages/send", json={**TEXT, "expiresAt": ahead(hours=-1)}), None),
+        (shop.post("/api/messages/schedule", json={**TEXT, "scheduledTime": later, "expiresAt": soon}), (soon, later)),
+        (shop.post("/api/messages/send", json={**TEXT, "expiresAt": years}), (years,)),
+        (shop.patch(f"/api/messages/{sent}", json={"expiresAt": years}), (years,)),
+        (shop.patch(f"/api/messages/{sent}", json={"scheduledTime": ahead(hours=9)}), (later,)),
+        (shop.patch(f"/api/messages/{sent}", json={"expiresAt": soon, "scheduledTime": later}), (soon, later)),
+    ):
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "expiresAt"), answer.text
+        message = answer.json()["message"]
+        assert len(re.findall(r"Z \([0-9-]{10} [0-9:]{5} in Asia/Kolkata\)", message)) == 2, message
+        assert all(one in message for one in told or ())
 
 
 def test_a_limit_is_not_moved_into_the_past(alice: Person, shop: httpx.Client) -> None:

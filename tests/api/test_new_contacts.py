@@ -66,6 +66,7 @@ def test_where_there_is_room_nothing_is_told_until_as_many_wait(shop: httpx.Clie
         assert warnings(shop, phoneId=f"+9198111{number:05}") == []
     (told,) = warnings(shop, phoneId="+919811100999")
     assert f"{CAP + 1} messages to new contacts wait, and the account writes to {CAP} in 24 hours" in told
+    assert told.endswith(" in Asia/Kolkata).")
     assert ahead(hours=23) < told.rpartition("about ")[2].rstrip(".") < ahead(hours=25)
 
 
@@ -73,6 +74,7 @@ def test_that_whatsapp_refuses_new_contacts_is_told(alice: Person, shop: httpx.C
     alice.server.sql("UPDATE account SET cold_code = 463, cold_until = now() + interval '1 hour'")
     (told,) = warnings(shop)
     assert "463" in told
+    assert told.endswith(" in Asia/Kolkata).")
     assert ahead(minutes=55) < told.rpartition("about ")[2].rstrip(".") < ahead(minutes=65)
 
 
@@ -95,7 +97,7 @@ def test_the_same_request_gives_the_same_answer(full: httpx.Client) -> None:
 def test_what_is_stored_is_accepted_whatever_else_could_be_said(
     shop: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def away(*_: object, **__: object) -> None:
         raise ConnectionResetError
 
     monkeypatch.setattr(NewContacts, "warning", away)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.e2e.house import House, Phones, Program
+from tests.e2e.house import House, Program
+from tests.e2e.phones import Phones
 from tests.waiting import until
 
 _START_SECONDS = 60

@@ -39,6 +39,23 @@ async def own_house(_short_lease: House) -> AsyncIterator[House]:
     await _short_lease.end_workers()
 
 
+@pytest.fixture(scope="session")
+async def india(home: House) -> AsyncIterator[Person]:
+    """Somebody with an account in India, linked once for the tests that leave it as it was."""
+    async with home.person("alice") as person:
+        await person.link()
+        yield person
+
+
+@pytest.fixture(scope="session")
+async def brazil(home: House) -> AsyncIterator[Person]:
+    """Likewise in Brazil."""
+    async with home.person("bob", phone="+5511961234567") as person:
+        person.number = "5511961234567"
+        await person.link()
+        yield person
+
+
 @pytest.fixture
 async def alice(home: House) -> AsyncIterator[Person]:
     """Alice, who has just signed up."""

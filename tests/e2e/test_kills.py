@@ -12,7 +12,8 @@ import pytest
 from chatwren.machine.postgres import reach_database
 from chatwren.machine.throwaway import open_folder
 from chatwren.settings import Settings
-from tests.e2e.house import House, Person, Phones, Program
+from tests.e2e.house import House, Person, Program
+from tests.e2e.phones import Phones
 from tests.e2e.traffic import flowing, linked
 from tests.waiting import until
 

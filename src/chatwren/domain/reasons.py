@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chatwren.domain.clock import to_wire
 from chatwren.domain.messages import OUTCOME_UNKNOWN
+from chatwren.domain.times import told
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,15 +208,15 @@ def pairing_failed(code: str | None) -> Reason | None:
     return Reason(code, "pairing") if code is not None and f"{code}.pairing" in ENGLISH else None
 
 
-def sentence(reason: Reason) -> str:
-    """What a person is told."""
+def sentence(reason: Reason, zone: str | None = None) -> str:
+    """What a person is told. `zone`: by whose clocks it gives times too."""
     if reason.told is not None:
         return reason.told
     return (_words(reason) or _UNKNOWN).sentence.format(
         number=reason.number,
-        at=reason.at and to_wire(reason.at),
-        until=reason.until and to_wire(reason.until),
-        cause=reason.cause and sentence(reason.cause),
+        at=reason.at and told(reason.at, zone),
+        until=reason.until and told(reason.until, zone),
+        cause=reason.cause and sentence(reason.cause, zone),
     )
 
 

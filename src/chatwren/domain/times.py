@@ -25,7 +25,8 @@ _ISO_8601 = re.compile(
 )
 
 
-def _unknown() -> str | None:
+def no_zone() -> str | None:
+    """The zone in which a user thinks of whom that is not known."""
     return None
 
 
@@ -43,7 +44,7 @@ class ParsedTime:
     at: datetime
     assumed_zone: str | None
     warning: str | None = None
-    zone: Callable[[], str | None] = field(default=_unknown, compare=False, repr=False)
+    zone: Callable[[], str | None] = field(default=no_zone, compare=False, repr=False)
 
 
 def parse_time(value: object, *, zone: Callable[[], str | None], field: str = "scheduledTime") -> ParsedTime:
@@ -107,7 +108,7 @@ def due_time(asked: ParsedTime, now: datetime, *, field: str = "scheduledTime") 
     zone = asked.zone()
     wrong = f"more than {_FURTHEST.days} days ahead" if at > now else "in the past"
     raise Invalid(
-        f"{field} is {wrong}: it means {_told(at, zone)}, and the server's time is {_told(now, zone)}.", field=field
+        f"{field} is {wrong}: it means {told(at, zone)}, and the server's time is {told(now, zone)}.", field=field
     )
 
 
@@ -149,7 +150,7 @@ def _in_zone(local: datetime, zone: str, field: str) -> ParsedTime:
     return ParsedTime(at, zone, warning, zone=lambda: zone)
 
 
-def _told(at: datetime, zone: str | None) -> str:
+def told(at: datetime, zone: str | None) -> str:
     """A moment as answers write it, and by the clocks of a zone: `2027-05-16T10:00:00.000Z (2027-05-16 15:30 in …)`."""
     wire = clock.to_wire(at)
     if zone is None:

@@ -22,27 +22,26 @@ import structlog
 
 from chatwren.domain.accounts import Account
 from chatwren.domain.caller import Caller
-from chatwren.domain.clock import now, to_wire
+from chatwren.domain.clock import now
 from chatwren.domain.errors import FieldError, Invalid, NotFound, TooLarge
-from chatwren.domain.health import new_contacts_reason
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import Shown
-from chatwren.domain.pacing import ColdState
 from chatwren.domain.sizes import size
+from chatwren.domain.times import told
 from chatwren.domain.whereabouts import Whereabouts
 from chatwren.service import bulk_rows, sessions, wording
 from chatwren.service.accounts import never_linked
 from chatwren.service.bulk_list import ListOptions, Recipients
+from chatwren.service.bulk_outlook import outlook
 from chatwren.service.bulk_rows import FileKind
 from chatwren.service.compose import due_at, row_of
 from chatwren.service.computing import Computing
 from chatwren.service.idempotency import KeyTakenError, answer_earlier, key_of_bulk, take_key, winners_answer
 from chatwren.service.limits import Limits
-from chatwren.service.queue_times import by_cap, by_pace
 from chatwren.store import accounts, bulk_steps, bulks, cold, messages, users
 from chatwren.store.bulk_steps import Taken
-from chatwren.store.bulks import Bulk, GivenRow, Held, Progress, Result
+from chatwren.store.bulks import Bulk, GivenRow, Held, Result
 from chatwren.store.database import UNREACHABLE, Connection, Database
 from chatwren.store.messages import NewRow
 
@@ -59,8 +58,6 @@ _GIVEN_UP = bulk_rows.errors_text(
     [FieldError("", "The row was given up: two workers, one after the other, ended while they were at it.")]
 )
 _SKIPPED = bulk_rows.errors_text([FieldError("phoneId", "Skipped: a row before goes to the same recipient.")])
-_NOTICEABLE = 10
-"""Messages behind which waiting is worth a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +249,8 @@ def _draft(bulk: Bulk, given: str, here: Whereabouts) -> NewRow:
     message_id = uuid7()
     due = due_at(new, bulk.created_at)
     if new.expires is not None and new.expires.at <= now():
-        raise Invalid("expiresAt had passed when it was the row's turn.", field="expiresAt")
+        meant = told(new.expires.at, new.expires.zone())
+        raise Invalid(f"expiresAt had passed when it was the row's turn: it means {meant}.", field="expiresAt")
     variation = wording.word_now(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
     return row_of(
         new,
@@ -325,13 +323,23 @@ class BulkState:
     matching: int
 
 
-async def state(db: Database, user_id: UUID, bulk_id: UUID, *, refused: bool, page: int, limit: int) -> BulkState:
+async def state(
+    db: Database,
+    user_id: UUID,
+    bulk_id: UUID,
+    *,
+    refused: bool,
+    page: int,
+    limit: int,
+    zone: str | None,
+) -> BulkState:
     """How far a bulk is, with a page of its rows.
 
     Args:
         refused: only the rows that were refused.
         page: from 1.
         limit: rows a page.
+        zone: in which the user thinks: warnings give times in that too.
 
     Raises:
         NotFound: the user has no such bulk.
@@ -344,7 +352,7 @@ async def state(db: Database, user_id: UUID, bulk_id: UUID, *, refused: bool, pa
         found = await bulks.progress(connection, bulk)
         new_contacts = await cold.state(connection, account.id)
         rows = await bulks.results(connection, bulk, refused=refused, limit=limit, offset=(page - 1) * limit)
-    last_at, warnings = _outlook(account, found, new_contacts)
+    last_at, warnings = outlook(account, found, new_contacts, zone)
     return BulkState(
         id=bulk_public_id(bulk.id),
         created_at=bulk.created_at,
@@ -361,32 +369,3 @@ async def state(db: Database, user_id: UUID, bulk_id: UUID, *, refused: bool, pa
         ],
         matching=found.refused if refused else bulk.total,
     )
-
-
-def _outlook(account: Account, found: Progress, new_contacts: ColdState) -> tuple[datetime | None, tuple[str, ...]]:
-    """When the last waiting message goes out if nothing comes between, and what makes that late."""
-    if found.last_due is None:
-        return None, ()
-    warnings = []
-    last_at = found.last_due
-    paced = by_pace(account, found.before_last)
-    if paced is not None and paced.at > last_at:
-        last_at = paced.at
-        if paced.at - max(found.last_due, account.now) > account.pacing.mean * _NOTICEABLE:
-            warnings.append(
-                f"{found.before_last} messages of this account go before the last; at one in "
-                f"{account.pacing.mean.total_seconds():g} s on average it goes out about {to_wire(paced.at)}."
-            )
-    cap = new_contacts.cap
-    if cap is not None and found.new_contacts > max(0, cap - new_contacts.used):
-        blocked = new_contacts_reason(account, new_contacts, account.now)
-        capped = by_cap(account, new_contacts, blocked, found.before_last, found.new_contacts - 1)
-        when = ""
-        if capped is not None:
-            last_at = max(last_at, capped.at)
-            when = f": the last of them goes out about {to_wire(capped.at)}"
-        warnings.append(
-            f"{found.new_contacts} of the recipients have neither written nor been reached, and the account writes to "
-            f"at most {cap} such contacts in 24 hours{when}."
-        )
-    return last_at, tuple(warnings)

@@ -26,8 +26,9 @@ MAX_ROWS = 10_000
 FileKind = Literal["jsonl", "csv"]
 
 _MODIFICATIONS = ("useSynonyms", "addEmojis", "shuffleSentences", "seed")
+_FILE = "mediaFile"
 _OWN = frozenset(
-    {"phoneId", "message", "scheduledTime", "expiresAt", "lane", "aiModifications", "fields", *_MODIFICATIONS}
+    {"phoneId", "message", _FILE, "scheduledTime", "expiresAt", "lane", "aiModifications", "fields", *_MODIFICATIONS}
 )
 _BY_LOWER = {name.lower(): name for name in _OWN}
 _MAX_ROW_BYTES = 256 * 1024
@@ -277,4 +278,11 @@ def message_of(given: str, *, now: datetime, here: Whereabouts) -> NewMessage:
     Raises:
         Invalid: names each member at fault.
     """
-    return compose(Reader.of(json.loads(given)), here, lane="bulk", now=now)
+    reader = Reader.of(json.loads(given))
+    reader.read(_FILE, _no_file)
+    return compose(reader, here, lane="bulk", now=now)
+
+
+def _no_file(value: object, *, field: str) -> None:
+    if not absent(value):
+        raise Invalid(f"{field}: a bulk takes no files. Send a message with one by itself.", field=field)

@@ -12,7 +12,7 @@ from chatwren.domain.fields import Reader
 from chatwren.domain.ids import whatsapp_message_id
 from chatwren.domain.recipients import Recipient, parse_recipient
 from chatwren.domain.text import parse_message
-from chatwren.domain.times import ParsedTime, due_time, parse_moment, parse_time
+from chatwren.domain.times import ParsedTime, due_time, parse_moment, parse_time, told
 from chatwren.domain.whereabouts import Whereabouts
 from chatwren.media.prepare import PreparedFile
 from chatwren.service.message_fields import parse_fields, parse_lane, parse_modifications
@@ -109,26 +109,32 @@ def due_at(new: NewMessage, accepted_at: datetime) -> datetime:
     """
     due = due_time(new.due, accepted_at) if new.due else accepted_at
     if new.expires is not None:
-        check_moment_of_expiry(new.expires.at, after=due, now=accepted_at)
+        check_expiry(new.expires, due=due, now=accepted_at)
     return due
 
 
-def check_moment_of_expiry(at: datetime, *, after: datetime, now: datetime) -> None:
+def check_expiry(asked: ParsedTime, *, due: datetime, now: datetime) -> None:
     """Refuse to let a message expire at a moment.
 
     Raises:
-        Invalid: it is not later than `after`, or more than two years ahead.
+        Invalid: it is not later than `due`, or more than two years ahead.
     """
-    if at <= after:
-        raise expires_too_early()
-    if at - now > _LONGEST:
-        raise Invalid(f"expiresAt is more than {_LONGEST.days} days ahead.", field="expiresAt")
+    if asked.at <= due:
+        raise expires_too_early(asked.at, due=due, zone=asked.zone())
+    if asked.at - now > _LONGEST:
+        means, is_now = (told(one, asked.zone()) for one in (asked.at, now))
+        raise Invalid(
+            f"expiresAt is more than {_LONGEST.days} days ahead: it means {means}, and the server's time is {is_now}.",
+            field="expiresAt",
+        )
 
 
-def expires_too_early() -> Invalid:
+def expires_too_early(at: datetime, *, due: datetime, zone: str | None) -> Invalid:
     """The error of a message that would expire before it is due."""
     return Invalid(
-        "expiresAt must lie ahead, and be later than the time at which the message is due.", field="expiresAt"
+        "expiresAt must lie ahead, and be later than the time at which the message is due: "
+        f"it means {told(at, zone)}, and the message is due {told(due, zone)}.",
+        field="expiresAt",
     )
 
 

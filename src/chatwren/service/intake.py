@@ -1,7 +1,7 @@
 """Accepting messages. 200 means that a message is on disk, not that it is sent."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from chatwren.domain.ids import message_public_id, uuid7
 from chatwren.domain.limits import Limit
 from chatwren.domain.reasons import sentence
 from chatwren.domain.recipients import doubt
+from chatwren.domain.times import no_zone
 from chatwren.media.objects import MediaStore
 from chatwren.media.prepare import PreparedFile
 from chatwren.service import files, sessions, wording
@@ -60,12 +61,14 @@ class Intake:
         new: NewMessage,
         *,
         idempotency_key: str | None = None,
+        zone: Callable[[], str | None] = no_zone,
     ) -> Accepted:
         """Store a message, durably, to be sent when it is due.
 
         Args:
             account: that sends it; None before the first linking.
             idempotency_key: the same key with the same message within 24 hours gives the same answer.
+            zone: tells the name of the zone in which the user thinks: warnings give times in that too.
 
         Raises:
             NotAuthenticated: the session has ended meanwhile.
@@ -99,7 +102,7 @@ class Intake:
         accepted = Accepted(
             id=message_public_id(new.prefix, message_id),
             scheduled_for=due,
-            warnings=_warnings(account, new, variation),
+            warnings=_warnings(account, new, variation, zone),
             preview=variation.text if new.modifications else None,
             changes=wording.changes_of(variation) if new.modifications else None,
         )
@@ -116,22 +119,29 @@ class Intake:
         if key is None and new.media is None:
             lane = await self._batches.do(row)
             with contextlib.suppress(*UNREACHABLE):  # it is stored, whatever else can be said of it
-                accepted = await self._told(accepted, account, row, lane, self._db.connection)
+                accepted = await self._told(accepted, account, row, lane, self._db.connection, zone=zone)
         else:
             try:
                 async with self._file(caller, new.media) as media_id:
-                    accepted = await self._store(accepted, account, replace(row, media_id=media_id), key)
+                    accepted = await self._store(accepted, account, replace(row, media_id=media_id), key, zone=zone)
             except KeyTakenError as taken:
                 return _restored(await winners_answer(self._db, taken.key))
         return accepted
 
     async def _told(
-        self, accepted: Accepted, account: Account, row: messages.NewRow, lane: str | None, connect: Connect
+        self,
+        accepted: Accepted,
+        account: Account,
+        row: messages.NewRow,
+        lane: str | None,
+        connect: Connect,
+        *,
+        zone: Callable[[], str | None],
     ) -> Accepted:
         """The answer to whose message is stored in that lane; None: it is not, since the session has ended."""
         if lane is None:
             raise sessions.ended()
-        warning = await self._new_contacts.warning(account, row, connect) if lane == "cold" else None
+        warning = await self._new_contacts.warning(account, row, connect, zone=zone) if lane == "cold" else None
         return replace(accepted, warnings=(*accepted.warnings, warning)) if warning else accepted
 
     @contextlib.asynccontextmanager
@@ -144,7 +154,15 @@ class Intake:
         async with files.kept(self._db, self._media_store, caller, prepared, at_most=at_most) as media_id:
             yield media_id
 
-    async def _store(self, accepted: Accepted, account: Account, row: messages.NewRow, key: Key | None) -> Accepted:
+    async def _store(
+        self,
+        accepted: Accepted,
+        account: Account,
+        row: messages.NewRow,
+        key: Key | None,
+        *,
+        zone: Callable[[], str | None],
+    ) -> Accepted:
         """Store a row with its key in one transaction. Returns the answer.
 
         Raises:
@@ -152,7 +170,8 @@ class Intake:
         """
         async with self._db.transaction() as connection:
             stored = await messages.insert(connection, [row])
-            accepted = await self._told(accepted, account, row, stored.get(row.id), lambda: nullcontext(connection))
+            lane = stored.get(row.id)
+            accepted = await self._told(accepted, account, row, lane, lambda: nullcontext(connection), zone=zone)
             if key is not None:
                 await take_key(connection, key, _stored_form(accepted))
         return accepted
@@ -164,13 +183,15 @@ class Intake:
         return [stored.get(row.id) for row in rows]
 
 
-def _warnings(account: Account, new: NewMessage, variation: Variation) -> tuple[str, ...]:
+def _warnings(
+    account: Account, new: NewMessage, variation: Variation, zone: Callable[[], str | None]
+) -> tuple[str, ...]:
     warnings = list(new.media.warnings) if new.media else []
     if doubted := doubt(new.recipient):
         warnings.append(doubted)
     reason = account_reason(account, account.now)
     if reason is not None:
-        warnings.append(f"Accepted, but it waits: {sentence(reason)}")
+        warnings.append(f"Accepted, but it waits: {sentence(reason, zone())}")
     if new.modifications is not None and new.modifications != Modifications() and variation.unchanged_because:
         warnings.append(f"The wording was not changed: {explain(variation.unchanged_because)}")
     warnings += [one.warning for one in (new.due, new.expires) if one and one.warning]

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,8 +12,9 @@ from chatwren.domain.clock import now
 from chatwren.domain.errors import Conflict, NotFound
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Filter, Status
+from chatwren.domain.times import ParsedTime, no_zone
 from chatwren.service import wording
-from chatwren.service.compose import check_moment_of_expiry, expires_too_early
+from chatwren.service.compose import check_expiry, expires_too_early
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
@@ -121,13 +122,18 @@ async def change(
     limits: Limits,
     computing: Computing,
     due: datetime | None = None,
-    expires_at: datetime | None = None,
+    expires: ParsedTime | None = None,
     forget_expiry: bool = False,
     text: str | None = None,
+    zone: Callable[[], str | None] = no_zone,
 ) -> QueuedMessage:
     """Change when a waiting message goes out or expires, and its words. New words vary as the old ones did.
 
-    With `forget_expiry` it has no `expires_at` any more.
+    Args:
+        due: when it goes out.
+        expires: after which no attempt to send it begins.
+        forget_expiry: it has no such time any more.
+        zone: tells the name of the zone in which the user thinks.
 
     Raises:
         NotFound: the user has no such message.
@@ -136,8 +142,8 @@ async def change(
             years ahead.
         TooMany: it was changed too often, or the user has as much under way as they may have (`limit_reached`).
     """
-    if expires_at is not None:
-        check_moment_of_expiry(expires_at, after=now(), now=now())
+    if expires is not None:
+        check_expiry(expires, due=now(), now=now())
     allowed = await limits.of(user_id, Limit.MESSAGE_CHANGES)
     async with db.connection() as connection:
         row = await _row(connection, user_id, message_id)
@@ -163,14 +169,15 @@ async def change(
                 user_id,
                 message_id,
                 due=due,
-                expires_at=expires_at,
+                expires_at=expires.at if expires else None,
                 forget_expiry=forget_expiry,
                 text=variation.text if variation else None,
                 original=text,
                 changes=wording.changes_of(variation) if variation and row.modifications else None,
             )
         except messages.EXPIRES_TOO_EARLY:
-            raise expires_too_early() from None
+            at, was_due = (expires.at if expires else row.expires_at), row.due
+            raise expires_too_early(at or was_due, due=due or was_due, zone=zone()) from None
         row = await _row(connection, user_id, message_id)
         if not done:
             raise _not_waiting(row)

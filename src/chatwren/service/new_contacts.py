@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from chatwren.domain.accounts import Account
-from chatwren.domain.clock import to_wire
 from chatwren.domain.health import new_contacts_reason
 from chatwren.domain.pacing import ColdState
 from chatwren.domain.reasons import sentence
+from chatwren.domain.times import told
 from chatwren.service.queue_times import by_cap
 from chatwren.store import cold
 from chatwren.store.database import Connection
@@ -38,11 +38,14 @@ class NewContacts:
     def __init__(self) -> None:
         self._known: dict[UUID, _Known] = {}
 
-    async def warning(self, account: Account, row: NewRow, connect: Connect) -> str | None:
+    async def warning(
+        self, account: Account, row: NewRow, connect: Connect, *, zone: Callable[[], str | None]
+    ) -> str | None:
         """What to tell the caller of a message that was stored in the cold lane; None: nothing keeps it.
 
         Args:
             connect: gives a connection that sees the message.
+            zone: tells the name of the zone in which the user thinks.
         """
         known = await self._of(account.id, connect)
         reason = new_contacts_reason(account, known.state, account.now)
@@ -52,10 +55,10 @@ class NewContacts:
         many = (
             f"{known.waiting} messages to new contacts wait, and the account writes to {known.state.cap} in 24 hours."
         )
-        why = sentence(reason) if reason else many
+        why = sentence(reason, zone()) if reason else many
         expires = row.expires_at is not None and row.expires_at <= when.at
         then = "Its turn comes after its expiresAt," if expires else "It goes out"
-        return f"Accepted, but it waits: {why} {then} about {to_wire(when.at)}."
+        return f"Accepted, but it waits: {why} {then} about {told(when.at, zone())}."
 
     async def _of(self, account: UUID, connect: Connect) -> _Known:
         known = self._known.get(account)

@@ -129,7 +129,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         any_localhost=settings.sandbox and not settings.allowed_origins,
         public_url=settings.public_url,
     )
-    proxies = TrustedProxies(origins, settings.trusted_proxies)
+    proxies = TrustedProxies(origins, settings.trusted_proxies, public_url=settings.public_url)
     app.state.connections = ClientConnections(trusts=proxies.trusts)
     app.state.memory = Memory()
     app.asgi_handler = cast("ASGIApp", Working(Observer(proxies, context.metrics), app.state.memory))

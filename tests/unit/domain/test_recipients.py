@@ -261,7 +261,11 @@ def test_nothing_but_a_recipient_or_our_error(value: object, country: str | None
 
 @given(st.from_regex(r"[1-9][0-9]{6,14}", fullmatch=True))
 def test_every_international_number_survives_the_usual_spellings(digits: str) -> None:
-    parsed = parse_recipient(f"+{digits}", country=lambda: "IN")
+    try:
+        parsed = parse_recipient(f"+{digits}", country=lambda: "IN")
+    except Invalid:  # +4300000 has too few without its zeros
+        assert has_trunk_zero(digits)
+        return
     if not has_trunk_zero(digits):
         assert parsed == Recipient("phone", digits)
     for written in (f"00{digits}", f"+{digits[:2]} ({digits[2:5]}) {digits[5:]}", f"+{digits}@c.us"):

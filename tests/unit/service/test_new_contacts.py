@@ -36,7 +36,7 @@ class Asked:
         async with self.db.connection() as connection:
             found = await accounts.get(connection, self.rows.users["alice"], account)
         assert found is not None
-        return await told.warning(found, row(self.rows, account, "4915200002"), self.connect)
+        return await told.warning(found, row(self.rows, account, "4915200002"), self.connect, zone=lambda: None)
 
 
 @pytest.fixture

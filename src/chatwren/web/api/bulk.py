@@ -18,7 +18,7 @@ from chatwren.service import bulk
 from chatwren.service.bulk_list import ListOptions, parse_duplicates, parse_numbers_are
 from chatwren.service.bulk_rows import FileKind
 from chatwren.service.idempotency import parse_key
-from chatwren.web.access import body_chunks, caller
+from chatwren.web.access import body_chunks, caller, whereabouts
 from chatwren.web.api.message_shapes import DEFAULT_LIMIT, MAX_LIMIT, Pagination
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count
 from chatwren.web.context import HttpRequest, context
@@ -248,6 +248,7 @@ async def follow_bulk(request: HttpRequest, bulk_id: FromPath[str]) -> BulkState
         refused=refused,
         page=min(page, MAX_PAGE),
         limit=limit,
+        zone=whereabouts(request).zone(),
     )
     return BulkState(
         id=found.id,

@@ -156,7 +156,8 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
     """Reschedule or rewrite a message."""
     row_id = parse_message_id(message_id)
     async with read_form(request, at_most=MAX_FIELDS_BYTES) as form:
-        moment = partial(parse_moment, zone=whereabouts(request).zone)
+        zone = whereabouts(request).zone
+        moment = partial(parse_moment, zone=zone)
         text = form.read("message", parse_message) if form.given("message") else None
         when = form.read("scheduledTime", moment)
         expires = form.read("expiresAt", moment)
@@ -171,9 +172,10 @@ async def change(request: HttpRequest, message_id: FromPath[str]) -> Message:
         limits=context(request).limits,
         computing=context(request).computing,
         due=due_time(when, now()) if when else None,
-        expires_at=expires.at if expires else None,
+        expires=expires,
         forget_expiry=for_good,
         text=text,
+        zone=zone,
     )
     return message_shape(changed)
 
@@ -259,7 +261,8 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
     key = parse_key(request.headers.get("idempotency-key"))
     async with read_form(request, at_most=MAX_FIELDS_BYTES, uploads=Uploads(asks.user.id, (_FILE,))) as form:
         upload = form.file(_FILE)
-        new = compose(form, whereabouts(request), prefix=prefix, with_file=upload is not None)
+        writer = whereabouts(request)
+        new = compose(form, writer, prefix=prefix, with_file=upload is not None)
         if upload is not None:
             preparing = prepare.prepare(
                 upload.path,
@@ -269,7 +272,7 @@ async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> Acce
                 decoders=here.decoders,
             )
             new = replace(new, media=await while_there(request, preparing))
-        accepted = await here.intake.accept(asks, asks.account, new, idempotency_key=key)
+        accepted = await here.intake.accept(asks, asks.account, new, idempotency_key=key, zone=writer.zone)
     return AcceptedMessage(
         success=True,
         message_id=accepted.id,

@@ -1,8 +1,9 @@
 """Whom a request is believed to come from, when proxies stand in between."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from chatwren.settings import CannotStart
 from chatwren.web.http.proxies import TrustedProxies
@@ -26,7 +27,7 @@ async def believed(peer: str = NEAR, **said: str | list[str]) -> tuple[str, str,
         headers += [(name.replace("_", "-").encode(), value.encode()) for value in given]
     scope: Any = {"client": (peer, 4711), "scheme": "http", "headers": headers, "state": {}}
     receive: Any = None
-    await TrustedProxies(app, ["10.0.0.0/8"])(scope, receive, receive)
+    await TrustedProxies(app, ["10.0.0.0/8"], public_url=None)(scope, receive, receive)
     hosts = [value.decode() for name, value in seen["headers"] if name == b"host"]
     return seen["client"][0], seen["scheme"], hosts
 
@@ -66,6 +67,23 @@ async def test_there_is_one_host() -> None:
     assert (await believed(x_forwarded_host="a.example, b.example"))[2] == ["b.example"]
 
 
+@pytest.mark.parametrize("header", [b"x-forwarded-host", b"x-forwarded-proto", b"forwarded"])
+@pytest.mark.parametrize("public_url", [None, "https://wa.example.com"])
+async def test_a_proxy_without_an_address_for_browsers_is_warned_of_once(header: bytes, public_url: str | None) -> None:
+    async def app(*_: Any) -> None:
+        pass
+
+    proxies, nothing = TrustedProxies(app, [], public_url=public_url), cast("Any", None)
+    plain: Any = {"client": ("127.0.0.1", 4711), "scheme": "http", "headers": [(b"host", b"a")], "state": {}}
+    with capture_logs() as said:
+        await proxies(plain, nothing, nothing)
+        assert said == []
+        for _ in range(3):
+            await proxies(plain | {"headers": [*plain["headers"], (header, b"x")]}, nothing, nothing)
+    assert [one["event"] for one in said] == ([] if public_url else ["web.behind_a_proxy"])
+    assert all("CHATWREN_PUBLIC_URL is not set" in one["advice"] for one in said)
+
+
 def test_what_is_no_network_is_one_clear_line() -> None:
     with pytest.raises(CannotStart, match="CHATWREN_TRUSTED_PROXIES"):
-        TrustedProxies(None, ["10.0.0.0/8", "proxy"])  # type: ignore[arg-type]
+        TrustedProxies(None, ["10.0.0.0/8", "proxy"], public_url=None)  # type: ignore[arg-type]
