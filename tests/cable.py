@@ -15,6 +15,7 @@ class Cable:
         self._port = 0
         self._through: set[asyncio.StreamWriter] = set()
         self._silent = False
+        self._forgotten: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
@@ -32,6 +33,10 @@ class Cable:
     def silence(self) -> None:
         """Lose whatever the database says from now on, until the cable is cut and mended."""
         self._silent = True
+
+    def forget(self) -> None:
+        """Lose whatever the database says on the connections that there are: so firewalls forget what is idle."""
+        self._forgotten |= self._through
 
     async def cut(self) -> None:
         """Break all connections; new ones are refused."""
@@ -57,7 +62,7 @@ class Cable:
         try:
             ways = [
                 asyncio.create_task(_copy(reader, far_writer, lost=lambda: False)),
-                asyncio.create_task(_copy(far_reader, writer, lost=lambda: self._silent)),
+                asyncio.create_task(_copy(far_reader, writer, lost=lambda: self._silent or writer in self._forgotten)),
             ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
@@ -65,6 +70,7 @@ class Cable:
             await asyncio.gather(*ways, return_exceptions=True)
         finally:
             self._through -= ends
+            self._forgotten -= ends
             for end in ends:
                 end.transport.abort()
 

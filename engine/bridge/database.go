@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"time"
@@ -29,6 +30,9 @@ const (
 // memory is older than what they write.
 var errWorkerGone = errors.New("the worker that owns this engine is gone")
 
+// errReadOnly: the database takes no writes. Its disk may be full, or another server is the first one now.
+var errReadOnly = errors.New("the database takes no writes")
+
 // database is the pool that all accounts share, and whatsmeow's tables in it.
 type database struct {
 	sql       *sql.DB
@@ -45,7 +49,7 @@ func openDatabase(ctx context.Context, url, worker string, log waLog.Logger) (*d
 		return nil, err
 	}
 	config.RuntimeParams["application_name"] = applicationName(worker)
-	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(fenceConnections(worker)))
+	pool := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(fenceConnections(worker)), stdlib.OptionResetSession(takesWrites))
 	pool.SetMaxOpenConns(connections)
 	pool.SetMaxIdleConns(connections)
 	db, err := wrap(pool, log)
@@ -146,7 +150,30 @@ func fenceConnections(worker string) func(context.Context, *pgx.Conn) error {
 	}
 }
 
-// awaitDatabase returns once the database answers, false if ctx ends before.
+// takesWrites has a connection replaced that takes none, as the server has told it: such a session stays read-only when
+// its server is not any more, and when another server takes the writes now.
+func takesWrites(_ context.Context, conn *pgx.Conn) error {
+	for _, setting := range []string{"default_transaction_read_only", "in_hot_standby"} {
+		if conn.PgConn().ParameterStatus(setting) == "on" {
+			return driver.ErrBadConn
+		}
+	}
+	return nil
+}
+
+// reach tells why nothing can be stored now: the database does not answer, or takes no writes.
+func (d *database) reach(ctx context.Context) error {
+	var readOnly string
+	if err := d.sql.QueryRowContext(ctx, "SHOW transaction_read_only").Scan(&readOnly); err != nil {
+		return err
+	}
+	if readOnly == "on" {
+		return errReadOnly
+	}
+	return nil
+}
+
+// await returns once the database takes writes, false if ctx ends before.
 func (d *database) await(ctx context.Context) bool {
 	for {
 		select {
@@ -155,7 +182,7 @@ func (d *database) await(ctx context.Context) bool {
 		case <-time.After(databasePause):
 		}
 		ping, cancel := context.WithTimeout(ctx, connectTimeout)
-		err := d.sql.PingContext(ping)
+		err := d.reach(ping)
 		cancel()
 		if err == nil {
 			return ctx.Err() == nil

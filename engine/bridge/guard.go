@@ -132,6 +132,12 @@ func (x *exchange) end() {
 	}
 }
 
+// again readies it for a second go of a group message that WhatsApp has refused.
+func (x *exchange) again() {
+	x.end()
+	x.fate.Store(undecided)
+}
+
 // reaches says whether a device that is not our own is among those encrypted for.
 func (x *exchange) reaches(sessions map[string][]byte) bool {
 	for address := range sessions {

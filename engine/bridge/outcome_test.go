@@ -1,6 +1,7 @@
 package bridge_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,6 +23,27 @@ func TestRejectedCarriesTheCode(t *testing.T) {
 		}
 	}
 	n.mustSend(alice, bob, "taken again")
+}
+
+// A group that names its members another way since its sender has asked for them: WhatsApp says so of the next message.
+func TestGroupThatIsAddressedAnotherWayIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	alice, bob := n.pair(newNumber()), newNumber()
+	var group struct{ ID string }
+	phones(t, http.MethodPost, "/groups", map[string]any{
+		"name": "Ours", "owner": alice.number, "participants": []string{bob},
+	}, &group)
+	for i, times := range []int{0, 1, 2} {
+		if times > 0 {
+			fault(t, alice.number, "reject", map[string]any{"code": 421, "count": times})
+		}
+		response := n.text(alice, group.ID, newMessageID(), fmt.Sprint("message ", i))
+		if sent := response.GetSent() != nil; sent != (times < 2) {
+			t.Errorf("refused %d times: got %v", times, response)
+		}
+	}
+	eventually(t, "both messages on Bob's phone", func() bool { return len(onPhone(t, bob)) == 2 })
 }
 
 func TestNumberThatIsNotOnWhatsApp(t *testing.T) {

@@ -21,6 +21,9 @@ const (
 	// sendGrace is how long a send may take to notice that it was given up. It can hang in a lock of whatsmeow's, or of
 	// its store's, that does.
 	sendGrace = time.Second
+	// staleGroup is what WhatsApp answers to a group message that names its members by number where the group names them by
+	// LID now, or the other way round: what is known of the group is out of date.
+	staleGroup = 421
 )
 
 // Send passes one message to WhatsApp and says what became of it.
@@ -130,7 +133,16 @@ func (a *account) send(ctx context.Context, epoch int64, to types.JID, id string
 
 func (a *account) transmit(ctx context.Context, x *exchange, to types.JID, id string, message *waE2E.Message) *enginepb.SendResponse {
 	defer x.end()
-	sent, err := a.client.SendMessage(withExchange(ctx, x), to, message, whatsmeow.SendRequestExtra{ID: id})
+	send := func() (whatsmeow.SendResponse, error) {
+		return a.client.SendMessage(withExchange(ctx, x), to, message, whatsmeow.SendRequestExtra{ID: id})
+	}
+	sent, err := send()
+	if code, refused := refusalCode(err); refused && code == staleGroup && to.Server == types.GroupServer {
+		x.again()
+		if _, unknown := a.client.GetGroupInfo(ctx, to); unknown == nil { // whatsmeow goes by what it asked for last
+			sent, err = send()
+		}
+	}
 	if err == nil && x.asked > 0 && x.drop() {
 		err = errNotEncrypted // WhatsApp took a message that no device can read
 	}
@@ -147,20 +159,28 @@ func (a *account) direct(to types.JID) bool {
 	return to.Server != types.GroupServer && to.User != a.client.Store.GetJID().User && to.User != a.client.Store.GetLID().User
 }
 
+// refusalCode is the number with which WhatsApp refused a message, if an error says that it did.
+func refusalCode(err error) (code int, refused bool) {
+	if !errors.Is(err, whatsmeow.ErrServerReturnedError) {
+		return 0, false
+	}
+	_, problem := fmt.Sscanf(strings.TrimPrefix(err.Error(), whatsmeow.ErrServerReturnedError.Error()), "%d", &code)
+	return code, problem == nil
+}
+
 // failure types an error of whatsmeow's. onWire: the frame was handed to the socket, so that it may be out, unless the
 // socket was found closed.
 func failure(err error, onWire bool) *enginepb.SendResponse {
-	var code int
+	code, refused := refusalCode(err)
 	switch {
+	case refused:
+		return rejected(code, err)
 	case errors.Is(err, errNotEncrypted):
 		return notSent(enginepb.SendResponse_NotSent_LOCAL, err.Error())
 	case errors.Is(err, errLease):
 		return notSent(enginepb.SendResponse_NotSent_FENCED, err.Error())
 	case errors.Is(err, whatsmeow.ErrServerReturnedError):
-		if _, scanErr := fmt.Sscanf(strings.TrimPrefix(err.Error(), whatsmeow.ErrServerReturnedError.Error()), "%d", &code); scanErr != nil {
-			return unknown(err.Error())
-		}
-		return rejected(code, err)
+		return unknown(err.Error())
 	case errors.Is(err, whatsmeow.ErrNotConnected), errors.Is(err, socket.ErrSocketClosed):
 		return notSent(enginepb.SendResponse_NotSent_NOT_CONNECTED, err.Error())
 	case errors.Is(err, socket.ErrFrameTooLarge):

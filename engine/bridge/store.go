@@ -14,7 +14,7 @@ import (
 	"go.mau.fi/whatsmeow/util/keys"
 )
 
-// patience is how often work fails that the database can be reached for, before its error is believed.
+// patience is how often work fails although the database takes writes, before its error is believed.
 const patience = 5
 
 // keeper wraps the stores of one device: its state in memory, the guard, the fence, and waiting for the database.
@@ -61,7 +61,7 @@ func (k *keeper) wrapStores(device *store.Device) {
 // reconnect. whatsmeow does so for a cancelled context only.
 func notNow(err error) error { return fmt.Errorf("%w: %w", context.Canceled, err) }
 
-// patiently repeats work that failed because the database was away.
+// patiently repeats work that failed because the database was away, or took no writes.
 func (k *keeper) patiently(ctx context.Context, work func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := work()
@@ -71,7 +71,7 @@ func (k *keeper) patiently(ctx context.Context, work func() error) error {
 		if attempt == 1 {
 			k.log.Warn("waiting for the database", "error", err.Error())
 		}
-		reached := k.database.sql.PingContext(ctx) == nil
+		reached := k.database.reach(ctx) == nil
 		if !reached {
 			attempt = 1
 		}

@@ -69,7 +69,9 @@ ENGLISH: Mapping[str, Words] = {
         "WhatsApp did not say how to reach this recipient, although it was asked many times."
     ),
     "rejected": Words("WhatsApp refused this message (its code {number})."),
-    "rejected.recipient": Words("WhatsApp does not let this account write to this recipient."),
+    "rejected.recipient": Words(
+        "WhatsApp does not let this account write to this recipient: perhaps one of them has blocked the other."
+    ),
     "rejected.group": Words(
         "This account may not write to this group: it is no longer a member, or only admins may write."
     ),

@@ -6,11 +6,13 @@ from chatwren.store.migrate import is_current
 
 
 async def check(db: Database) -> None:
-    """Return when the database answers and has the schema of this version.
+    """Return when the database answers, takes writes and has the schema of this version.
 
     Raises:
         Unavailable: it has another schema.
+        any of store.database.UNREACHABLE: it does not answer, or takes no writes.
     """
+    await db.ping()
     async with db.connection() as connection:
         if not await is_current(connection):
             raise Unavailable(

@@ -30,8 +30,9 @@ UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,  # its disk is full, or this is the server that was the first one
 )
-"""What asyncpg raises while the database is away. The work may be repeated when it is back."""
+"""What asyncpg raises while the database is away, or takes no writes. The work may be repeated when it is back."""
 
 CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What asyncpg raises when two transactions stood in each other's way, and this one was ended. It may be repeated."""
@@ -39,6 +40,10 @@ CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _WAIT_SECONDS = 30.0  # for a connection of the pool
 _UNSURE_SECONDS = 5.0
 _UNSURE_PAUSE_SECONDS = 0.1
+_LISTENING_SECONDS = 30.0
+"""How often a connection that only listens is asked something: where its way is cut in silence, as by a firewall that
+has forgotten it, nothing else would tell."""
+_ANSWER_SECONDS = 10.0
 _HINT_SECONDS = 0.1
 _HINT_BYTES = 7500  # a NOTIFY payload ends at 8000
 
@@ -135,6 +140,10 @@ class Database:
         connection = Connection(acquired)
         try:
             yield connection
+        except asyncpg.ReadOnlySQLTransactionError:
+            # A session stays read-only when its server is not any more, and when another server takes the writes now.
+            await self._pool.expire_connections()
+            raise
         finally:
             self._hint(connection.news)
             await self._pool.release(acquired)
@@ -169,13 +178,14 @@ class Database:
             await asyncio.sleep(_UNSURE_PAUSE_SECONDS)
 
     async def ping(self) -> None:
-        """Return when the database has answered.
+        """Return when the database has answered that it takes writes.
 
         Raises:
             any of UNREACHABLE: it has not.
         """
         async with self.connection() as connection:
-            await connection.execute("SELECT")
+            if await connection.fetchval("SHOW transaction_read_only") == "on":
+                raise asyncpg.ReadOnlySQLTransactionError("the database takes no writes")
 
     def _hint(self, news: dict[Topic, set[UUID]]) -> None:
         """Tell other processes of this news, soon and at most once per 100 ms."""
@@ -226,7 +236,8 @@ class Database:
                 for topic in topics:
                     await connection.add_listener(_CHANNEL + topic, hear)
                 on_gap()
-                await closed.wait()
+                while not await _happens(closed, within=_LISTENING_SECONDS):
+                    await connection.execute("SELECT", timeout=_ANSWER_SECONDS)
                 log.warning("database.listen_lost", topics=sorted(topics))
             except UNREACHABLE as error:
                 log.warning("database.unreachable", topics=sorted(topics), error=str(error))
@@ -244,6 +255,12 @@ class Database:
             await asyncio.wait_for(self._pool.close(), 5)
         except TimeoutError:
             self._pool.terminate()
+
+
+async def _happens(event: asyncio.Event, *, within: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), within)
+    return event.is_set()
 
 
 async def _prepare(connection: asyncpg.Connection, *, pacing: Pacing) -> None:

@@ -29,6 +29,7 @@ from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.cookie import SessionCookie
 from chatwren.web.http.door import Door
 from chatwren.web.http.errors import respond
+from chatwren.web.http.heads import Heads
 from chatwren.web.http.memory import Memory, Working
 from chatwren.web.http.observe import Observer
 from chatwren.web.http.origins import Origins
@@ -124,7 +125,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
     check_guarded(app)
     app.state.context = context
     origins = Origins(
-        Door(cast("HttpApp", app.asgi_handler), settings),
+        Door(Heads(cast("HttpApp", app.asgi_handler)), settings),
         allowed=settings.allowed_origins,
         any_localhost=settings.sandbox and not settings.allowed_origins,
         public_url=settings.public_url,

@@ -44,7 +44,7 @@ RESULTS = (
     Sent(""),
     *(NotSent(reason) for reason in NotSentReason),
     Unknown(),
-    *(refused(code, "") for code in (429, 463, 479, 500)),
+    *(refused(code, "", to_group=False) for code in (429, 463, 479, 500)),
     Refused(reasons.MEDIA_MISSING),
 )
 REPORTED = {
@@ -280,7 +280,10 @@ class Lives(RuleBasedStateMachine):
             assert now["status"] == decision.status
 
     @precondition(lambda self: self.attempts)
-    @rule(attempt=ANY, result=st.sampled_from([Sent(""), Unknown(), NotSent(NotSentReason.LOCAL), refused(479, "")]))
+    @rule(
+        attempt=ANY,
+        result=st.sampled_from([Sent(""), Unknown(), NotSent(NotSentReason.LOCAL), refused(479, "", to_group=False)]),
+    )
     def report_the_usual(self, attempt: int, result: Any) -> None:
         """One of each kind, so that reports are as frequent as claims."""
         self.report(attempt, result)

@@ -15,7 +15,10 @@ WAYS = {"link": "LINK", "release": "RELEASE", "cancel": "CANCEL"}
 FAILURES = [
     (reasons.NOT_ON_WHATSAPP, "This phone number is not on WhatsApp."),
     (reasons.MEDIA_MISSING, "The file of this message is no longer stored. Send it again with the file."),
-    (rejected(401, "recipient"), "WhatsApp does not let this account write to this recipient."),
+    (
+        rejected(401, "recipient"),
+        "WhatsApp does not let this account write to this recipient: perhaps one of them has blocked the other.",
+    ),
     (rejected(479), "WhatsApp refused this message (its code 479)."),
     (
         reasons.DEADLINE_PASSED,

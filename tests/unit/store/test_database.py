@@ -5,8 +5,12 @@ import threading
 
 import asyncpg
 import pytest
+from tests.cable import cable
+from tests.waiting import until
 
-from chatwren.store.database import UNREACHABLE, Database
+from chatwren.domain.ids import uuid7
+from chatwren.store import database
+from chatwren.store.database import OF_USERS, UNREACHABLE, Database, Topic
 
 pytestmark = pytest.mark.anyio
 
@@ -29,3 +33,46 @@ async def test_a_connection_that_the_server_is_just_ending_is_an_unreachable_dat
         await asyncio.sleep(0)  # the last words are read, the end is not
         with pytest.raises(UNREACHABLE):
             await connection.fetchval("SELECT 1")
+
+
+async def test_a_way_that_is_cut_in_silence_is_noticed_by_who_only_listens(
+    database_url: str, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a firewall that has forgotten a connection on which nothing was said for minutes."""
+    monkeypatch.setattr(database, "_LISTENING_SECONDS", 0.05)
+    monkeypatch.setattr(database, "_ANSWER_SECONDS", 0.5)
+    looks, heard = [], []
+    async with cable(database_url) as way, Database.connect(way.url) as far:
+        listening = asyncio.create_task(
+            far.listen(OF_USERS, lambda _, ids: heard.append(ids), on_gap=lambda: looks.append(1))
+        )
+        await until(lambda: looks)
+        way.forget()
+        await until(lambda: len(looks) > 1, seconds=20, what="another connection")
+        user = uuid7()
+        async with db.connection() as connection:
+            connection.tell(Topic.MESSAGES, [user])
+        await until(lambda: {user} in heard, what="a hint on it")
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_sessions_that_may_not_write_are_replaced_when_one_could_not(database_url: str) -> None:
+    """They stay so when their server is not read-only any more, or another takes its place."""
+    owner = await asyncpg.connect(database_url)
+    name = await owner.fetchval("SELECT quote_ident(current_database())")
+    await owner.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        async with Database.connect(database_url) as db:
+            with pytest.raises(UNREACHABLE):
+                await db.ping()
+            async with db.connection(), db.connection():  # two that began meanwhile
+                await owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+            with pytest.raises(UNREACHABLE):
+                async with db.connection() as connection:
+                    await connection.execute("CREATE TABLE a ()")
+            for _ in range(2):
+                await db.ping()
+    finally:
+        await owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+        await owner.close()

@@ -240,7 +240,8 @@ class Engine:
         )
         try:
             with _translated():
-                return convert.send_result(await self._stub.Send(request, timeout=wait + _GRACE_SECONDS), message_id)
+                response = await self._stub.Send(request, timeout=wait + _GRACE_SECONDS)
+                return convert.send_result(response, message_id, to)
         except EngineError as error:
             return Unknown(error.message)
 

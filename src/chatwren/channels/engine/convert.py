@@ -74,7 +74,7 @@ def media_to_pb(media: model.Media) -> pb.Media:
     )
 
 
-def send_result(response: pb.SendResponse, message_id: str) -> results.Result:
+def send_result(response: pb.SendResponse, message_id: str, to: str) -> results.Result:
     """What became of a send under this id. An outcome that this version does not know may mean that it is out."""
     match response.WhichOneof("outcome"):
         case "sent":
@@ -83,7 +83,8 @@ def send_result(response: pb.SendResponse, message_id: str) -> results.Result:
             reason = _NOT_SENT.get(response.not_sent.reason, results.NotSentReason.LOCAL)
             return results.NotSent(reason, text(response.not_sent.detail))
         case "rejected":
-            return refused(response.rejected.code, text(response.rejected.detail))
+            rejected = response.rejected
+            return refused(rejected.code, text(rejected.detail), to_group=to.endswith("@g.us"))
         case "not_on_whatsapp":
             return results.Refused(reasons.NOT_ON_WHATSAPP)
         case "invalid":

@@ -14,16 +14,19 @@ _ACCOUNT = {429: timedelta(minutes=5)}
 _NEW_CONTACTS = {463: timedelta(hours=1), 475: timedelta(hours=1)}
 # WhatsApp's own trouble, not a word on the message.
 _SERVER_TROUBLE = frozenset({500, 503})
-# What the others mean, of those of which it is known: kinds of `rejected` in domain/reasons.py.
-_MEANINGS = {401: "recipient", 403: "group", 404: "no_group"}
+# What the others mean of a message to a person, or to a group, where that is known: kinds of `rejected` in
+# domain/reasons.py.
+_OF_A_PERSON = {401: "recipient", 403: "recipient"}
+_OF_A_GROUP = {401: "recipient", 403: "group", 404: "no_group"}
 
 
-def refused(code: int, detail: str) -> Result:
-    """What it means that WhatsApp refused a message with this number."""
+def refused(code: int, detail: str, *, to_group: bool) -> Result:
+    """What it means that WhatsApp refused a message, to a group or a person, with this number."""
     if code in _ACCOUNT:
         return AccountRefused(code, _ACCOUNT[code], detail)
     if code in _NEW_CONTACTS:
         return NewContactsRefused(code, _NEW_CONTACTS[code], detail)
     if code in _SERVER_TROUBLE:
         return Unknown(detail, f"refused_{code}")
-    return Refused(reasons.rejected(code, _MEANINGS.get(code)), detail)
+    meanings = _OF_A_GROUP if to_group else _OF_A_PERSON
+    return Refused(reasons.rejected(code, meanings.get(code)), detail)

@@ -82,7 +82,6 @@ _DATABASE_AWAY = (
     *CLASHES,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
-    asyncpg.ReadOnlySQLTransactionError,
 )
 _DATABASE_RETRY_SECONDS = 2
 _OF_WHO_IS_GONE = ("_user_id_fkey", "_account_id_fkey")
@@ -201,7 +200,7 @@ def _of_framework(error: HTTPException, scope: HTTPScope) -> ChatwrenError:
 
 def _allow(error: HTTPException) -> Headers:
     allow = (error.headers or {}).get("allow")
-    return [(b"allow", allow.encode())] if allow else []
+    return [(b"allow", allow.replace("GET", "GET, HEAD").encode())] if allow else []
 
 
 def _body(error: ChatwrenError, status: HTTPStatus, instance: str) -> dict[str, object]:

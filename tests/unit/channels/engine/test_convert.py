@@ -18,6 +18,7 @@ from tests.unit import hostile
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Engine"]
 ACCOUNT = "01a2228b-9a7f-7792-8864-d9def4c5153d"
+BOB = "919812345678@s.whatsapp.net"
 
 
 def _event(message: Any) -> facts.Event:
@@ -28,7 +29,7 @@ def _event(message: Any) -> facts.Event:
 READ: dict[str, Callable[[Any], Any]] = {
     "Event": _event,
     "PairEvent": convert.pair_event,
-    "SendResponse": lambda answer: convert.send_result(answer, "id"),
+    "SendResponse": lambda answer: convert.send_result(answer, "id", BOB),
     "GroupsResponse": lambda answer: [convert.group(one) for one in answer.groups],
     "CheckNumbersResponse": lambda answer: [convert.address(one.jid) for one in answer.results],
 }
@@ -131,9 +132,9 @@ def _is_storable(value: Any) -> bool:
 
 
 def test_an_outcome_that_only_a_newer_engine_knows_may_mean_that_it_is_out() -> None:
-    assert convert.send_result(pb.SendResponse(), "id") == results.Unknown("")
+    assert convert.send_result(pb.SendResponse(), "id", BOB) == results.Unknown("")
     not_sent = pb.SendResponse.NotSent(reason=pb.SendResponse.NotSent.Reason.ValueType(99))
-    result = convert.send_result(pb.SendResponse(not_sent=not_sent), "id")
+    result = convert.send_result(pb.SendResponse(not_sent=not_sent), "id", BOB)
     assert isinstance(result, results.NotSent)
     assert result.reason is results.NotSentReason.LOCAL
 
