@@ -92,6 +92,17 @@ async def test_a_phone_code(home: House, alice: Person) -> None:
     assert (await alice.status())["phoneNumber"] == f"+{alice.number}"
 
 
+async def test_the_code_that_was_asked_for_last_links(home: House, alice: Person) -> None:
+    code = ""
+    for number in (a_number(), alice.number):  # the first was mistyped
+        answer = await alice.http.post("/api/whatsapp/paircode", json={"phoneNumber": f"+{number}"})
+        assert answer.is_success, answer.text
+        code = answer.json()["code"]
+    await home.phones.type_code(alice.number, code)
+    await until(alice.connected, what="the connection")
+    assert (await alice.status())["phoneNumber"] == f"+{alice.number}"
+
+
 async def test_a_message_that_may_be_out_does_not_go_again_from_another_number(home: House, alice: Person) -> None:
     await alice.link()
     friend = a_number()

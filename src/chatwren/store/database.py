@@ -40,6 +40,8 @@ CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 _WAIT_SECONDS = 30.0  # for a connection of the pool
 _UNSURE_SECONDS = 5.0
 _UNSURE_PAUSE_SECONDS = 0.1
+_IDLE_SECONDS = 120.0
+"""How long a connection is kept that nobody uses: less than firewalls remember it, which is 4 minutes and more."""
 _LISTENING_SECONDS = 30.0
 """How often a connection that only listens is asked something: where its way is cut in silence, as by a firewall that
 has forgotten it, nothing else would tell."""
@@ -125,6 +127,7 @@ class Database:
             server_settings={"application_name": application_name, "timezone": "UTC", "jit": "off"},
             timeout=10,
             command_timeout=60,
+            max_inactive_connection_lifetime=_IDLE_SECONDS,
         )
         database = cls(pool, dsn, application_name)
         try:
