@@ -38,6 +38,8 @@ CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 """What asyncpg raises when two transactions stood in each other's way, and this one was ended. It may be repeated."""
 
 _WAIT_SECONDS = 30.0  # for a connection of the pool
+_RELEASE_SECONDS = 5.0
+"""How long a statement that was given up has to end, before its connection does: a silent server never says."""
 _UNSURE_SECONDS = 5.0
 _UNSURE_PAUSE_SECONDS = 0.1
 _IDLE_SECONDS = 120.0
@@ -149,7 +151,7 @@ class Database:
             raise
         finally:
             self._hint(connection.news)
-            await self._pool.release(acquired)
+            await self._pool.release(acquired, timeout=_RELEASE_SECONDS)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

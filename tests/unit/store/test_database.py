@@ -76,3 +76,17 @@ async def test_sessions_that_may_not_write_are_replaced_when_one_could_not(datab
     finally:
         await owner.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
         await owner.close()
+
+
+async def test_a_connection_whose_way_is_cut_in_silence_is_given_up_with_its_statement(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_RELEASE_SECONDS", 0.5)
+    async with cable(database_url) as way, Database.connect(way.url, size=1) as db:
+        await db.ping()
+        way.forget()
+        with pytest.raises(UNREACHABLE):
+            async with asyncio.timeout(20) as bound, db.connection() as connection:
+                await connection.execute("SELECT", timeout=0.2)
+        assert not bound.expired()
+        await db.ping()
