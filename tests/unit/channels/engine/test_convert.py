@@ -142,7 +142,7 @@ def test_an_outcome_that_only_a_newer_engine_knows_may_mean_that_it_is_out() -> 
 @pytest.mark.parametrize("reason", results.NotSentReason, ids=lambda reason: reason.name)
 def test_why_a_message_was_not_sent_is_what_the_engine_says(reason: results.NotSentReason) -> None:
     said = pb.SendResponse.NotSent(reason=pb.SendResponse.NotSent.Reason.Value(reason.name), detail="so")
-    assert convert.send_result(pb.SendResponse(not_sent=said), "id") == results.NotSent(reason, "so")
+    assert convert.send_result(pb.SendResponse(not_sent=said), "id", BOB) == results.NotSent(reason, "so")
 
 
 @pytest.mark.parametrize(("kind", "read"), [("DELIVERED", False), ("READ", True), ("PLAYED", True)])
