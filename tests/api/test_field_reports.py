@@ -10,6 +10,13 @@ from tests.api.conftest import Person
 TEXT = "Olé 😀 नमस्ते"
 
 
+@pytest.fixture
+def shop(alice: Person) -> httpx.Client:
+    """Alice's session; her number is linked."""
+    alice.link("919876543210")
+    return alice.http
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain"])
 @pytest.mark.parametrize(
     ("method", "path"),
