@@ -102,6 +102,14 @@ func stateOf(account string, kind enginepb.Event_State_Kind) func(*enginepb.Even
 	}
 }
 
+// lossOf is that a connection broke, and not that it was slow to answer, as any is on a machine that is busy.
+func lossOf(account string) func(*enginepb.Event) bool {
+	disconnected := stateOf(account, enginepb.Event_State_DISCONNECTED)
+	return func(event *enginepb.Event) bool {
+		return disconnected(event) && event.GetState().Detail != "no answer to keep-alive"
+	}
+}
+
 func receiptOf(id string, kind enginepb.Event_Receipt_Type) func(*enginepb.Event) bool {
 	return func(event *enginepb.Event) bool {
 		receipt := event.GetReceipt()

@@ -117,7 +117,7 @@ func TestAHostileItemCostsItselfAlone(t *testing.T) {
 		t.Error("the stream ended")
 	default:
 	}
-	if lost := worker.all(stateOf(alice.id, enginepb.Event_State_DISCONNECTED)); len(lost) > 0 {
+	if lost := worker.all(lossOf(alice.id)); len(lost) > 0 {
 		t.Errorf("the connection was lost: %v", lost)
 	}
 }
@@ -266,7 +266,7 @@ func TestWhatTheWorkerRefusesIsPutAside(t *testing.T) {
 	if aside := worker.all(unreadableOf(alice.id, "message")); len(aside) != 1 || len(aside[0].GetUnreadable().Raw) == 0 {
 		t.Errorf("put aside: %v", aside)
 	}
-	if lost := worker.all(stateOf(alice.id, enginepb.Event_State_DISCONNECTED)); len(lost) > 0 {
+	if lost := worker.all(lossOf(alice.id)); len(lost) > 0 {
 		t.Errorf("the connection was made anew: %v", lost)
 	}
 	eventually(t, "WhatsApp has an acknowledgement of all", func() bool { return queued(t, alice.number) == 0 })
@@ -397,7 +397,7 @@ func TestAThousandFuzzedMessagesCostThemselvesAlone(t *testing.T) {
 			worker.await(text, 1, messageWith(alice.id, text))
 		}
 	}
-	if lost := worker.all(stateOf(alice.id, enginepb.Event_State_DISCONNECTED)); len(lost) > 0 {
+	if lost := worker.all(lossOf(alice.id)); len(lost) > 0 {
 		t.Errorf("the connection was lost: %v", lost)
 	}
 }
@@ -430,7 +430,7 @@ func TestSettingsThatCannotBeReadCostTheirAccountAlone(t *testing.T) {
 		worker.await("a message for "+name, 1, messageWith(linked.id, "still linked, "+name))
 		write(t, bob, alice.number, "still here, "+name)
 		worker.await("another account's message", 1, messageWith(alice.id, "still here, "+name))
-		if lost := worker.all(stateOf(linked.id, enginepb.Event_State_DISCONNECTED)); len(lost) > 0 {
+		if lost := worker.all(lossOf(linked.id)); len(lost) > 0 {
 			t.Errorf("the connection was lost: %v", lost)
 		}
 	}

@@ -48,6 +48,10 @@ _LOW = (
     "resource.setrlimit(resource.RLIMIT_NOFILE, (1024, most))\n"
     "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
+# Who is kept out waits for ever; who has a turn after three others has it late on a machine that is busy.
+_PATIENT = (
+    "from chatwren.__main__ import main; from chatwren.service import turns\nturns._PATIENCE_SECONDS = 60\nmain()"
+)
 
 
 @contextlib.contextmanager
@@ -62,7 +66,7 @@ def process(server: WebServer, data_dir: Path, **more: str) -> Iterator[tuple[in
         "CHATWREN_LOG_FORMAT": "json",
     }
     with subprocess.Popen(
-        [sys.executable, "-c", _LOW, "-m", "chatwren", "web"],
+        [sys.executable, "-c", _LOW, "-c", _PATIENT, "web"],
         env=environment | more,
         stderr=subprocess.PIPE,
         text=True,
@@ -378,28 +382,27 @@ async def test_a_right_log_in_is_answered_while_a_crowd_guesses(alice: Person, t
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(over.wait(), 1 / 200)
 
-        status, _, alone = await _ask(port, _login_request("charlie", PASSWORD, "192.0.2.9"))
+        status, _, _ = await _ask(port, _login_request("charlie", PASSWORD, "192.0.2.9"))
         assert status == 200
         guessing = asyncio.create_task(guess())
-        took = []
-        began = time.monotonic()
+        overtaken = []
         cookie = alice.cookie
-        while time.monotonic() - began < 6:
+        for _ in range(12):
             for request in (
                 _login_request("alice", PASSWORD, worst, cookie),
                 _login_request("charlie", PASSWORD, "192.0.2.9"),
             ):
-                status, given, seconds = await _ask(port, request)
+                before = statuses[401]
+                status, given, _ = await _ask(port, request)
                 assert status == 200
                 cookie = given if b"alice" in request else cookie
-                took.append(seconds)
+                overtaken.append(statuses[401] - before)
         over.set()
         await guessing
-        lasted = time.monotonic() - began
         await asyncio.gather(*asked)
-    print(f"{len(asked) / lasted:.0f} guesses a second: {dict(statuses)}; {len(took)} took up to {max(took):.2f} s")  # noqa: T201
-    assert statuses.keys() <= {401, 429, 503}
-    assert max(took) < max(LOGIN_SECONDS, 8 * alone)  # of a machine that is busy with other things
+    print(f"{len(asked)} guesses: {dict(statuses)}; up to {max(overtaken)} of them before one that was right")  # noqa: T201
+    assert {401} <= statuses.keys() <= {401, 429, 503}
+    assert max(overtaken) < 10  # half of those that wait
     # By user and network ten guesses were compared at most.
     compared = alice.server.sql("SELECT count FROM throttle ORDER BY count DESC")
     assert sum(count > 10 for (count,) in compared) <= 51

@@ -13,8 +13,9 @@ from chatwren.variation.rules import Rule, rules
 from chatwren.variation.sentences import split
 
 RULES = [
-    (language, rule, tables.read(language)[rule.name.partition("/")[2]])
+    (language, rule, entries[rule.name.partition("/")[2]])
     for language in tables.LANGUAGES
+    for entries in [tables.read(language)]
     for rule in rules(language)
 ]
 INTENTS = [
