@@ -6,7 +6,7 @@ UV := $(PY) -m uv
 WITH_DATABASE := $(if $(CHATWREN_TEST_DATABASE_URL),,$(PY) -m chatwren.machine.throwaway)
 ENGINE_SOURCES := $(shell find engine proto -type f ! -name '*_test.go')
 PYTEST := $(PY) -m pytest
-SCRIPTS := $(addprefix tools/,build-engine go mutate stats)
+SCRIPTS := $(addprefix tools/,build-engine go mutate parts stats)
 
 # Caches stay in the clone where the home folder is missing or closed; uv follows pip's index and the system's certificates.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo open),open)
@@ -18,10 +18,11 @@ export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
 export UV_SYSTEM_CERTS ?= true
 export UV_PYTHON_DOWNLOADS := never
-# Else every process of every run compiles each module anew where Python may not write beside it.
+# Else every process of every run compiles each module anew: packages where Python may not write beside them, our own
+# where it was told to write nothing.
 export UV_COMPILE_BYTECODE := 1
 export VIRTUAL_ENV := $(CURDIR)/.venv
-unexport PYTHONPATH PYTHONHOME CDPATH
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME CDPATH
 
 .PHONY: help
 help: ## This list
@@ -88,11 +89,12 @@ demo: .venv/.chatwren ## The same, ending with exit code 0 when every message wa
 
 # --- testing -----------------------------------------------------------------------------------------------------------
 
-PARTS := lint test-go test-unit $(foreach part,clients e2e hostile browser chaos,$(if $(wildcard tests/$(part)),test-$(part)))
+# What mostly waits goes beside another; test-hostile, which measures, has the machine to itself.
+PARTS := lint+test-browser test-go test-unit test-e2e+test-chaos test-clients test-hostile
 
 .PHONY: test lint test-go test-unit test-clients test-e2e test-hostile hostile test-browser test-chaos chaos
 test: .venv/.dev ## The whole suite: lint, types, architecture, Go, Python, browser, kill -9
-	@$(WITH_DATABASE) tools/parts $(PARTS)
+	@$(WITH_DATABASE) $(PY) tools/parts $(PARTS)
 
 lint: .venv/.dev ## Style, types, architecture rules, and whether generated code is up to date
 	@$(PY) -m ruff check . $(SCRIPTS)
@@ -104,10 +106,11 @@ lint: .venv/.dev ## Style, types, architecture rules, and whether generated code
 	@tools/proto --check
 	@$(PY) tools/mutate --check
 
+# Four at a time: most of them wait for most of their time.
 test-go: .venv/.dev ## The engine and the sandbox; with the race detector where there is a C compiler
 	@if command -v cc >/dev/null; then echo "Go tests with the race detector"; export CGO_ENABLED=1; race=-race; \
 	else echo "Go tests without the race detector: no C compiler here"; race=; fi; \
-	$(WITH_DATABASE) $(PY) tools/go test $$race -vet=off ./...
+	$(WITH_DATABASE) $(PY) tools/go test $$race -vet=off -parallel 4 ./...
 
 test-unit: .venv/.dev ## Python: all that needs no other process than PostgreSQL
 	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests --ignore tests/clients --ignore tests/e2e --ignore tests/hostile --ignore tests/browser --ignore tests/chaos
@@ -116,7 +119,7 @@ test-clients: .venv/.clients ## Clients of other makers (Python, Node, PHP, curl
 	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/clients
 
 test-e2e: .venv/.dev ## The whole system in the sandbox
-	@$(WITH_DATABASE) $(PYTEST) -q -n 2 tests/e2e
+	@$(WITH_DATABASE) $(PYTEST) -q -n 3 tests/e2e
 
 test-hostile: .venv/.dev ## Strangers and tenants who mean harm, beside one who does not: the short form
 	@$(WITH_DATABASE) $(PYTEST) -q tests/hostile
