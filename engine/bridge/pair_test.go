@@ -233,7 +233,8 @@ func TestPairingThatEndsBeforeItsFirstLogin(t *testing.T) {
 		if err := stream.Send(confirmPairing(true)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, name+": the phone lists the device", func() bool { return companions(t, alice.number) == 1 })
+		// Else that login, when it comes, replaces the connection of the logout.
+		eventually(t, name+": WhatsApp has its login", func() bool { return online(t, alice.number) })
 		n = end(n, cancel)
 		n.mustLogOut(alice)
 		response, err := n.Logout(t.Context(), &enginepb.LogoutRequest{Account: alice.id, Jid: alice.jid, Epoch: 1})
@@ -453,19 +454,29 @@ func TestLogoutIsToldThoughTheFirstLoginIsNotAnswered(t *testing.T) {
 	n.mustLogOut(alice)
 }
 
-func companions(t testing.TB, number string) int {
+func companions(t testing.TB, number string) int { return len(devices(t, number)) }
+
+// online tells whether one of a phone's companions has logged in.
+func online(t testing.TB, number string) bool {
+	return slices.ContainsFunc(devices(t, number), func(one device) bool { return one.Online })
+}
+
+// device is a companion as a phone lists it.
+type device struct{ Online bool }
+
+func devices(t testing.TB, number string) []device {
 	t.Helper()
 	var list []struct {
 		Number     string
-		Companions []struct{ Device int }
+		Companions []device
 	}
 	phones(t, http.MethodGet, "/phones", nil, &list)
 	for _, phone := range list {
 		if phone.Number == number {
-			return len(phone.Companions)
+			return phone.Companions
 		}
 	}
-	return 0
+	return nil
 }
 
 func (n *node) storedDevices() (jids []string) {
