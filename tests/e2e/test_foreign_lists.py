@@ -61,6 +61,7 @@ async def test_a_row_with_a_file_does_not_go_without_it(home: House, india: Pers
     assert refusals(await bulk(india, "\n".join(rows), kind="application/x-ndjson")) == {
         1: "mediaFile", 2: "mediaFile", 4: "mediaFile",
     }  # fmt: skip
+    refused(await india.http.post(BULK, files={"list": ("list.csv", f"phoneId,message\n{friend},x\n")}), "file")
     assert await texts(home, india, friend) == ["No bill", "Bill"]
 
 

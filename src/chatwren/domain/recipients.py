@@ -178,7 +178,7 @@ def _unwrapped(written: str) -> tuple[str, bool]:
         return unquote(link["path"] if link["path"] is not None else link["query"]), True
     if jid := _PHONE_JID.fullmatch(written):
         return jid[1], True
-    return written[scheme.end() :] if (scheme := _SCHEME.match(written)) else written, False
+    return unquote(written[scheme.end() :]) if (scheme := _SCHEME.match(written)) else written, False
 
 
 def _bare(written: str, field: str) -> str:
