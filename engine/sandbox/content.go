@@ -10,6 +10,7 @@ type attachment struct {
 	whatsmeow.DownloadableMessage
 	mimetype, fileName string
 	length             uint64
+	seconds            uint32
 }
 
 // unwrap removes the envelopes around a message that do not matter to what it says.
@@ -40,19 +41,19 @@ func visible(content *waE2E.Message) (text string, media *attachment, ok bool) {
 		return content.GetExtendedTextMessage().GetText(), nil, true
 	case content.ImageMessage != nil:
 		m := content.GetImageMessage()
-		return m.GetCaption(), &attachment{m, m.GetMimetype(), "", m.GetFileLength()}, true
+		return m.GetCaption(), &attachment{m, m.GetMimetype(), "", m.GetFileLength(), 0}, true
 	case content.VideoMessage != nil:
 		m := content.GetVideoMessage()
-		return m.GetCaption(), &attachment{m, m.GetMimetype(), "", m.GetFileLength()}, true
+		return m.GetCaption(), &attachment{m, m.GetMimetype(), "", m.GetFileLength(), m.GetSeconds()}, true
 	case content.AudioMessage != nil:
 		m := content.GetAudioMessage()
-		return "", &attachment{m, m.GetMimetype(), "", m.GetFileLength()}, true
+		return "", &attachment{m, m.GetMimetype(), "", m.GetFileLength(), m.GetSeconds()}, true
 	case content.DocumentMessage != nil:
 		m := content.GetDocumentMessage()
-		return m.GetCaption(), &attachment{m, m.GetMimetype(), m.GetFileName(), m.GetFileLength()}, true
+		return m.GetCaption(), &attachment{m, m.GetMimetype(), m.GetFileName(), m.GetFileLength(), 0}, true
 	case content.StickerMessage != nil:
 		m := content.GetStickerMessage()
-		return "", &attachment{m, m.GetMimetype(), "", m.GetFileLength()}, true
+		return "", &attachment{m, m.GetMimetype(), "", m.GetFileLength(), 0}, true
 	}
 	return "", nil, false
 }

@@ -261,7 +261,8 @@ type mediaInfo struct {
 	Size     int    `json:"size"`
 	SHA256   string `json:"sha256"`
 	FileName string `json:"fileName,omitempty"`
-	Error    string `json:"error,omitempty"` // why it cannot be opened
+	Seconds  uint32 `json:"seconds,omitempty"` // of a video or sound, where the message tells it
+	Error    string `json:"error,omitempty"`   // why it cannot be opened
 
 	source attachment
 }

@@ -120,7 +120,7 @@ func (s *Server) serveVersion(w http.ResponseWriter, _ *http.Request) {
 
 // inspect opens an attachment as a phone would, and describes it.
 func (m *mediaStore) inspect(a *attachment) *mediaInfo {
-	info := &mediaInfo{Mimetype: a.mimetype, FileName: a.fileName, source: *a}
+	info := &mediaInfo{Mimetype: a.mimetype, FileName: a.fileName, Seconds: a.seconds, source: *a}
 	plain, err := m.open(a)
 	if err != nil {
 		info.Error = err.Error()

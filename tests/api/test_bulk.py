@@ -340,6 +340,54 @@ def test_who_is_in_a_list_twice_is_told_and_may_be_skipped(shop: httpx.Client, s
     assert "Skipped" in done["rows"][2]["errors"][0]["message"]
 
 
+def test_one_person_in_two_spellings_is_skipped_too(shop: httpx.Client, server: WebServer) -> None:
+    for numbers in (("+5215512345678", "+525512345678"), ("+541123456789", "+5491123456789")):
+        body = "phoneId,message\n" + "".join(f"{one},{one}\n" for one in numbers)
+        bulk = shop.post("/api/messages/bulk", content=body, headers=CSV, params={"duplicates": "skip"}).json()
+        assert "skipped" in bulk["warnings"][0]
+        accept(server)
+        assert texts(shop, bulkId=bulk["bulkId"]) == [numbers[0]]
+
+
+def test_tabs_between_values_have_a_type_and_a_suffix(shop: httpx.Client, server: WebServer) -> None:
+    body = b"phoneId\tmessage\n+919811111111\thello\n"
+    for given in (
+        {"content": body, "headers": {"content-type": "text/tab-separated-values"}},
+        {"files": {"file": ("list.tsv", body, "application/octet-stream")}},
+    ):
+        assert shop.post("/api/messages/bulk", **given).status_code == 200
+    accept(server)
+    assert texts(shop) == ["hello", "hello"]
+
+
+@pytest.mark.parametrize("nothing", [None, "null", "undefined"])
+def test_nobody_is_greeted_as_nothing(shop: httpx.Client, server: WebServer, nothing: str | None) -> None:
+    row = {"phoneId": "+919811111111", "message": "Hi {{name}}", "fields": {"name": nothing}}
+    bulk_id = submit(shop, lines(row), JSONL)
+    answer = shop.post("/api/messages/send", json=row)
+    assert (answer.status_code, answer.json()["code"]) == (400, "missing_field")
+    accept(server)
+    (refused,) = follow(shop, bulk_id)["rows"]
+    assert [one["field"] for one in refused["errors"]] == ["fields.name"]
+
+
+def test_words_of_which_nothing_is_left_are_refused(shop: httpx.Client, server: WebServer) -> None:
+    row = {"phoneId": "+919811111111", "message": "{{greeting}}", "fields": {"greeting": ""}}
+    bulk_id = submit(shop, lines(row), JSONL)
+    later = {"scheduledTime": ahead(days=1)}
+    said = {**row, "fields": {"greeting": "Hello"}, **later}
+    accepted = shop.post("/api/messages/schedule", json=said).json()["messageId"]
+    for answer in (
+        shop.post("/api/messages/send", json=row),
+        shop.post("/api/messages/schedule", json={**row, **later}),
+        shop.patch(f"/api/messages/{accepted}", json={"message": "{ | }"}),
+    ):
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "message")
+    accept(server)
+    (refused,) = follow(shop, bulk_id)["rows"]
+    assert "blank" in refused["errors"][0]["message"]
+
+
 def test_a_skipped_recipient_may_be_many_steps_before(shop: httpx.Client, server: WebServer) -> None:
     rows = [{"phoneId": f"+9198111{number % 350:05}", "message": f"number {number}"} for number in range(700)]
     answer = shop.post("/api/messages/bulk", content=lines(*rows), headers=JSONL, params={"duplicates": "skip"})

@@ -32,7 +32,9 @@ _INTERNATIONAL = re.compile(r"[1-9][0-9]{6,14}")
 _FRACTION = re.compile(r"(?<=[0-9])\s*[./]\s*([0-9]{1,2})$|(?<=[0-9]{7})\.(0{3,})$")
 _PAIRS = re.compile(r".*[./].*[^0-9][0-9]{2}[./][0-9]{2}", re.DOTALL)  # +33 6.12.34.56.78
 _ROUNDED = re.compile(r"[0-9][.,]?[0-9]*[eE]\+?[0-9]+")
-_SCHEME = re.compile(r"(?:tel|whatsapp):(?://)?", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:tel|whatsapp|p):(?://)?", re.IGNORECASE)  # "p:" in lists of leads from advertisements
+# By which spreadsheets say that a cell is text: '91…, "91…", ="91…".
+_AS_TEXT = re.compile(r"'([^'\"]+)'?|=?\"([^'\"]+)\"")
 _LINK = re.compile(
     r"(?:https?://)?(?:www\.)?wa\.me/(?P<path>[^/?#]*)(?:/?[?#].*|/)?"
     r"|(?:(?:https?://)?(?:api|web|www)\.whatsapp\.com/send/?|whatsapp://send/?)\?(?:[^#]*&)?phone=(?P<query>[^&#]*).*",
@@ -45,6 +47,11 @@ _LINK_BEGIN = re.compile(
 _PHONE_JID = re.compile(r"([^@]*?)(?::[0-9]+)?@(?:c\.us|s\.whatsapp\.net)", re.IGNORECASE)
 _LID = re.compile(r"([0-9]{1,20})(?::[0-9]+)?@lid")
 _GROUP_JID = re.compile(r"[0-9]{1,20}(?:-[0-9]{1,20})?@g\.us")
+_SPELLINGS = (
+    ("1", re.compile(r"(52)1?([2-9][0-9]{9})")),
+    ("9", re.compile(r"(54)9?([1-3][0-9]{9})")),
+    ("9", re.compile(r"(55[1-9][0-9])9?([6-9][0-9]{7})")),
+)
 _MEXICAN_MOBILE = "521"  # the plan has dropped the 1, WhatsApp's ids have not
 
 
@@ -104,10 +111,10 @@ def parse_phone_digits(
     """The digits of an international number, without the plus.
 
     Accepted are international numbers with `+`, `00` or neither, with spaces, dashes, dots, slashes and brackets, in
-    any script's digits, as text or JSON number, after `tel:` or `whatsapp:`, as a link (`https://wa.me/…`), and as an
-    address (`…@c.us`, `…@s.whatsapp.net`). A zero that is dialled at home only is left out, and so is `.0` at the end.
-    Whether a number with `+` is in a number plan does not count, as plans lag behind: whether it is on WhatsApp,
-    WhatsApp says.
+    any script's digits, as text or JSON number, after `tel:`, `whatsapp:` or `p:`, in quotation marks as spreadsheets
+    put them, as a link (`https://wa.me/…`), and as an address (`…@c.us`, `…@s.whatsapp.net`). A zero that is dialled at
+    home only is left out, and so is `.0` at the end. Whether a number with `+` is in a number plan does not count, as
+    plans lag behind: whether it is on WhatsApp, WhatsApp says.
 
     Args:
         country: tells the ISO 3166 code of the country in which digits without `+` or `00` may be meant; where it is
@@ -154,6 +161,18 @@ def doubt(recipient: Recipient) -> str | None:
     return f"{recipient.display} is in no country's number plan. {advice}"
 
 
+def spellings(number: str) -> frozenset[str]:
+    """The numbers (digits) by which WhatsApp reaches the one who has this number: mostly that alone.
+
+    Mexico has dropped the 1 of its mobile numbers, Argentina writes a 9 before them for abroad, and Brazil has put a 9
+    before those that began with 6 to 9; WhatsApp finds accounts by either.
+    """
+    for extra, pattern in _SPELLINGS:
+        if match := pattern.fullmatch(number):
+            return frozenset({match[1] + match[2], match[1] + extra + match[2]})
+    return frozenset({number})
+
+
 def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, str) and len(value) <= _MAX_WRITTEN and not value.strip())
 
@@ -174,6 +193,8 @@ def _written(value: object, field: str) -> str:
 def _unwrapped(written: str) -> tuple[str, bool]:
     """The number in a link, an address or after a scheme, and whether such a place takes a country code."""
     written = written.strip()
+    if quoted := _AS_TEXT.fullmatch(written):
+        written = (quoted[1] or quoted[2]).strip()
     if link := _LINK.fullmatch(written):
         return unquote(link["path"] if link["path"] is not None else link["query"]), True
     if jid := _PHONE_JID.fullmatch(written):

@@ -21,6 +21,11 @@ _SWITCHES = {"true": True, "on": True, "1": True, "false": False, "off": False, 
 _MAX_SWITCH = 16
 _NEWLINE = re.compile(r"\r\n?")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Neither space nor what shows as nothing: marks of format and of variation, fillers, and Braille's empty cell.
+_VISIBLE = re.compile(
+    "[^\\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
 
 
 class Parse(Protocol[T_co]):
@@ -83,11 +88,16 @@ def parse_message(value: object, *, field: str = "message", may_be_empty: bool =
     # A character takes 4 bytes at most: most texts need not be encoded to be measured.
     if len(text) * 4 > MAX_MESSAGE_BYTES and len(text.encode()) > MAX_MESSAGE_BYTES:
         raise Invalid(f"{field} is longer than {MAX_MESSAGE_BYTES:,} bytes.", field=field)
-    if not text.strip():
+    if is_blank(text):
         if may_be_empty:
             return ""
         raise Invalid(f"{field} is blank.", field=field)
     return _NEWLINE.sub("\n", text) if "\r" in text else text
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen."""
+    return _VISIBLE.search(text) is None
 
 
 def wire_length(text: str) -> int:

@@ -116,6 +116,11 @@ def part(file: BinaryIO, start: int, stop: int) -> bytes:
     return file.read(max(0, stop - start))
 
 
+def is_padding(after: bytes) -> bool:
+    """Whether what stands after a picture's end says nothing. Else it may be a film, with its place."""
+    return not after.strip(b"\0\xff\r\n ")
+
+
 def is_profile(unpacked: bytes) -> bool:
     """Whether it is a colour profile (ICC.1, 7.2)."""
     return unpacked[36:40] == b"acsp" and 0 < int.from_bytes(unpacked[:4]) <= len(unpacked)

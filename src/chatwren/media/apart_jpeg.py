@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from typing import BinaryIO
 
-from chatwren.media.apart import EXIF, Apart, Taken, is_profile
+from chatwren.media.apart import EXIF, Apart, Taken, is_padding, is_profile
 
 MAX_SCANS = 100
 """Scans of a JPEG. Encoders write up to a dozen; each goes over the whole picture."""
@@ -38,6 +38,7 @@ def jpeg_apart(file: BinaryIO) -> Apart:
         if marker is None:
             return reading.result(len(content.rstrip(b"\xff")), ended=False)
         if marker[1][0] == _END_OF_IMAGE:
+            reading.apart.amiss |= not is_padding(content[marker.end() :])
             return reading.result(marker.end(), ended=True)
         if reading.apart.scans == 0 and marker.end() - at > _MAX_GAP:
             break

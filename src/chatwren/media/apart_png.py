@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from chatwren.media.apart import EXIF, MAX_UNPACKED, PIECE, Apart, Taken, is_profile, part
+from chatwren.media.apart import EXIF, MAX_UNPACKED, PIECE, Apart, Taken, is_padding, is_profile, part
 
 _SIGNATURE = 8
 _HEADER = 13
@@ -34,6 +34,7 @@ def png_apart(file: BinaryIO) -> Apart:
     reading = _Reading(file)
     for chunk in _chunks(file):
         if chunk.kind == b"IEND":
+            reading.note_rest(chunk.stop + 4)
             return reading.result(ended=True)
         reading.chunk(chunk)
     return reading.result(ended=False)
@@ -62,6 +63,12 @@ class _Reading:
             self._apart.shown &= chunk.kind != b"CgBI"  # Apple's own coding
         else:
             self._beside(chunk, part(self._file, chunk.start, min(chunk.stop, chunk.start + MAX_UNPACKED)))
+
+    def note_rest(self, start: int) -> None:
+        """Note what stands after its end."""
+        self._file.seek(start)
+        while rest := self._file.read(PIECE):
+            self._apart.amiss |= not is_padding(rest)
 
     def result(self, *, ended: bool) -> Apart:
         """What it holds, if it goes on no further."""

@@ -1,9 +1,9 @@
 """What the container of a video or sound says about it: its length, the size of its picture, how it is coded.
 
 Read from a few header boxes, never by decoding. Sources: ISO/IEC 14496-12 (boxes of MP4, M4A, 3GP), 14496-14 and -15
-(what tells the coding), RFC 3533 and RFC 7845 (Ogg, and Opus in it). The length of other sounds is not told: without
-decoding it would be a guess. What WhatsApp plays in an MP4 is H.264 and AAC (developers.facebook.com/docs/whatsapp/
-cloud-api/reference/media); phones decode H.264 of 8 bits a channel and 4:2:0, which profiles up to High are.
+(what tells the coding), RFC 3533 and RFC 7845 (Ogg, and Opus in it). Sounds without a container: sounds.py. What
+WhatsApp plays in an MP4 is H.264 and AAC (developers.facebook.com/docs/whatsapp/cloud-api/reference/media); phones
+decode H.264 of 8 bits a channel and 4:2:0, which profiles up to High are.
 """
 
 import os

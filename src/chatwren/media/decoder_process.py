@@ -20,10 +20,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from chatwren.media import confinement, pictures
+from chatwren.media import clips, confinement, pictures
 from chatwren.media.archives import zip_format
 from chatwren.media.clips import read_mp4, read_ogg_opus
 from chatwren.media.decoder_wire import JOB_BYTES, Archive, Clip, Job, pack
+from chatwren.media.sounds import read_sound
 
 _NICENESS = 10  # web's answers go before
 
@@ -88,7 +89,13 @@ def _decode(job: Job, file: int, reply: int) -> None:
 
 def _clip(file: BinaryIO, job: Job) -> Clip:
     """What a video or sound says about itself."""
-    clip = read_ogg_opus(file) if job.mimetype.startswith("audio/ogg") else read_mp4(file)
+    match job.mimetype:
+        case "audio/mpeg" | "audio/aac" | "audio/amr":
+            clip: clips.Clip | None = read_sound(file, job.mimetype)
+        case "audio/ogg; codecs=opus":
+            clip = read_ogg_opus(file)
+        case _:
+            clip = read_mp4(file)
     if clip is None:
         return Clip(playable=False)
     return Clip(True, **dataclasses.asdict(clip))

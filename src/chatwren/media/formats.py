@@ -47,6 +47,7 @@ OLE = {
 }
 # TIFF may have many pages or be a camera's raw picture: not for a chat bubble.
 TAGGED_IMAGES = {"dng": "image/x-adobe-dng", "nef": "image/x-nikon-nef", "cr2": "image/x-canon-cr2"}
+WINDOWS_MEDIA = {"wmv": "video/x-ms-wmv", "wma": "audio/x-ms-wma"}
 TEXTS = {
     "txt": "text/plain",
     "csv": "text/csv",

@@ -16,7 +16,7 @@ from chatwren.media.recognise import MediaKind
 
 _FIELD = "mediaFile"
 _READ = 1024 * 1024
-_WITH_FACTS = frozenset({"video/mp4", "video/3gpp", "audio/mp4", "audio/ogg; codecs=opus"})
+_CONTAINERS = frozenset({"video/mp4", "video/3gpp", "audio/mp4", "audio/ogg; codecs=opus"})
 _ANEW = "Saved anew with fewer pixels, or as a JPEG that is not progressive, it goes as an image"
 # Why an image goes as a document.
 _NOT_SHOWN: dict[Why, str] = {
@@ -44,7 +44,7 @@ class PreparedFile:
         received_sha256: hex, of the file as it came: the same request has the same.
         width: pixels, of images and where a video tells it.
         height: likewise.
-        seconds: length of a video or sound, where its container tells it.
+        seconds: length of a video or sound, where it tells that.
         thumbnail: a small JPEG of an image.
         warnings: sentences for the user about what he may not expect.
     """
@@ -119,8 +119,10 @@ def _received(
         raise Invalid(f"{_FIELD} is empty (0 bytes).", field=_FIELD)
     _refuse_larger(size, recognise.MAX_BYTES[MediaKind.DOCUMENT], "a file")
     with path.open("rb") as file:
-        recognised = recognise.recognise(file.read(recognise.HEAD_BYTES), file_name, content_type)
-    if recognised.kind is MediaKind.AUDIO and recognised.mimetype not in _WITH_FACTS:
+        head = file.read(recognise.HEAD_BYTES)
+        file.seek(recognise.tag_length(head))
+        recognised = recognise.recognise(head, file_name, content_type, after_tag=file.read(recognise.HEAD_BYTES))
+    if recognised.kind is MediaKind.AUDIO and recognised.mimetype not in _CONTAINERS:
         _refuse_larger(size, recognise.MAX_BYTES[MediaKind.AUDIO], "an audio file")
     sha256 = _sha256(path, left)
     received = PreparedFile(
@@ -182,7 +184,7 @@ async def _archive(received: PreparedFile, given_name: str | None, user: UUID, d
 async def _clip(received: PreparedFile, given_name: str | None, user: UUID, decoders: Decoders) -> PreparedFile:
     seconds = width = height = None
     kind, mimetype = received.kind, received.mimetype
-    if mimetype in _WITH_FACTS:
+    if mimetype in _CONTAINERS:
         reply = await decoders.decode(user, received.path, task="clip", mimetype=mimetype, size=received.size)
         clip = reply.outcome
         if not isinstance(clip, Clip) or not clip.playable:
@@ -197,6 +199,9 @@ async def _clip(received: PreparedFile, given_name: str | None, user: UUID, deco
         if kind is MediaKind.VIDEO and not clip.has_picture:  # what many phones record speech into
             kind, mimetype = MediaKind.AUDIO, "audio/mp4"
             received = replace(received, file_name=recognise.safe_file_name(given_name, "m4a"))
+    else:
+        reply = await decoders.decode(user, received.path, task="clip", mimetype=mimetype, size=received.size)
+        seconds = reply.outcome.seconds if isinstance(reply.outcome, Clip) else None
     if kind is MediaKind.AUDIO:
         _refuse_larger(received.size, recognise.MAX_BYTES[kind], "an audio file")
     elif received.size > recognise.MAX_BYTES[kind]:

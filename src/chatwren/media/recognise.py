@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
-from chatwren.media.formats import OLE, TAGGED_IMAGES, TEXTS, ZIPPED, extension_of
+from chatwren.media.formats import OLE, TAGGED_IMAGES, TEXTS, WINDOWS_MEDIA, ZIPPED, extension_of
 
 MEGABYTE = 1_000_000
 HEAD_BYTES = 4096
@@ -21,9 +21,12 @@ _MAX_NAME_BYTES = 240  # file systems allow 255; phones add " (1)"
 _EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,10})$")
 # Directional formatting can make "annexe.pdf" of "fdp.exe". Joiners, which scripts need, are no such thing.
 _BIDIRECTIONAL = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
-_SAME_EXTENSION = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "htm": "html", "m4v": "mp4", "3gpp": "3gp", "oga": "ogg",
-                   "opus": "ogg", "tiff": "tif", "heif": "heic", "hif": "heic", "heics": "heic",
-                   "tgz": "gz"}  # fmt: skip
+_SAME_EXTENSION = {"jpeg": "jpg", "jpe": "jpg", "jfif": "jpg", "tiff": "tif", "heif": "heic", "hif": "heic",
+                   "heics": "heic", "m4v": "mp4", "3gpp": "3gp", "3g2": "3gp", "mpeg": "mpg", "vob": "mpg",
+                   "m2ts": "ts", "mts": "ts", "oga": "ogg", "opus": "ogg", "mpga": "mp3", "m4b": "m4a", "m4r": "m4a",
+                   "aiff": "aif", "aifc": "aif", "weba": "webm", "mka": "mkv", "htm": "html", "tgz": "gz",
+                   "svgz": "gz", "cbr": "rar", "ai": "pdf"}  # fmt: skip
+_NO_NAMES = frozenset({"null", "undefined"})  # what programs write for a name that they do not have
 
 
 class MediaKind(StrEnum):
@@ -97,12 +100,20 @@ _SIGNATURES = [
         (rb"OggS.{24}(?:\x80theora|fishead)", _DOCUMENT, "video/ogg", "ogv"),
         (rb"OggS", _DOCUMENT, "application/ogg", "ogg"),
         (rb"#!AMR\n", _AUDIO, "audio/amr", "amr"),
+        (rb"#!AMR-WB\n", _DOCUMENT, "audio/amr-wb", "awb"),
         (rb"ID3[\x02-\x04]", _AUDIO, "audio/mpeg", "mp3"),
         # Bare MPEG audio has no signature but frames: layer III with a bit rate, and AAC in ADTS.
         (rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]", _AUDIO, "audio/mpeg", "mp3"),
         (rb"\xff[\xf0\xf1\xf8\xf9][\x40-\x7f]", _AUDIO, "audio/aac", "aac"),
         (rb"RIFF.{4}WAVE", _DOCUMENT, "audio/wav", "wav"),
         (rb"fLaC", _DOCUMENT, "audio/flac", "flac"),
+        (rb"FORM.{4}AIF[FC]", _DOCUMENT, "audio/aiff", "aif"),
+        (rb"caff\0\x01", _DOCUMENT, "audio/x-caf", "caf"),
+        (rb"FLV\x01", _DOCUMENT, "video/x-flv", "flv"),
+        (rb"\0\0\x01\xba", _DOCUMENT, "video/mpeg", "mpg"),
+        (rb"\x47.{187}\x47.{187}\x47", _DOCUMENT, "video/mp2t", "ts"),
+        (rb"\0\0\0\x0cjP  \r\n\x87\n", _DOCUMENT, "image/jp2", "jp2"),
+        (rb"\0\0\0\x0cJXL \r\n\x87\n", _DOCUMENT, "image/jxl", "jxl"),
         (rb"RIFF.{4}AVI ", _DOCUMENT, "video/x-msvideo", "avi"),
         (rb"\x1aE\xdf\xa3.{0,60}?webm", _DOCUMENT, "video/webm", "webm"),
         (rb"\x1aE\xdf\xa3", _DOCUMENT, "video/x-matroska", "mkv"),
@@ -126,14 +137,30 @@ _CONTAINERS = [
     (b"PK\x03\x04", ZIPPED, _ZIP, "zip"),
     (b"PK\x05\x06", ZIPPED, _ZIP, "zip"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE | ZIPPED, UNKNOWN_TYPE, ""),  # a .docx with a password is one
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", WINDOWS_MEDIA, "video/x-ms-asf", "asf"),
     (b"II*\0", TAGGED_IMAGES, "image/tiff", "tif"),
     (b"MM\0*", TAGGED_IMAGES, "image/tiff", "tif"),
 ]
+_TAG = re.compile(rb"ID3[\x02-\x04]..[\x00-\x7f]{4}", re.DOTALL)
+_TAGGED = re.compile(
+    rb"\xff[\xf0\xf1\xf8\xf9][\x40-\x7f]|fLaC|RIFF.{4}WAVE", re.DOTALL
+)  # what has such a tag, beside MP3
+_PDF = re.compile(rb".{0,1000}?%PDF-", re.DOTALL)
 _MIMETYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
-def recognise(head: bytes, file_name: str | None, content_type: str | None = None) -> Recognised:
+def tag_length(head: bytes) -> int:
+    """Bytes of the ID3v2 tag with which a sound begins; 0: it has none."""
+    if not _TAG.match(head):
+        return 0
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return size + (20 if head[5] & 0x10 else 10)  # with the footer, if there is one
+
+
+def recognise(
+    head: bytes, file_name: str | None, content_type: str | None = None, *, after_tag: bytes = b""
+) -> Recognised:
     """What a file is, from its first `HEAD_BYTES` bytes.
 
     Its name, and then the type that the client gives, have a say only where many formats look the same: a .docx is a
@@ -143,13 +170,18 @@ def recognise(head: bytes, file_name: str | None, content_type: str | None = Non
         head: the beginning of the file; all of a shorter one.
         file_name: as the client gave it.
         content_type: likewise.
+        after_tag: what follows the tag with which `head` begins (`tag_length`): not only MP3 has one.
     """
+    if tag_length(head) and _TAGGED.match(after_tag):
+        head = after_tag
     for pattern, recognised in _SIGNATURES:
         if pattern.match(head):
             return recognised
     named = _EXTENSION.search((file_name or "").strip())
     extension = named[1].lower() if named else ""
     told = (content_type or "").partition(";")[0].strip().lower()
+    if "pdf" in {extension, told.removeprefix("application/")} and _PDF.match(head):
+        return Recognised(_DOCUMENT, "application/pdf", "pdf")  # what made it wrote a warning, or an HTTP head, before
     for signature, formats, mimetype, usual in _CONTAINERS:
         if head.startswith(signature):
             return _one_of(formats, extension, told, mimetype, usual)
@@ -191,6 +223,8 @@ def safe_file_name(name: str | None, extension: str) -> str:
         stem, suffix = plain[: own.start()].rstrip(" ."), own[0]
     else:
         stem, suffix = plain, f".{extension}" if extension else ""
+    if stem in _NO_NAMES:
+        stem = ""
     room = _MAX_NAME_BYTES - len(suffix.encode())
     return (stem.encode()[:room].decode(errors="ignore").rstrip(" .") or "file") + suffix
 

@@ -27,6 +27,7 @@ from chatwren.domain.errors import FieldError, Invalid, NotFound, TooLarge
 from chatwren.domain.ids import bulk_public_id, message_public_id, uuid7
 from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import Shown
+from chatwren.domain.recipients import spellings
 from chatwren.domain.sizes import size
 from chatwren.domain.times import told
 from chatwren.domain.whereabouts import Whereabouts
@@ -265,10 +266,11 @@ def _draft(bulk: Bulk, given: str, here: Whereabouts) -> NewRow:
 
 async def _skip_duplicates(connection: Connection, bulk: Bulk, drafted: _Drafted) -> _Drafted:
     """Refuse what goes to a recipient to whom a row before does that was accepted."""
-    reached = await bulk_steps.reached(connection, bulk, {row.recipient for _, row, _ in drafted if row is not None})
+    asked = {one for _, row, _ in drafted if row is not None for one in spellings(row.recipient)}
+    reached = await bulk_steps.reached(connection, bulk, asked)
     left: _Drafted = []
     for line, row, errors in drafted:
-        again = row is not None and row.recipient in reached
+        again = row is not None and not reached.isdisjoint(spellings(row.recipient))
         left.append((line, None, _SKIPPED) if again else (line, row, errors))
         if row is not None:
             reached.add(row.recipient)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chatwren.domain.errors import Invalid
-from chatwren.domain.recipients import Reading, doubt, parse_recipient
+from chatwren.domain.recipients import Reading, doubt, parse_recipient, spellings
 from chatwren.domain.text import absent
 
 _SHOWN = 5
@@ -61,7 +61,7 @@ class Recipients:
         except Invalid:
             return  # told when it is the row's turn, with whatever else is wrong with it
         row["phoneId"] = recipient.display
-        if self._first.setdefault(recipient.value, line) != line:
+        if self._first.setdefault(min(spellings(recipient.value)), line) != line:
             self._again.append(line)
         elif doubt(recipient) is not None:
             self._doubted.append(f"{recipient.display} (line {line})")

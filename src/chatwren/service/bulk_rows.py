@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -47,6 +48,8 @@ _NO_VALUES = frozenset({
     "#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#VALEUR!", "#NOM?", "#NOMBRE!",
 })  # fmt: skip
 """What is written where there was no value, or a formula had none."""
+_JOINERS = "\u200c\u200d"
+"""Marks that scripts need within a word."""
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 """What `surrogateescape` makes of bytes that are no UTF-8."""
 csv.field_size_limit(_MAX_ROW_BYTES)
@@ -86,9 +89,17 @@ _Row = tuple[int, dict[str, Any] | FieldError]
 
 
 def _json_lines(file: BinaryIO) -> Iterator[_Row]:
+    first = True
     for number, line in _lines(file, errors="surrogateescape"):
         if line is not None and not line.strip():
             continue
+        if first and line is not None and (line.lstrip().startswith("[") or line.strip() == "{"):
+            raise Invalid(
+                "The file is JSON, but not JSON lines: write each message as an object on a line of its own, without "
+                "brackets around them or commas between them.",
+                code="malformed_body",
+            )
+        first = False
         try:
             row = json.loads(line) if line is not None and not _NO_UTF8.search(line) else None
         except (ValueError, RecursionError):
@@ -110,7 +121,7 @@ def _csv(file: BinaryIO) -> Iterator[_Row]:
             if any(value.strip() for value in values[len(columns) :]):
                 yield lines.line, FieldError("", "The line has more values than there are columns.")
             elif any(value.strip() for value in values):  # a spreadsheet writes rows of nothing, too
-                yield lines.line, _from_columns(dict(zip_longest(columns, values[: len(columns)])))
+                yield lines.line, _from_columns(dict(zip_longest(columns, values[: len(columns)], fillvalue="")))
             lines.begin()
     except UnicodeDecodeError:
         raise Invalid("The file is no UTF-8. Save it as CSV UTF-8.", code="malformed_body") from None
@@ -195,7 +206,7 @@ def _columns(names: Sequence[str]) -> list[str]:
     Raises:
         Invalid: none is phoneId, two have the same name, or there are too many.
     """
-    columns = [_BY_LOWER.get(name.strip().lower(), name.strip()) for name in names]
+    columns = [_BY_LOWER.get(name.lower(), name) for name in map(_seen, names)]
     counts = Counter(name for name in columns if name)
     if len(counts) > _MAX_COLUMNS:
         raise Invalid(f"The first line names more than {_MAX_COLUMNS} columns.", code="no_columns")
@@ -205,6 +216,11 @@ def _columns(names: Sequence[str]) -> list[str]:
     if twice:
         raise Invalid(f"The first line names a column twice: {', '.join(twice)}.", code="no_columns")
     return columns
+
+
+def _seen(name: str) -> str:
+    """The name of a column as a person sees it: copied ones, and one after a second byte order mark, have more."""
+    return "".join(char for char in name if char in _JOINERS or unicodedata.category(char) != "Cf").strip()
 
 
 def _from_columns(row: Mapping[str, str | None]) -> dict[str, Any]:

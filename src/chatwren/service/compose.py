@@ -11,7 +11,7 @@ from chatwren.domain.errors import Invalid
 from chatwren.domain.fields import Reader
 from chatwren.domain.ids import whatsapp_message_id
 from chatwren.domain.recipients import Recipient, parse_recipient
-from chatwren.domain.text import parse_message
+from chatwren.domain.text import is_blank, parse_message
 from chatwren.domain.times import ParsedTime, due_time, parse_moment, parse_time, told
 from chatwren.domain.whereabouts import Whereabouts
 from chatwren.media.prepare import PreparedFile
@@ -150,7 +150,13 @@ def row_of(
     media_id: UUID | None = None,
     sid_hash: bytes | None = None,
 ) -> NewRow:
-    """The row that the message becomes, under a WhatsApp id of its own."""
+    """The row that the message becomes, under a WhatsApp id of its own.
+
+    Raises:
+        Invalid: nothing of its words can be seen once they are filled, and no file goes along.
+    """
+    if new.media is None:
+        check_filled(variation.text)
     return NewRow(
         id=message_id,
         user_id=user_id,
@@ -170,6 +176,16 @@ def row_of(
         wa_id=whatsapp_message_id(),
         sid_hash=sid_hash,
     )
+
+
+def check_filled(text: str) -> None:
+    """Refuse words that go alone, when nothing is left of them: placeholders without more, whose values are empty.
+
+    Raises:
+        Invalid: nothing of them can be seen.
+    """
+    if is_blank(text):
+        raise Invalid("message is blank once its placeholders are filled.", field="message")
 
 
 def _modifications(new: NewMessage, variation: Variation) -> dict[str, Any] | None:

@@ -189,6 +189,11 @@ def _warnings(
     warnings = list(new.media.warnings) if new.media else []
     if doubted := doubt(new.recipient):
         warnings.append(doubted)
+    if r"\n" in variation.text and "\n" not in variation.text:
+        warnings.append(
+            r"message holds \n as two characters, a backslash and an n, and no line break. A form takes the line break "
+            r"itself; JSON writes it as \n, escaped once."
+        )
     reason = account_reason(account, account.now)
     if reason is not None:
         warnings.append(f"Accepted, but it waits: {sentence(reason, zone())}")

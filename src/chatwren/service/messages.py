@@ -14,7 +14,7 @@ from chatwren.domain.limits import Limit, reached
 from chatwren.domain.messages import OUTCOME_UNKNOWN, Filter, Status
 from chatwren.domain.times import ParsedTime, no_zone
 from chatwren.service import wording
-from chatwren.service.compose import check_expiry, expires_too_early
+from chatwren.service.compose import check_expiry, check_filled, expires_too_early
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
 from chatwren.service.message_view import QueuedMessage, TimelineStep, shown, status_of, timeline
@@ -160,6 +160,8 @@ async def change(
             seed=seed,
             fields=fields,
         )
+        if row.media_id is None:
+            check_filled(variation.text)
     async with db.transaction() as connection:
         await messages.lock(connection, user_id, message_id)
         await _check_changes(connection, row, allowed)

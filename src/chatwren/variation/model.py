@@ -70,7 +70,7 @@ class NoPlaceholder(MissingField):
         shown = odd if len(odd) <= _SHOWN else f"{odd[:_SHOWN]}…"
         super(MissingField, self).__init__(
             f"The text contains {shown}, which looks like a placeholder and is none: these are {{{{a name}}}} of up to "
-            "three words without signs. For braces, write \\{\\{ and \\}\\}.",
+            "three words without signs. For braces, write \\{ and \\}.",
             field="message",
             code="missing_field",
         )

@@ -89,6 +89,8 @@ def _check_filled(template: Template, values: Mapping[str, str]) -> None:
             raise MissingField(name)
     for odd in template.odd:
         raise NoPlaceholder(odd)
+    if braced := template.braced(values):
+        raise NoPlaceholder(braced)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,14 @@ nobody.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-_PLACEHOLDER = r"""
-      \{\{ [ \t]* (?P<name> [^\s{}|"':;,=()<>/\\]{1,64} (?: [ ] [^\s{}|"':;,=()<>/\\]{1,64} ){0,2} ) [ \t]* \}\}
+_WORD = r"""[^\s{}|"':;,=()<>/\\]{1,64}"""
+_NAME = rf"{_WORD} (?: [ ] {_WORD} ){{0,2}}"
+_PLACEHOLDER = (
+    rf"\{{\{{ [ \t]* (?P<name> {_NAME} ) [ \t]* \}}\}}"
+    r"""
     | (?P<odd>
           \{\{ (?= [^{}\w]*+ \w ) [^{}]*+ \}\}            # {{name | upper}}
         | \{\{\{ (?= [^{}|\w]*+ \w ) [^{}|]*+ \}\}\}      # {{{name}}}
@@ -20,6 +23,7 @@ _PLACEHOLDER = r"""
         | (?<!\\\{) \{ [ \t]*+ [^\W\d][\w.-]{0,63}+ [ \t]*+ \}\}      # {name}}
       )
 """
+)
 _TOKEN = re.compile(
     rf"""
       (?P<code> ```.+?``` | `[^`\n]+` )
@@ -31,6 +35,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _CODE_TOKEN = re.compile(rf"(?P<braces> \\\{{\\\{{ | \\\}}\\\}} ) | {_PLACEHOLDER}", re.VERBOSE)
+_BRACED = re.compile(rf"(?<![{{\\]) \{{ [ \t]* (?P<name> {_NAME} ) [ \t]* \}} (?!\}})", re.VERBOSE)
 _ESCAPED_BRACE = re.compile(r"\\([{}])")
 
 
@@ -102,6 +107,13 @@ class Template:
         self.groups = parser.groups
         self.names = tuple(parser.names)
         self.odd = tuple(parser.odd)
+
+    def braced(self, names: Iterable[str]) -> str | None:
+        """The first of these names, whatever its case, that stands in single braces, with them: `{name}`."""
+        if "{" not in self._text:
+            return None
+        wanted = {name.casefold() for name in names}
+        return next((one[0] for one in _BRACED.finditer(self._text) if one["name"].casefold() in wanted), None)
 
     def resolve(self, index: int) -> tuple[list[Piece], list[Spin]]:
         """The text with the given index (0 to `count` - 1), as pieces, and what was chosen for each outermost group."""

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from chatwren.domain.errors import ChatwrenError, Invalid
 from chatwren.domain.number_plans import country_of, has_trunk_zero
-from chatwren.domain.recipients import Recipient, doubt, parse_recipient
+from chatwren.domain.recipients import Recipient, doubt, parse_recipient, spellings
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,11 @@ from chatwren.domain.recipients import Recipient, doubt, parse_recipient
         ("tel:%2B91%2098765%2043210", "919876543210"),
         ("TEL:919876543210", "919876543210"),
         ("whatsapp:+14155238886", "14155238886"),
+        ("'919876543210", "919876543210"),
+        ("'+91 98765 43210'", "919876543210"),
+        ('="919876543210"', "919876543210"),
+        ('"+91 98765-43210"', "919876543210"),
+        ("p:+919876543210", "919876543210"),
         ("https://wa.me/919876543210", "919876543210"),
         ("http://www.WA.me/+919876543210/", "919876543210"),
         ("wa.me/%2B919876543210?text=Hello%20there,%20you", "919876543210"),
@@ -97,6 +102,7 @@ def test_ids_are_kept_and_shown_as_they_are(written: str, recipient: Recipient) 
         "919876543210.5", "919876543210.00", "+91 98765 43210.25", "+91.98765.43210.0", "919.876.543.210.50",
         "919876543210.000", "+919876543210.000", "9876543210.0000",
         "919876543210/0", "+919876543210/11", "+91 98765 43210 / 2", "9.1987654321e+11", "9,19877E+11",
+        '="', '""', "=", "''", "'", "=919876543210", '="919876543210"&"0"', "p:", "ap:+919876543210",
         "tel:", "tel:+91", "whatsapp:", "https://wa.me/", "https://wa.me/message/ABCDEFGH", "https://wa.me/qr/1234567",
         "https://chat.whatsapp.com/919876543210", "https://example.com/919876543210", "tel:+14155552671;ext=5",
         "https://wa.me/?text=919876543210", f"https://wa.me/919876543210?text={'x' * 5000}", "wa.me/919876543210/1",
@@ -271,3 +277,24 @@ def test_every_international_number_survives_the_usual_spellings(digits: str) ->
         assert parsed == Recipient("phone", digits)
     for written in (f"00{digits}", f"+{digits[:2]} ({digits[2:5]}) {digits[5:]}", f"+{digits}@c.us"):
         assert parse_recipient(written, country=lambda: "IN") == parsed
+
+
+@pytest.mark.parametrize(
+    ("number", "others"),
+    [
+        ("5215512345678", {"525512345678"}),
+        ("525512345678", {"5215512345678"}),
+        ("5491123456789", {"541123456789"}),
+        ("541123456789", {"5491123456789"}),
+        ("5551991234567", {"555191234567"}),
+        ("555191234567", {"5551991234567"}),
+        ("551133334444", set()),  # a land line, which has no 9; the mobile number 9 3333 4444 is another's
+        ("5511933334444", set()),
+        ("919876543210", set()),
+        ("5215512345", set()),
+        ("120363012345678901@g.us", set()),
+    ],
+)
+def test_two_spellings_by_which_whatsapp_knows_one_person(number: str, others: set[str]) -> None:
+    assert spellings(number) == {number, *others}
+    assert all(spellings(one) == spellings(number) for one in others)

@@ -19,7 +19,19 @@ def test_the_rest_is_there(value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["Hello!", " kept as it is ", "नमस्ते 👋🏽", "a\nb\tc", "x" * 65_536, "é" * 32_768, "😀" * 16_384, "null"]
+    "message",
+    [
+        "Hello!",
+        " kept as it is ",
+        "नमस्ते 👋🏽",
+        "a\nb\tc",
+        "x" * 65_536,
+        "é" * 32_768,
+        "😀" * 16_384,
+        "null",
+        "👨\u200d👩\u200d👧",
+        "\u200fمرحبا",
+    ],
 )
 def test_a_message_is_kept(message: str) -> None:
     assert parse_message(message) == message
@@ -31,7 +43,8 @@ def test_line_ends_of_forms_become_those_of_whatsapp() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, "", "  \r\n\u00a0", 5, 5.5, True, ["Hi"], b"Hi", "a\0b", "a\ud83d", "\udc00",
+    [None, "", "  \r\n\u00a0", "\u200b", "\ufeff \u2060", "\u3164\u115f", "\u2800", "\U000e0020\ufe0f",
+     5, 5.5, True, ["Hi"], b"Hi", "a\0b", "a\ud83d", "\udc00",
      "x" * 65_537, "é" * 32_769, "😀" * 16_385],
 )  # fmt: skip
 def test_what_is_no_message_is_refused_by_name(value: object) -> None:
@@ -40,7 +53,7 @@ def test_what_is_no_message_is_refused_by_name(value: object) -> None:
     assert [error.field for error in refused.value.fields] == ["text"]
 
 
-@pytest.mark.parametrize("value", [None, "", "null", "undefined", " \n"])
+@pytest.mark.parametrize("value", [None, "", "null", "undefined", " \n", "\u200b"])
 def test_a_caption_may_be_empty(value: object) -> None:
     assert parse_message(value, may_be_empty=True) == ""
 

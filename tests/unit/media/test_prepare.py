@@ -262,7 +262,7 @@ def test_what_whatsapp_would_not_show_goes_as_a_document_with_a_warning(
 @pytest.mark.parametrize(
     ("content", "name", "content_type", "mimetype", "stored_name"),
     [
-        (b"%PDF-1.7\n", "Rechnung März.pdf", "image/png", "application/pdf", "Rechnung März.pdf"),
+        (b"%PDF-1.7\n", "Rechnung März.pdf", "application/msword", "application/pdf", "Rechnung März.pdf"),
         (b"name,phone\n", "list.csv", None, "text/csv", "list.csv"),
         (b"\0\1\2", "drawing.dwg", "Application/Acad; x=y", "application/acad", "drawing.dwg"),
         (b"\0\1\2", "drawing.dwg", "nonsense\r\nX: y", "application/octet-stream", "drawing.dwg"),
@@ -309,7 +309,7 @@ def test_a_recording_in_an_mp4_is_audio(path: Path, brand: bytes) -> None:
     ("content", "mimetype", "seconds"),
     [
         (b"ID3\4\0" + bytes(100), "audio/mpeg", None),
-        (b"#!AMR\n" + bytes(100), "audio/amr", None),
+        (b"#!AMR\n" + bytes(100), "audio/amr", 1),
         (b"OggS\0\2" + bytes(8) + b"abcd" + bytes(8) + b"\1\x13OpusHead\1\1\0\0" + bytes(7)
          + b"OggS\0\4" + struct.pack("<q", 48_000 * 4) + b"abcd" + bytes(9), "audio/ogg; codecs=opus", 4),
     ],

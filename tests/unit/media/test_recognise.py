@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatwren.media.recognise import HEAD_BYTES, MediaKind, recognise, safe_file_name
+from chatwren.media.recognise import HEAD_BYTES, MediaKind, recognise, safe_file_name, tag_length
 
 IMAGE, VIDEO, AUDIO, DOCUMENT = MediaKind
+WINDOWS_MEDIA = b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 UNKNOWN = "application/octet-stream"
 
@@ -44,6 +45,19 @@ def ftyp(brand: bytes, *others: bytes) -> bytes:
         (b"\xff\xfb\x90\x64", None, AUDIO, "audio/mpeg", "mp3"),
         (b"\xff\xf1\x50\x80", None, AUDIO, "audio/aac", "aac"),
         (b"#!AMR\n", None, AUDIO, "audio/amr", "amr"),
+        (b"#!AMR-WB\n", "a.amr", DOCUMENT, "audio/amr-wb", "awb"),
+        (b"FORM\1\2\3\4AIFC", None, DOCUMENT, "audio/aiff", "aif"),
+        (b"caff\0\1\0\0", None, DOCUMENT, "audio/x-caf", "caf"),
+        (b"FLV\1\5", None, DOCUMENT, "video/x-flv", "flv"),
+        (b"\0\0\1\xba", "a.VOB", DOCUMENT, "video/mpeg", "mpg"),
+        ((b"\x47" + bytes(187)) * 3, None, DOCUMENT, "video/mp2t", "ts"),
+        (WINDOWS_MEDIA, "a.wma", DOCUMENT, "audio/x-ms-wma", "wma"),
+        (WINDOWS_MEDIA, "a.wmv", DOCUMENT, "video/x-ms-wmv", "wmv"),
+        (WINDOWS_MEDIA, None, DOCUMENT, "video/x-ms-asf", "asf"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", None, DOCUMENT, "image/jp2", "jp2"),
+        (b"\n\nWarning: foo()\n%PDF-1.4\n", "invoice.pdf", DOCUMENT, "application/pdf", "pdf"),
+        (b"We write %PDF-1.4 files", "about.txt", DOCUMENT, "text/plain", "txt"),
+        (b"We write %PDF-1.4 files", None, DOCUMENT, "text/plain", "txt"),
         (b"RIFF\1\2\3\4WAVEfmt ", None, DOCUMENT, "audio/wav", "wav"),
         (b"fLaC", None, DOCUMENT, "audio/flac", "flac"),
         (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\x82\x84webm", None, DOCUMENT, "video/webm", "webm"),
@@ -96,6 +110,13 @@ def test_content_tells(head: bytes, name: str | None, kind: MediaKind, mimetype:
         ("..", "pdf", "file.pdf"),
         (".pdf", "pdf", "pdf.pdf"),
         (".htaccess", "", "htaccess"),
+        ("undefined", "pdf", "file.pdf"),
+        ("null.pdf", "pdf", "file.pdf"),
+        ("Null Island.pdf", "pdf", "Null Island.pdf"),
+        ("backup.tgz", "gz", "backup.tgz"),
+        ("book.m4b", "m4a", "book.m4b"),
+        ("clip.3g2", "3gp", "clip.3g2"),
+        ("logo.ai", "pdf", "logo.ai"),
         ("", "pdf", "file.pdf"),
         (None, "", "file"),
         ("a\0b\r\nc.pdf", "pdf", "ab c.pdf"),
@@ -141,3 +162,26 @@ def test_noise_is_hardly_ever_taken_for_something_else() -> None:
     noise = random.Random(7)  # noqa: S311 - repeatable noise
     kinds = [recognise(noise.randbytes(512), None).kind for _ in range(5_000)]
     assert kinds.count(DOCUMENT) > 4_990
+
+
+@pytest.mark.parametrize(
+    ("after_tag", "kind", "mimetype", "extension"),
+    [
+        (b"\xff\xf1\x50\x80", AUDIO, "audio/aac", "aac"),
+        (b"fLaC", DOCUMENT, "audio/flac", "flac"),
+        (b"\xff\xfb\x90\x64", AUDIO, "audio/mpeg", "mp3"),
+        (b"%PDF-1.4", AUDIO, "audio/mpeg", "mp3"),
+        (b"", AUDIO, "audio/mpeg", "mp3"),
+    ],
+)
+def test_what_follows_a_tag_tells(after_tag: bytes, kind: MediaKind, mimetype: str, extension: str) -> None:
+    head = b"ID3\4\0\0\0\0\2\1"
+    assert tag_length(head) == 10 + 2 * 128 + 1
+    assert tag_length(b"ID3\4\0\x10\0\0\2\1") == 20 + 2 * 128 + 1
+    recognised = recognise(head, "a.mp3", "audio/mpeg", after_tag=after_tag)
+    assert (recognised.kind, recognised.mimetype, recognised.extension) == (kind, mimetype, extension)
+
+
+@pytest.mark.parametrize("head", [b"ID3", b"ID3\4\0\0\xff\0\0\0", b"TAG", b"ID3\x09\0\0\0\0\2\1"])
+def test_what_is_no_tag_has_no_length(head: bytes) -> None:
+    assert tag_length(head) == 0

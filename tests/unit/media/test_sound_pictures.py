@@ -270,3 +270,25 @@ def test_a_large_file_of_an_image_goes_as_it_is(prepared: Prepare, path: Path, s
 def test_a_photo_of_a_large_camera_is_made_smaller(prepared: Prepare, path: Path, size: tuple[int, int]) -> None:
     file = prepared(path, written(Image.new("L", size, 90)))
     assert (file.kind, file.width, file.height, file.warnings) == (MediaKind.IMAGE, 4096, 3072, ())
+
+
+HIDDEN = b"ftypmp42 a film of where it was taken"
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("before", [b"", bytes(70_000), b"\r\nMotionPhoto_Data"])
+def test_what_stands_after_a_picture_is_left_out(
+    prepared: Prepare, path: Path, file_format: str, before: bytes
+) -> None:
+    file = prepared(path, written(picture(), file_format) + before + HIDDEN)
+    assert looks_right(file)
+    assert HIDDEN not in path.read_bytes()
+    assert file.warnings == ()
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("padding", [b"\0" * 100, b"\r\n", b"\xff\xff"])
+def test_padding_after_a_picture_is_its_own(prepared: Prepare, path: Path, file_format: str, padding: bytes) -> None:
+    content = written(picture(), file_format) + padding
+    assert looks_right(prepared(path, content))
+    assert path.read_bytes() == content

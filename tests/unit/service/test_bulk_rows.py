@@ -258,3 +258,35 @@ def test_a_list_is_told_who_comes_again_and_who_is_in_no_plan(write: Any, kind: 
     assert again.startswith("3 rows are to a recipient of a row before: what comes again is skipped.")
     assert again.endswith(f"line {first + 1}, line {first + 3}, line {first + 5}.")
     assert doubted == f"1 recipient is in no country's number plan: +9112345 (line {first + 4})."
+
+
+def test_a_recipient_in_two_spellings_of_whatsapp_comes_again(write: Any) -> None:
+    numbers = ["+5215512345678", "+525512345678", "+541123456789", "+5491123456789", "+5551991234567", "+555191234567"]
+    recipients = Recipients(ListOptions(), lambda: None)
+    body = "phoneId,message\n" + "".join(f"{one},x\n" for one in numbers)
+    with closing(read(write(body.encode()), "csv", recipients)) as given:
+        assert len(list(given)) == 6
+    assert recipients.warnings()[0].endswith("line 3, line 5, line 7.")
+
+
+@pytest.mark.parametrize(
+    "body", [b"[]", b'[{"phoneId": "+919811111111", "message": "x"}]', b'\n [\n{"a": 1},\n]', b'{\n"phoneId": "x"\n}']
+)
+def test_json_that_is_no_lines_is_refused_whole(write: Any, body: bytes) -> None:
+    with pytest.raises(Invalid, match="not JSON lines") as refused:
+        rows(write(body), "jsonl")
+    assert refused.value.code == "malformed_body"
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\u200b", "\u200e", "\u2060"])
+def test_a_column_has_the_name_that_is_seen(write: Any, mark: str) -> None:
+    body = f"\ufeff{mark}phoneId{mark},{mark}message,name{mark},\u0928\u093e\u092e\u200d\n+919811111111,Hi,Alice,x\n"
+    (row,) = _rows(write(body.encode()), "csv")
+    assert json.loads(row.given or "") == {
+        "phoneId": "+919811111111", "message": "Hi", "fields": {"name": "Alice", "\u0928\u093e\u092e\u200d": "x"}
+    }  # fmt: skip
+
+
+def test_a_row_that_is_cut_short_has_empty_values(write: Any) -> None:
+    (row,) = _rows(write(b"phoneId,message,name\n+919811111111,Hi\n"), "csv")
+    assert json.loads(row.given or "")["fields"] == {"name": ""}

@@ -163,3 +163,17 @@ def test_a_text_without_double_braces_goes_out_to_the_letter(text: str) -> None:
 @pytest.mark.parametrize("text", ["{{Hi|Hello} there|Hey}", "{a|{b|c}}", "{{{x}}|{{x}}}", "{{a|b}|{c|d}}"])
 def test_alternatives_within_each_other_are_no_placeholder(text: str) -> None:
     assert not any(sign in found for found in _texts(text, seeds=20, x="y") for sign in "{}")
+
+
+@pytest.mark.parametrize("braced", ["{name}", "{ Name }", "{NAME}"])
+@pytest.mark.parametrize("text", ["Hi %s, it is ready", "Hi $%s", "`%s`", "https://x.example/?n=%s", "{Hi %s|Hello}"])
+def test_a_fields_name_in_single_braces_is_refused_with_what_to_write(text: str, braced: str) -> None:
+    with pytest.raises(MissingField, match="looks like a placeholder") as caught:
+        vary(text % braced, NOTHING, seed="1", fields={"name": "Alice"})
+    assert caught.value.name == braced
+    assert "name" in vary(text % braced, NOTHING, seed="1", fields={"town": "Pune"}).text.lower() or "|" in text
+
+
+def test_braces_that_name_no_field_or_are_escaped_stay() -> None:
+    for text, plain in (("{id} of {{name}}", "{id} of Alice"), (r"\{name\} is {{name}}", "{name} is Alice")):
+        assert vary(text, NOTHING, seed="1", fields={"name": "Alice"}).text == plain

@@ -35,8 +35,16 @@ _TYPES: dict[str, FileKind] = {
     "application/jsonl": "jsonl",
     "application/x-jsonlines": "jsonl",
     "text/csv": "csv",
+    "text/tab-separated-values": "csv",
 }
-_SUFFIXES: dict[str, FileKind] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".txt": "csv"}
+_SUFFIXES: dict[str, FileKind] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+}
 
 
 _NumbersAre = Annotated[
