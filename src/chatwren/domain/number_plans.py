@@ -18,6 +18,7 @@ _KINDS = (
 _NOTHING = re.compile("(?!)")
 
 
+@lru_cache(1024)  # it is asked of each message's number by who reads it, and by who warns
 def is_valid(digits: str) -> bool:
     """Whether an international number (digits, without the plus) is one by the plan of its country, as it stands."""
     code = _code_length(digits)
