@@ -12,6 +12,7 @@ TO = "+1234567890"
 TEXT = {"phoneId": TO, "message": "Hello!"}
 BOUNDARY = "x-boundary-x"
 MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
+_END = b"--x-boundary-x--\r\n"
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def _part(name: str, value: str | bytes, *, filename: str | None = None, content
 
 
 def _post(
-    client: httpx.Client, route: str, *parts: bytes, end: bytes = b"--x-boundary-x--\r\n", content_type: str = MULTIPART
+    client: httpx.Client, route: str, *parts: bytes, end: bytes = _END, content_type: str = MULTIPART
 ) -> httpx.Response:
     return client.post(route, content=b"".join(parts) + end, headers={"content-type": content_type})
 
@@ -196,6 +197,39 @@ def test_an_unreadable_body(content_type: str, content: bytes, shop: httpx.Clien
     answer = shop.post("/api/messages/send", content=content, headers={"content-type": content_type})
     assert answer.status_code in {400, 413}, answer.text
     assert answer.json()["success"] is False
+
+
+_WHOLE = [_part("phoneId", TO), _part("message", "Hello!"), _part("lane", "urgent")]
+_LINES = [b"-----x-boundary-x\r\n", b"-x-boundary-x\r\n", b"--X-boundary-x\r\n", b"--x-boundary-x--\r\n", b"\r\n", b""]
+
+
+@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("line", _LINES)
+@pytest.mark.parametrize("pieces", [1, 7, 1000])
+def test_a_part_whose_boundary_is_damaged_is_not_lost(
+    number: int, line: bytes, pieces: int, shop: httpx.Client
+) -> None:
+    """As what comes before the first part, or after the last, or in the one before it."""
+    parts = [*_WHOLE[:number], line + _WHOLE[number].partition(b"\r\n")[2], *_WHOLE[number + 1 :]]
+    body = b"".join(parts) + b"--x-boundary-x--\r\n"
+    content = (body[at : at + pieces] for at in range(0, len(body), pieces))
+    answer = shop.post("/api/messages/send", content=content, headers={"content-type": MULTIPART})
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["code"] in {"malformed_body", "invalid"}, answer.text
+
+
+def test_what_mail_programs_write_around_parts_is_passed_over(shop: httpx.Client) -> None:
+    answer = _post(
+        shop, "/api/messages/send", b"This is a message in parts.\r\n\r\n", *_WHOLE, end=_END + b"\r\nBye\r\n"
+    )
+    assert answer.status_code == 200, answer.text
+    assert _last(shop)["message"] == "Hello!"
+
+
+def test_names_that_nobody_sees_are_shown_by_escapes(shop: httpx.Client) -> None:
+    answer = _post(shop, "/api/messages/send", *_WHOLE, _part("\x00\u202e", b"\xff\xfe"))
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("\\x00\\u202e is no text in UTF-8"), answer.text
 
 
 @pytest.mark.parametrize("content_type", ["text/plain;charset=UTF-8", "application/xml", "", "garbage", "a/b; c=d"])

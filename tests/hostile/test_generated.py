@@ -71,8 +71,9 @@ def post(shop: Shop, path: str, body: bytes, content_type: str) -> httpx.Respons
     told = answer.json()
     if not answer.is_success:
         assert told["success"] is False
-        said = [told["message"], *(one["message"] for one in told.get("errors", []))]
-        assert all(one[:1].isupper() or one[:1].isalpha() for one in said)
+        assert told["message"].isprintable()
+        for one in told.get("errors", []):
+            assert one["message"][:1].isalpha() or one["message"].startswith(one["field"])
         assert not _PYTHONS_WORDS.search(answer.text), answer.text
     return answer
 

@@ -3,6 +3,7 @@
 import binascii
 import contextlib
 import json
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ _FIELD_TYPES = _TEXT_TYPES | {"", "text/html", "application/octet-stream", "appl
 """Of parts without a file name: some clients give every field a type."""
 _AS_IT_IS = frozenset({"", "7bit", "8bit", "binary"})
 _BASE64 = "base64"
+_BEGINS_PART = re.compile(rb"^content-disposition[ \t]*:[ \t]*form-data", re.IGNORECASE | re.MULTILINE)
+_LONGEST_EDGE = 256
+"""Bytes kept to find what two pieces share. A boundary has 70 characters at most."""
 _CHARSET = "_charset_"
 """RFC 7578: the field in which a page says in which charset it sends the others."""
 
@@ -58,6 +62,34 @@ class _Parser(PushMultipartParser):  # type: ignore[misc]
             super()._on_segment_headerline(line)
 
 
+class _Outside:
+    """What comes before the first part and after the last. It is for no reader, so that no part may be lost in it.
+
+    A line of the boundary that is damaged, or that a client wrote by hand, makes one of what was meant as a part.
+    """
+
+    def __init__(self, boundary: str) -> None:
+        line = b"--" + boundary.encode("latin-1", "replace")
+        self._edges = [line, b"\r\n" + line + b"--"]  # those to come
+        self._inside = False
+        self._kept = b""
+
+    def has_part(self, chunk: bytes) -> bool:
+        """Whether one begins in the next piece of the body."""
+        rest = self._kept + chunk
+        while self._edges:
+            piece, edge, rest = rest.partition(self._edges[0])
+            if not self._inside and _BEGINS_PART.search(piece):
+                return True
+            if not edge:
+                self._kept = piece[-_LONGEST_EDGE:]
+                return False
+            self._edges.pop(0)
+            self._inside = not self._inside
+        self._kept = rest[-_LONGEST_EDGE:]
+        return _BEGINS_PART.search(rest) is not None
+
+
 async def read_parts(request: HttpRequest, boundary: str, parts: "Parts") -> None:
     """Hand the parts of a request's body to `parts`.
 
@@ -72,6 +104,7 @@ async def read_parts(request: HttpRequest, boundary: str, parts: "Parts") -> Non
             "Content-Type multipart/form-data lacks its boundary. Leave the header to your HTTP client: it sets both.",
             code="malformed_body",
         )
+    outside = _Outside(boundary)
     try:
         with _Parser(
             boundary,
@@ -81,6 +114,8 @@ async def read_parts(request: HttpRequest, boundary: str, parts: "Parts") -> Non
             header_charset="latin-1",  # which any bytes are: see parts
         ) as parser:
             async for chunk in body_chunks(request, at_most=parts.at_most, of_file=parts.of_file):
+                if outside.has_part(chunk):
+                    raise parts.broken()
                 for event in parser.parse(chunk):
                     if (taking := parts.take(event)) is not None:
                         await taking
@@ -214,6 +249,8 @@ class Parts:
         data: bytes | bytearray = self._buffer
         if part.transfer == _BASE64:
             data = _from_base64(data, part)
+        if b"\n" in data and _BEGINS_PART.search(data):
+            raise self.broken()  # the line of the boundary before it is damaged
         charset = part.charset or self._charset
         try:
             text = data.decode() if charset == UTF_8 else decode(data, charset)
