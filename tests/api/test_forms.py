@@ -199,11 +199,11 @@ def test_an_unreadable_body(content_type: str, content: bytes, shop: httpx.Clien
     assert answer.json()["success"] is False
 
 
-_WHOLE = [_part("phoneId", TO), _part("message", "Hello!"), _part("lane", "urgent")]
+_WHOLE = [_part("lane", "urgent"), _part("phoneId", TO), _part("message", "Hello!"), _part("fields", '{"a": "b"}')]
 _LINES = [b"-----x-boundary-x\r\n", b"-x-boundary-x\r\n", b"--X-boundary-x\r\n", b"--x-boundary-x--\r\n", b"\r\n", b""]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("line", _LINES)
 @pytest.mark.parametrize("pieces", [1, 7, 1000])
 def test_a_part_whose_boundary_is_damaged_is_not_lost(
