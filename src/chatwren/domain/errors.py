@@ -4,9 +4,17 @@ Each error has a stable `code` (programs may depend on it), a `message` (one sen
 whether the same request can succeed later without being changed (`permanent` is then False).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, and what turns the direction of a text: a client's names and values may hold some."""
+
+
+def _sentence(message: str) -> str:
+    return _UNSEEN.sub(lambda unseen: unseen[0].encode("unicode_escape").decode(), message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +24,16 @@ class FieldError:
     field: str
     message: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", _sentence(self.message))
+
 
 class ChatwrenError(Exception):
     """Root of the tree.
 
     Attributes:
         code: stable identifier, snake_case.
-        message: a sentence for a person.
+        message: a sentence for a person. What nobody would see stands there as an escape.
         permanent: whether repeating the unchanged request is pointless.
         extra: further members of the answer, such as `suggestion`.
     """
@@ -31,8 +42,8 @@ class ChatwrenError(Exception):
     permanent: ClassVar[bool] = True
 
     def __init__(self, message: str, *, code: str | None = None, extra: Mapping[str, object] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = _sentence(message)
+        super().__init__(self.message)
         self.code = code or self.default_code
         self.extra = dict(extra or {})
 

@@ -94,13 +94,8 @@ class Reader:
 
 
 def shown_name(name: str) -> str:
-    """A name that a client made up, as an error shows it: what nobody sees of it stands there as an escape."""
-    name = name[:_MAX_NAME]
-    return name if name.isprintable() else "".join(map(_visible, name))
-
-
-def _visible(char: str) -> str:
-    return char if char.isprintable() else char.encode("unicode_escape").decode()
+    """A name that a client made up, as an error shows it."""
+    return name[:_MAX_NAME].encode("utf-8", "replace").decode()
 
 
 def bounded(value: object, *, field: str) -> object:

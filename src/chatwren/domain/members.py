@@ -70,4 +70,8 @@ def _put(objects: dict[str, Any], path: Sequence[str], value: object) -> None:
         if not isinstance(below, dict):
             below = at[one] = {"": below}
         at = below
-    at[path[-1]] = [at[path[-1]], value] if path[-1] in at else value
+    before = at.get(path[-1])
+    if absent(before) or before == value:
+        at[path[-1]] = value
+    elif not absent(value):
+        at[path[-1]] = [before, value]
