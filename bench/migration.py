@@ -160,7 +160,7 @@ class Traffic:
         claimed: list[fenced_messages.Claimed] = []
 
         async def claim(connection: Connection) -> None:
-            claimed[:] = await fenced_messages.claim(
+            found = await fenced_messages.claim(
                 connection,
                 self._worker,
                 [person.account],
@@ -168,6 +168,7 @@ class Traffic:
                 contact_age=DAY,
                 upload_age=DAY,
             )
+            claimed[:] = found.taken
 
         await self._timed("claim", claim)
         if claimed:

@@ -23,6 +23,8 @@ from chatwren.store.fenced.messages import Claimed, Outcome
 log = structlog.get_logger(__name__)
 
 _POLL_SECONDS = 0.5
+_LOCKED_SECONDS = 0.01
+"""After which an account is looked at again that a receipt was just being applied to, or a change of its user's."""
 _PAUSE_SECONDS = 0.5
 _BATCH = 200
 _AT_ONCE = 1000
@@ -141,7 +143,7 @@ class Dispatcher:
         if not accounts:
             return
         async with self._db.connection() as connection:
-            claimed = await fenced_messages.claim(
+            claim = await fenced_messages.claim(
                 connection,
                 self._worker,
                 accounts,
@@ -149,8 +151,10 @@ class Dispatcher:
                 contact_age=self._channel.address_age,
                 upload_age=self._channel.upload_age,
             )
-        for message in claimed:
+        for message in claim.taken:
             self._sending[message.account] = asyncio.create_task(self._send(message))
+        if claim.passed_over:
+            asyncio.get_running_loop().call_later(_LOCKED_SECONDS, self.look, claim.passed_over)
 
     async def _send(self, message: Claimed) -> None:
         try:

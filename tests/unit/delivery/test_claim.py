@@ -7,20 +7,28 @@ from uuid import UUID
 import pytest
 
 from chatwren.store import contacts, messages
-from chatwren.store.database import Database
+from chatwren.store.database import Connection, Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claimed
+from chatwren.store.fenced.messages import Claim, Claimed
 from tests.rows import Rows
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
 
 
-async def claim(db: Database, worker: UUID, *accounts: UUID) -> list[Claimed]:
+async def take(connection: Connection, worker: UUID, *accounts: UUID) -> Claim:
+    return await fenced_messages.claim(
+        connection, worker, accounts, guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY
+    )
+
+
+async def look(db: Database, worker: UUID, *accounts: UUID) -> Claim:
     async with db.connection() as connection:
-        return await fenced_messages.claim(
-            connection, worker, accounts, guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY
-        )
+        return await take(connection, worker, *accounts)
+
+
+async def claim(db: Database, worker: UUID, *accounts: UUID) -> list[Claimed]:
+    return list((await look(db, worker, *accounts)).taken)
 
 
 async def may_go_on(rows: Rows, account: UUID) -> None:
@@ -165,7 +173,25 @@ async def test_an_account_that_is_locked_is_passed_over(db: Database, rows: Rows
     async with db.transaction() as connection:
         await connection.execute("SELECT FROM account WHERE id = $1 FOR UPDATE", locked)
         async with asyncio.timeout(5):
-            assert [one.id for one in await claim(db, worker, locked, other)] == [his]
+            found = await look(db, worker, locked, other)
+    assert [one.id for one in found.taken] == [his]
+    assert list(found.passed_over) == [locked]
+
+
+async def test_an_account_with_nothing_to_send_is_neither_locked_nor_passed_over(db: Database, rows: Rows) -> None:
+    """A worker looks at all of its accounts twice a second, and each lock is written to disk."""
+    quiet, later, busy = [await rows.account(name) for name in ("alice", "bob", "charlie")]
+    worker = await rows.worker()
+    await rows.own(worker)
+    await rows.message(later, due_in=60)
+    await rows.message(busy)
+    async with db.transaction() as connection:
+        found = await take(connection, worker, quiet, later, busy)
+        assert ([one.account for one in found.taken], list(found.passed_over)) == ([busy], [])
+        async with db.transaction() as other:
+            free = await other.fetch("SELECT id FROM account ORDER BY id FOR NO KEY UPDATE SKIP LOCKED")
+            assert [row[0] for row in free] == [quiet, later]
+            assert list((await look(db, worker, quiet, later)).passed_over) == []
 
 
 async def test_nothing_else_leaves_before_the_guard_is_over(db: Database, rows: Rows) -> None:

@@ -229,6 +229,25 @@ async def test_one_whom_the_first_message_has_reached_is_cold_no_more(rows: Rows
     assert (await rows.get(later))["lane"] == "normal"
 
 
+@pytest.mark.usefixtures("polls_once")
+async def test_one_that_was_passed_over_is_looked_at_again_without_a_hint(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    """While a receipt is applied the account is locked, and nobody tells when that is done."""
+    alice, bob = await rows.account("alice"), await rows.account("bob")
+    await rows.message(alice, "found by the poll")
+    dispatcher = await start()
+    await until(lambda: all_ended(rows))
+    async with db.transaction() as connection:
+        await connection.execute("SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE", alice)
+        await rows.message(alice, "hers")
+        await rows.message(bob, "his")
+        dispatcher.look({alice, bob})
+        await until(lambda: "his" in sender.texts())
+        assert "hers" not in sender.texts()
+    await until(lambda: "hers" in sender.texts())
+
+
 async def test_what_a_hint_did_not_tell_is_found(rows: Rows, sender: Recorded, start: Start) -> None:
     account = await rows.account()
     await start()

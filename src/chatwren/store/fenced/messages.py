@@ -63,6 +63,18 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What a claim has taken.
+
+    Attributes:
+        passed_over: accounts that have something to send, and that somebody else was just changing.
+    """
+
+    taken: Sequence[Claimed]
+    passed_over: Sequence[UUID]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an attempt.
 
@@ -83,11 +95,17 @@ class Outcome:
 
 _PACED = pacing.next_at("a", "s.claimed_at")
 
+_MAY_SEND = """
+    a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
+    AND (a.restricted_until IS NULL OR a.restricted_until <= now())
+    AND a.next_at <= now()
+"""
+
 # A lane's head in one probe: rows that cannot go are not waded through, except those of a recipient that backs off, and
 # for some seconds those whose deadline has passed (lateness.py).
 _HEAD = f"""
   (SELECT m.id FROM message m
-   WHERE m.account_id = r.id AND m.lane = '{{lane}}' AND {may_go("r.id")}
+   WHERE m.account_id = a.id AND m.lane = '{{lane}}' AND {may_go("a.id")}
    ORDER BY m.due, m.id LIMIT 1)
 """
 
@@ -103,42 +121,43 @@ _CLAIMED = Columns(
 _FILE = Columns(ClaimedFile, "f", handle="u.handle")
 
 _CLAIM = f"""
-WITH ready AS MATERIALIZED (
-  SELECT a.id, a.in_flight, a.cold_until, a.number_since, a.cold_first, a.cold_growth, a.cold_most, l.epoch
-  FROM account a JOIN lease l ON l.account_id = a.id
-  WHERE a.id = ANY(:accounts::uuid[]) AND l.worker_id = :worker
-    AND a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
-    AND (a.restricted_until IS NULL OR a.restricted_until <= now())
-    AND a.next_at <= now()
-  ORDER BY a.id
-  FOR NO KEY UPDATE OF a SKIP LOCKED
-), head AS MATERIALIZED (
-  SELECT r.id AS account_id, r.epoch, r.in_flight, coalesce(
-    (SELECT m.id FROM message m WHERE m.id = r.in_flight AND m.status = 'sending'),
+WITH head AS MATERIALIZED (
+  SELECT a.id AS account_id, l.epoch, a.in_flight, coalesce(
+    (SELECT m.id FROM message m WHERE m.id = a.in_flight AND m.status = 'sending'),
     {_HEAD.format(lane="urgent")},
     {_HEAD.format(lane="normal")},
-    CASE WHEN (r.cold_until IS NULL OR r.cold_until <= now()) AND {cold.has_room("r")}
+    CASE WHEN (a.cold_until IS NULL OR a.cold_until <= now()) AND {cold.has_room("a")}
       THEN {_HEAD.format(lane="cold")} END,
     {_HEAD.format(lane="bulk")}
   ) AS message_id
-  FROM ready r
+  FROM account a JOIN lease l ON l.account_id = a.id
+  WHERE a.id = ANY(:accounts::uuid[]) AND l.worker_id = :worker AND {_MAY_SEND}
+), ready AS MATERIALIZED (
+  -- Locked are only those that have something to send, and they are asked again, as the row is now.
+  SELECT h.* FROM head h JOIN account a ON a.id = h.account_id
+  WHERE h.message_id IS NOT NULL AND a.in_flight IS NOT DISTINCT FROM h.in_flight AND {_MAY_SEND}
+  ORDER BY a.id
+  FOR NO KEY UPDATE OF a SKIP LOCKED
 ), claimed AS (
   UPDATE message m SET
-    status = 'sending', epoch = h.epoch, claimed_at = now(), attempts = m.attempts + 1,
+    status = 'sending', epoch = r.epoch, claimed_at = now(), attempts = m.attempts + 1,
     -- Its last attempt has no outcome at all, not even that it is unknown: that could not be recorded.
     unconfirmed = m.unconfirmed + (m.status = 'sending' AND m.epoch IS NOT NULL)::integer
-  FROM head h
+  FROM ready r
   -- Once more, of the row as it is now: it may have been cancelled or put off since the head was found. What is in
   -- flight past its deadline keeps all else waiting until it is given up, so that never two are in flight.
-  WHERE m.id = h.message_id AND (m.status = 'sending' OR (m.status = 'waiting' AND m.due <= now()))
+  -- By CASE no index of what waits can be used for it, which to statistics of a quiet hour looks like a short way.
+  WHERE m.id = r.message_id AND CASE m.status WHEN 'sending' THEN true WHEN 'waiting' THEN m.due <= now() END
     AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp())
-  RETURNING m.*, m.id IS NOT DISTINCT FROM h.in_flight AS resend
+  RETURNING m.*, m.id IS NOT DISTINCT FROM r.in_flight AS resend
 ), taken AS (
   UPDATE account a SET in_flight = c.id, next_at = now() + :guard::interval
   FROM claimed c WHERE a.id = c.account_id
 )
-SELECT {_CLAIMED}, {_FILE}
-FROM claimed c
+SELECT {_CLAIMED}, {_FILE},
+  ARRAY(SELECT account_id FROM head WHERE message_id IS NOT NULL EXCEPT SELECT account_id FROM ready) AS passed_over
+FROM (SELECT) AS always
+LEFT JOIN claimed c ON true
 LEFT JOIN contact k ON k.account_id = c.account_id AND k.address = c.recipient
 LEFT JOIN media f ON f.id = c.media_id
 LEFT JOIN media_upload u ON u.media_id = c.media_id AND u.account_id = c.account_id
@@ -154,7 +173,7 @@ async def claim(
     guard: timedelta,
     contact_age: timedelta,
     upload_age: timedelta,
-) -> list[Claimed]:
+) -> Claim:
     """Take the next message of each of these accounts that may send one now: at most one for each account.
 
     What was in flight goes again first; then the lanes in their order, in each by (due, id). The cold lane is passed
@@ -178,9 +197,9 @@ async def claim(
             upload_age=upload_age,
         )
     )
-    claimed = [_claimed(row) for row in rows]
-    connection.tell(Topic.MESSAGES, (one.user for one in claimed))
-    return claimed
+    taken = [_claimed(row) for row in rows if row["Claimed.id"] is not None]
+    connection.tell(Topic.MESSAGES, (one.user for one in taken))
+    return Claim(taken, rows[0]["passed_over"])
 
 
 def _claimed(row: asyncpg.Record) -> Claimed:
