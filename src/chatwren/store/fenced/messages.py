@@ -135,7 +135,7 @@ WITH head AS MATERIALIZED (
 ), ready AS MATERIALIZED (
   -- Locked are only those that have something to send, and they are asked again, as the row is now.
   SELECT h.* FROM head h JOIN account a ON a.id = h.account_id
-  WHERE h.message_id IS NOT NULL AND a.in_flight IS NOT DISTINCT FROM h.in_flight AND {_MAY_SEND}
+  WHERE h.message_id IS NOT NULL AND {_MAY_SEND}
   ORDER BY a.id
   FOR NO KEY UPDATE OF a SKIP LOCKED
 ), claimed AS (
