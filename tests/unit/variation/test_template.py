@@ -140,6 +140,14 @@ def test_what_only_looks_like_a_placeholder_is_refused(odd: str) -> None:
             assert [error.field for error in caught.value.fields] == ["message"]
 
 
+@pytest.mark.parametrize("text", ["Hi {{name", "Hi {{name, it is ready", "{Hi|Hello} {{ name\nBye", "`{{name`"])
+def test_a_placeholder_that_does_not_end_is_refused(text: str) -> None:
+    for word in (literal, lambda text: vary(text, NOTHING, seed="1", fields={"name": "Alice"})):
+        with pytest.raises(MissingField) as caught:
+            word(text)
+        assert caught.value.name.replace(" ", "") == "{{name"
+
+
 @pytest.mark.parametrize(
     ("text", "plain"),
     [
