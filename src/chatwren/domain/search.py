@@ -48,5 +48,6 @@ def _written() -> dict[str, str]:
     ways: dict[str, str] = {}
     for char in (chr(number) for part in _LETTERS for number in part):
         if char.isalpha():
-            ways[_plain(char)] = ways.get(_plain(char), "") + char
+            way = _plain(char)  # itself may stand elsewhere, as the small letter of Ɯ does
+            ways[way] = ways.get(way, way) + char
     return ways
