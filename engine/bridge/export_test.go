@@ -85,6 +85,15 @@ func FetchesSettings(e *Engine, id string) bool {
 	return a.settings.busy
 }
 
+// ForgetAskedKeys lets an account that fetches nothing ask its phone for keys, as if it had not done so for long: where
+// the phone's keys come later than its settings, it has.
+func ForgetAskedKeys(e *Engine, id string) {
+	a, _ := e.account(id)
+	a.settings.mu.Lock()
+	defer a.settings.mu.Unlock()
+	a.settings.asked = time.Time{}
+}
+
 // AskForKey has whatsmeow ask an account's phone for a key of its settings, without a turn among the messages, and waits for
 // WhatsApp's ack.
 func AskForKey(ctx context.Context, engine *Engine, id string) {

@@ -146,6 +146,7 @@ func TestAnAccountThatWaitsToAskItsPhoneHoldsUpNoOther(t *testing.T) {
 	n.sending(alice, charlie, "stuck", 2*patience.Milliseconds())
 	eventually(t, "the stuck message on Charlie's phone", func() bool { return len(onPhone(t, charlie)) == 2 })
 
+	bridge.ForgetAskedKeys(n.engine, alice.id)
 	bridge.HoldSettings(t, n.engine, 1)
 	if _, err := world.admin.Exec("DELETE FROM whatsmeow.whatsmeow_app_state_sync_keys WHERE jid = $1", alice.jid); err != nil {
 		t.Fatal(err)
