@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 
 from hypothesis import strategies as st
 
+from chatwren.domain.text import is_blank
 from chatwren.media.recognise import safe_file_name
 
 BOUNDARY = "----chance7MA4YWxkTrZu0gW"
@@ -24,9 +25,11 @@ FILE = "mediaFile"
 
 # Neither a placeholder's nor an alternative's, and no control that a text in Latin-1 means otherwise.
 _plain = st.characters(codec="utf-8", exclude_characters="{}|\\\ufeff", exclude_categories=("Cs", "Cc"))
-# Nor what says that there is nothing: everywhere, or in a row as programs write it.
+# Nor what says that there is nothing, or of which nothing can be seen: everywhere, or in a row as programs write it.
 _NOTHING = {"", "null", "undefined", "nan", "none", "nat", "<na>", "n/a", "#n/a"}
-_words = st.text(_plain, min_size=1, max_size=40).filter(lambda text: text.strip().lower() not in _NOTHING)
+_words = st.text(_plain, min_size=1, max_size=40).filter(
+    lambda text: text.strip().lower() not in _NOTHING and not is_blank(text)
+)
 _texts = st.one_of(_words, st.lists(_words, min_size=2, max_size=3).map("\n".join))
 _names = st.text(st.characters(categories=("Lu", "Ll", "Lo", "Nd")), min_size=1, max_size=12)
 
