@@ -104,8 +104,8 @@ func (e *Engine) unlink(ctx context.Context, id string, device *store.Device, ep
 	again := time.NewTicker(reachAgain)
 	defer again.Stop()
 	late := time.After(within)
+	a.connect()
 	for over := false; !over; {
-		a.connect()
 		select {
 		case event := <-reached:
 			switch event.(type) {
@@ -114,8 +114,9 @@ func (e *Engine) unlink(ctx context.Context, id string, device *store.Device, ep
 			case *events.LoggedOut:
 				told = true // WhatsApp says that it is
 			}
-			over = true
+			over = told // else another program took its place, or the connection broke: once more
 		case <-again.C:
+			a.connect()
 		case <-late:
 			over = true
 		case <-ctx.Done():

@@ -454,6 +454,18 @@ func TestLogoutIsToldThoughTheFirstLoginIsNotAnswered(t *testing.T) {
 	n.mustLogOut(alice)
 }
 
+// Nor are they given up when a login is refused for a while.
+func TestLogoutIsToldThoughTheFirstLoginIsRefused(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	alice := n.pair(newNumber())
+	if _, err := n.Close(t.Context(), &enginepb.CloseRequest{Account: alice.id, Epoch: 1}); err != nil {
+		t.Fatal(err)
+	}
+	fault(t, alice.number, "failure", map[string]any{"code": 402, "count": 1})
+	n.mustLogOut(alice)
+}
+
 func companions(t testing.TB, number string) int { return len(devices(t, number)) }
 
 // online tells whether one of a phone's companions has logged in.
