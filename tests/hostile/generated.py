@@ -25,10 +25,10 @@ FILE = "mediaFile"
 
 # Neither a placeholder's nor an alternative's, and no control that a text in Latin-1 means otherwise.
 _plain = st.characters(codec="utf-8", exclude_characters="{}|\\\ufeff", exclude_categories=("Cs", "Cc"))
-# Nor what says that there is nothing, or of which nothing can be seen: everywhere, or in a row as programs write it.
-_NOTHING = {"", "null", "undefined", "nan", "none", "nat", "<na>", "n/a", "#n/a"}
+# Nor what says that there is nothing, as forms, programs and formulas write it, nor what cannot be seen.
+_NOTHING = {"", "null", "undefined", "nan", "none", "nat", "<na>", "n/a", "\\n", "1.#ind", "1.#qnan"}
 _words = st.text(_plain, min_size=1, max_size=40).filter(
-    lambda text: text.strip().lower() not in _NOTHING and not is_blank(text)
+    lambda text: not is_blank(text) and text.strip()[0] != "#" and text.strip().lower().lstrip("-") not in _NOTHING
 )
 _texts = st.one_of(_words, st.lists(_words, min_size=2, max_size=3).map("\n".join))
 _names = st.text(st.characters(categories=("Lu", "Ll", "Lo", "Nd")), min_size=1, max_size=12)
