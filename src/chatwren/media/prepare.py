@@ -184,9 +184,9 @@ async def _archive(received: PreparedFile, given_name: str | None, user: UUID, d
 async def _clip(received: PreparedFile, given_name: str | None, user: UUID, decoders: Decoders) -> PreparedFile:
     seconds = width = height = None
     kind, mimetype = received.kind, received.mimetype
+    reply = await decoders.decode(user, received.path, task="clip", mimetype=mimetype, size=received.size)
+    clip = reply.outcome
     if mimetype in _CONTAINERS:
-        reply = await decoders.decode(user, received.path, task="clip", mimetype=mimetype, size=received.size)
-        clip = reply.outcome
         if not isinstance(clip, Clip) or not clip.playable:
             return _as_document(received, "it has no index, as if it were cut off, and cannot be played")
         seconds, width, height = clip.seconds, clip.width, clip.height
@@ -200,8 +200,7 @@ async def _clip(received: PreparedFile, given_name: str | None, user: UUID, deco
             kind, mimetype = MediaKind.AUDIO, "audio/mp4"
             received = replace(received, file_name=recognise.safe_file_name(given_name, "m4a"))
     else:
-        reply = await decoders.decode(user, received.path, task="clip", mimetype=mimetype, size=received.size)
-        seconds = reply.outcome.seconds if isinstance(reply.outcome, Clip) else None
+        seconds = clip.seconds if isinstance(clip, Clip) else None
     if kind is MediaKind.AUDIO:
         _refuse_larger(received.size, recognise.MAX_BYTES[kind], "an audio file")
     elif received.size > recognise.MAX_BYTES[kind]:
