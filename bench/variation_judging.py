@@ -19,7 +19,7 @@ from typing import Any
 from chatwren.variation import TABLE_VERSION, Modifications, vary
 
 MESSAGES = Path(__file__).parent.parent / "tests" / "unit" / "variation"
-FILES = ("development.json", "messages.json", "later.json")
+FILES = ("development.json", "messages.json", "later.json", "shops.json")
 SEEDS = ("1", "2", "3")
 EVERYTHING = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
 
