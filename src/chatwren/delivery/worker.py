@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable
+from functools import partial
 from typing import Any, NoReturn
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from chatwren.channels.channel import Connections
 from chatwren.channels.engine.connections import EngineConnections
 from chatwren.channels.engine.process import EngineProcess
 from chatwren.channels.engine.sender import EngineSender
+from chatwren.delivery.burial import bury
 from chatwren.delivery.consumer import Consumer
 from chatwren.delivery.dispatch import Dispatcher
 from chatwren.delivery.fence import Fence
@@ -22,6 +24,7 @@ from chatwren.delivery.heartbeat import Heartbeat, TakenForDead
 from chatwren.delivery.ownership import Ownership
 from chatwren.domain.ids import uuid7
 from chatwren.machine import descriptors, lifeline
+from chatwren.machine.lives import Lives
 from chatwren.media.objects import media_store
 from chatwren.service import bulk, deletion, housekeeping
 from chatwren.service.computing import share_python
@@ -39,6 +42,7 @@ _BULKS_SECONDS = 0.5
 _JOB_PAUSE_SECONDS = 0.1
 _SWEEP_SECONDS = 600
 _DELETIONS_SECONDS = 1
+_DEAD_SECONDS = 0.2
 
 
 async def run(settings: Settings) -> None:
@@ -75,6 +79,7 @@ async def _live(settings: Settings, url: str, stop: asyncio.Event) -> None:
     worker = uuid7()
     structlog.contextvars.bind_contextvars(worker=str(worker))
     name = f"{workers.WORKER}{worker}"
+    lives = Lives(settings.data_dir)
     async with (
         Database.connect(url, application_name=name, size=10, pacing=settings.pacing) as db,
         Database.connect(url, application_name=f"{name} beat", size=1) as pulse,
@@ -82,12 +87,17 @@ async def _live(settings: Settings, url: str, stop: asyncio.Event) -> None:
         async with db.connection() as connection:
             if problem := migrate.lacks(await migrate.revision(connection)):
                 raise CannotStart(problem)
-        async with _registered(db, worker):
-            await _Worker(settings, worker, db, pulse).work(stop)
+        with lives.marked(worker) as marks:
+            async with _registered(db, worker, lives):
+                burying = _Loops(_repeat("bury", partial(bury, db, lives), every=_DEAD_SECONDS))
+                try:
+                    await _Worker(settings, worker, db, pulse, marks).work(stop)
+                finally:
+                    await burying.end()
 
 
 @contextlib.asynccontextmanager
-async def _registered(db: Database, worker: UUID) -> AsyncIterator[None]:
+async def _registered(db: Database, worker: UUID, lives: Lives) -> AsyncIterator[None]:
     async with db.connection() as connection:
         await workers.register(connection, worker, socket.gethostname())
     log.info("worker.registered")
@@ -97,20 +107,21 @@ async def _registered(db: Database, worker: UUID) -> AsyncIterator[None]:
         with contextlib.suppress(*UNREACHABLE):
             async with asyncio.timeout(_PAUSE_SECONDS), db.connection() as connection:
                 await workers.remove(connection, worker)
+            lives.forget(worker)
         log.info("worker.gone")
 
 
 class _Worker:
     """The parts of a worker, and how they know of each other."""
 
-    def __init__(self, settings: Settings, worker: UUID, db: Database, pulse: Database) -> None:
+    def __init__(self, settings: Settings, worker: UUID, db: Database, pulse: Database, marks: tuple[int, ...]) -> None:
         self._settings = settings
         self._worker = worker
         self._db = db
         self._fence = Fence(settings.lease_seconds)
         self._media = media_store(settings.media_url or str(settings.data_dir / "media"))
         # The one place that knows a channel by its name.
-        engines = EngineProcess(settings, worker)
+        engines = EngineProcess(settings, worker, marks=marks)
         self._connections: Connections = EngineConnections(
             db, worker, engines=engines, lease_left=lambda: self._fence.remaining, look=self._look
         )

@@ -61,6 +61,7 @@ class Child:
         line: the lifeline that it inherits.
         patience: seconds between SIGTERM and SIGKILL when it is stopped.
         first_line: whether it prints a line when it is ready; then `start` waits for it and returns it.
+        inherits: descriptors that it has open beside the lifeline.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Child:
         *,
         patience: float,
         first_line: bool = False,
+        inherits: tuple[int, ...] = (),
     ) -> None:
         self.name = name
         self._command = command
@@ -79,6 +81,7 @@ class Child:
         self._line = line
         self._patience = patience
         self._first_line = first_line
+        self._inherits = inherits
         self._process: Process | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._back_off = BackOff()
@@ -94,7 +97,7 @@ class Child:
             env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if self._first_line else None,
-            pass_fds=[self._line.read_end],
+            pass_fds=[self._line.read_end, *self._inherits],
             start_new_session=True,  # an interrupt from the terminal goes to the parent, which stops children in order
         )
         self._back_off.started()

@@ -33,11 +33,13 @@ class EngineProcess:
     Args:
         settings: what the engine talks to.
         worker: who owns it. The engine's database sessions carry the id.
+        marks: descriptors that it inherits, so that the worker does not count as dead before it has ended as well.
     """
 
-    def __init__(self, settings: Settings, worker: UUID) -> None:
+    def __init__(self, settings: Settings, worker: UUID, *, marks: tuple[int, ...] = ()) -> None:
         self._settings = settings
         self._worker = worker
+        self._marks = marks
         self._engine: Engine | None = None
         self._killed = asyncio.Event()
 
@@ -142,6 +144,7 @@ class EngineProcess:
             line,
             patience=_PATIENCE_SECONDS,
             first_line=True,
+            inherits=self._marks,
         )
 
 

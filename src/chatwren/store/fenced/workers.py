@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -86,24 +87,42 @@ async def reap(connection: Connection, worker: UUID, *, lease: timedelta) -> Rea
 
     Does nothing unless `worker` itself has been steady for a lease: after a pause of the database all are late.
     """
+    return await _remove(
+        connection,
+        """
+        id <> $1 AND heartbeat_at < clock_timestamp() - $2::interval AND EXISTS (
+          SELECT FROM worker
+          WHERE id = $1 AND healthy_since <= clock_timestamp() - $2::interval
+            AND heartbeat_at >= clock_timestamp() - $2::interval
+        )
+        """,
+        worker,
+        lease,
+    )
+
+
+async def bury(connection: Connection, dead: Collection[UUID]) -> frozenset[UUID]:
+    """Remove workers that are known to be dead, whether or not their leases are over; their accounts are then unowned.
+
+    Returns:
+        Those whose rows are gone. One whose row is locked stays, and is to be tried again.
+    """
+    await _remove(connection, "id = ANY($1)", dead)
+    left = await connection.fetch("SELECT id FROM worker WHERE id = ANY($1)", dead)
+    return frozenset(dead) - {row[0] for row in left}
+
+
+async def _remove(connection: Connection, condition: str, *values: object) -> Reaped:
     rows = await connection.fetch(
         f"""
         WITH gone AS (
-          DELETE FROM worker WHERE id IN (
-            SELECT id FROM worker WHERE id <> $1 AND heartbeat_at < clock_timestamp() - $2::interval
-            ORDER BY id FOR UPDATE SKIP LOCKED
-          ) AND EXISTS (
-            SELECT FROM worker
-            WHERE id = $1 AND healthy_since <= clock_timestamp() - $2::interval
-              AND heartbeat_at >= clock_timestamp() - $2::interval
-          )
+          DELETE FROM worker WHERE id IN (SELECT id FROM worker WHERE {condition} ORDER BY id FOR UPDATE SKIP LOCKED)
           RETURNING id, heartbeat_at
         ), {_CUT_OFF}
         -- Leases as they were when this statement began.
         SELECT g.id, l.account_id FROM gone g LEFT JOIN lease l ON l.worker_id = g.id
         """,
-        worker,
-        lease,
+        *values,
     )
     reaped = Reaped(frozenset(row[0] for row in rows), frozenset(row[1] for row in rows if row[1] is not None))
     connection.tell(Topic.WORK, reaped.accounts)
@@ -144,16 +163,23 @@ async def end_sessions_of_the_late(connection: Connection, *, lease: timedelta) 
     Raises:
         asyncpg.InsufficientPrivilegeError: the role may not end these sessions.
     """
-    late = await connection.fetch(
-        "SELECT id::text FROM worker WHERE heartbeat_at < clock_timestamp() - $1::interval", lease
-    )
+    late = await connection.fetch("SELECT id FROM worker WHERE heartbeat_at < clock_timestamp() - $1::interval", lease)
     if late:
-        await _end_sessions(
-            connection,
-            "s.application_name ~ ('^' || $1) AND split_part(s.application_name, ' ', 2) = ANY($2)",
-            WORKER,
-            [row[0] for row in late],
-        )
+        await end_sessions_of(connection, [row[0] for row in late])
+
+
+async def end_sessions_of(connection: Connection, dead: Collection[UUID]) -> None:
+    """End the database sessions of these workers, before they are removed: see `end_sessions_of_the_late`.
+
+    Raises:
+        asyncpg.InsufficientPrivilegeError: the role may not end these sessions.
+    """
+    await _end_sessions(
+        connection,
+        "s.application_name ~ ('^' || $1) AND split_part(s.application_name, ' ', 2) = ANY($2::uuid[]::text[])",
+        WORKER,
+        dead,
+    )
 
 
 async def end_sessions_of_the_gone(connection: Connection) -> int:
