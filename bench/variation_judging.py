@@ -2,6 +2,7 @@
 
     python bench/variation_judging.py write DIRECTORY   outputs.json, outputs.md: original beside output, no rule names
     python bench/variation_judging.py tally OUTPUTS     the table of results, from outputs.json with its verdicts
+    python bench/variation_judging.py figures FILE      how many texts of a file change, and into how many wordings
 
 A judge sees the texts alone and puts one word as `verdict` to each output: `good` (a careful native reader would have
 sent it), `odd` (nobody would have), `false` (a fact has changed). Outputs equal to their original have the verdict
@@ -11,6 +12,7 @@ docs/variation-verdicts.md.
 
 import json
 import re
+import statistics
 import sys
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -22,6 +24,8 @@ MESSAGES = Path(__file__).parent.parent / "tests" / "unit" / "variation"
 FILES = ("development.json", "messages.json", "later.json", "shops.json")
 SEEDS = ("1", "2", "3")
 EVERYTHING = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
+NOTHING = Modifications()
+DRAWS = 8
 
 
 def messages() -> list[dict[str, Any]]:
@@ -92,12 +96,50 @@ def tally(path: Path) -> None:
         print(f"\n- {entry['id']}, {output['verdict'] or 'not judged'}: {output['text']!r} {output['note']}")
 
 
+def figures(path: Path) -> None:
+    """Print what needs no reader, each text and then one row a language. The fields hold a value."""
+    free: dict[str, list[tuple[bool, int, int]]] = defaultdict(list)
+    sensitive: dict[str, list[bool]] = defaultdict(list)
+    print(f"Tables {TABLE_VERSION}\n")
+    for message in json.loads(path.read_text(encoding="utf-8")):
+        if not message["supported"]:
+            continue
+        text = message["text"]
+        fields = dict.fromkeys(re.findall(r"\{\{(\w+)\}\}", text), "Alice")
+        plain = vary(text, NOTHING, seed="0", fields=fields).text
+        drawn = [vary(text, EVERYTHING, seed=str(seed), fields=fields) for seed in range(DRAWS)]
+        different = {draw.text for draw in drawn}
+        changed, possible = different != {plain}, drawn[0].variants_possible
+        for row in (message["lang"], "all"):
+            if message["sensitive"]:
+                sensitive[row].append(changed)
+            else:
+                free[row].append((changed, possible, len(different)))
+        kind = "sensitive" if message["sensitive"] else "free"
+        because = "changed" if changed else drawn[0].unchanged_because
+        print(f"{message['id']} {kind}: {because}, wordings {possible}, in {DRAWS} draws {len(different)}")
+    print(
+        f"\n| language | may change | did | median wordings | with 12 or more | with 4 or more in {DRAWS} draws ",
+        end="",
+    )
+    print("| sensitive | did |\n|---|---|---|---|---|---|---|---|")
+    for row, texts in sorted(free.items(), key=lambda entry: entry[0] == "all"):
+        did, wordings, draws = zip(*texts, strict=True)
+        print(
+            f"| {row} | {len(did)} | {sum(did)} ({sum(did) / len(did):.0%}) | {statistics.median(wordings):g} "
+            f"| {sum(many >= 12 for many in wordings)} | {sum(many >= 4 for many in draws)} "
+            f"| {len(sensitive[row])} | {sum(sensitive[row])} |"
+        )
+
+
 def main() -> None:
     match sys.argv[1:]:
         case ["write", directory]:
             write(Path(directory))
         case ["tally", path]:
             tally(Path(path))
+        case ["figures", path]:
+            figures(Path(path))
         case _:
             sys.exit(__doc__)
 
