@@ -2,7 +2,9 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
+from math import ceil, floor
 
 from chatwren.variation import tables
 from chatwren.variation.masks import tokens
@@ -13,34 +15,56 @@ _SHORTEST, _LONGEST, _SLACK = 0.6, 1.6, 40  # times the original's length, and c
 _NUMBERS = re.compile(r"\d+")
 
 
-def broken(before: str, after: str, *, shuffled: bool) -> str | None:
+def broken(before: str, after: str, *, kept: str, shuffled: bool = False) -> str | None:
     """The name of the first invariant that does not hold between two masked texts, or None.
 
     Args:
         before: the original, masked.
         after: the new wording with the same tokens, without the emojis that were added.
-        shuffled: whether sentences changed places, so that tokens may have too.
+        kept: the original without the words that rules name.
+        shuffled: whether sentences changed places, so that tokens and words may have too.
     """
     old, new = tokens(before), tokens(after)
     if (sorted(old) != sorted(new)) if shuffled else (old != new):
         return "facts"
-    if _NUMBERS.findall(after):
+    if _NUMBERS.search(after):
         return "facts"  # every figure is masked; one that is not was made up
-    if _negations(before) != _negations(after):
+    said = words(after)
+    if not _survive(words(kept), said, shuffled=shuffled):
+        return "words"
+    if _negations(words(before)) != _negations(said):
         return "negations"
     if len(_QUESTION.findall(before)) != len(_QUESTION.findall(after)):
         return "questions"
     if [not line.strip() for line in before.split("\n")] != [not line.strip() for line in after.split("\n")]:
         return "lines"
-    if not _SHORTEST * len(before) - _SLACK <= len(after) <= _LONGEST * len(before) + _SLACK:
+    if not fewest(len(before)) <= len(after) <= most(len(before)):
         return "length"
     return None
 
 
-def _negations(text: str) -> Counter[str]:
-    """How often each kind of negation stands in the text; contractions count as what they are short for."""
+def fewest(length: int) -> int:
+    """Characters that a wording of a masked text of `length` characters has at least."""
+    return ceil(_SHORTEST * length - _SLACK)
+
+
+def most(length: int) -> int:
+    """Characters that it has at most."""
+    return floor(_LONGEST * length + _SLACK)
+
+
+def _survive(kept: Sequence[str], said: Sequence[str], *, shuffled: bool) -> bool:
+    """Whether all of `kept` is in `said`, in its order unless sentences changed places."""
+    if shuffled:
+        return Counter(kept) <= Counter(said)
+    left = iter(said)
+    return all(word in left for word in kept)
+
+
+def _negations(found: Sequence[str]) -> Counter[str]:
+    """How often each kind of negation is among these words; contractions count as what they are short for."""
     known = _known()
-    return Counter(known[word] for word in words(text) if word in known)
+    return Counter(known[word] for word in found if word in known)
 
 
 @cache

@@ -11,7 +11,9 @@ r"""The little pattern language of the tables, so that a rule reads like the wor
                         start of a line
     $ at the end        only at the end of a sentence
 
-In what is said instead, `(1)` is what the first of `( )`, `#`, `*` stood for, `(2)` the second, and so on.
+In what is said instead, `(1)` is what the first of `( )`, `#`, `*` stood for, `(2)` the second, and so on, and `…` is
+what `…` did. Whatever of `#`, `*` and `…` stands in a pattern is said again, each once: a rule may not delete what it
+does not name.
 """
 
 import re
@@ -19,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import chain
+from itertools import chain, count
 from typing import Generic, TypeVar
 
 from chatwren.variation import tables
@@ -35,10 +37,8 @@ _PARTS = re.compile(
 _SPACES = (
     r"[ \u00a0]++"  # all of them or none: beside a gap, which spaces fill too, they would take the cube of their number
 )
-_GAP_BETWEEN = rf"{_SPACES}(?:[^.!?।\n]{{1,40}}?{_SPACES})?"
-_GAP_AFTER = r"(?: [^.!?।\n]{1,80})?"
 _LITERAL = {"'": "['’]", "ँ": "[ँं]", "़": "़?"}
-_RECALL = re.compile(r"\((\d)\)")
+_RECALL = re.compile(r"\((?P<slot>\d)\)|…")
 _SENTENCE_BEFORE = re.compile(r"(?:^|[.!?।…¡¿\n•:]|(?:^|\n)[-–*] )[ \u00a0]*\Z")
 _SENTENCE_AFTER = r"(?=[ \u00a0]*(?:[.!?।…\n]|\Z))"
 # Signs that Hindi is written with or without (ड़ and ढ़ are letters of their own, and keep theirs).
@@ -54,11 +54,21 @@ def _greeted() -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Where a phrase stands, what its slots stood for, whether it begins a sentence with a capital, its own words."""
+    """Where a phrase stands, and what for.
+
+    Attributes:
+        slots: what `( )`, `#` and `*` stood for.
+        gaps: what each `…` stood for.
+        kept: what each `*` and `…` stood for: words of the text, which the phrase does not name.
+        capital: whether it begins a sentence with a capital.
+        own: the words that the phrase names.
+    """
 
     start: int
     end: int
     slots: tuple[str, ...]
+    gaps: tuple[str, ...]
+    kept: tuple[str, ...]
     capital: bool
     own: frozenset[str]
 
@@ -122,10 +132,19 @@ class Phrase:
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
-        regex = _bounded(self._body, _regex(self._body, either_case=not self._any_case))
+        regex = _bounded(self._body, _regex(self._body, count(), either_case=not self._any_case))
         return re.compile(
             regex + (_SENTENCE_AFTER if self._end else ""), re.IGNORECASE if self._any_case else re.NOFLAG
         )
+
+    @cached_property
+    def _groups(self) -> dict[str, list[int]]:
+        """The groups of the expression, by the letters of their names: see `_regex`."""
+        index = self._regex.groupindex
+        return {
+            letters: [number for name, number in index.items() if any(letter in name for letter in letters)]
+            for letters in ("s", "g", "kg")
+        }
 
     def hits(self, text: Text) -> Iterator[Hit]:
         """Where the phrase stands, from left to right."""
@@ -142,32 +161,62 @@ class Phrase:
                 continue  # a capital within a sentence makes it a name
             if self._line_start and text.text[: match.start()].rpartition("\n")[2].strip("¡¿ "):
                 continue
-            slots = match.groups()
+            slots = self._stood_for("s", match)
             if self._begins_with_choice and at_start and upper:
                 slots = (slots[0][0].lower() + slots[0][1:], *slots[1:])
-            yield Hit(match.start(), match.end(), slots, at_start and upper, self._own)
+            yield Hit(
+                match.start(),
+                match.end(),
+                slots,
+                self._stood_for("g", match),
+                self._stood_for("kg", match),
+                at_start and upper,
+                self._own,
+            )
+
+    def _stood_for(self, letters: str, match: re.Match[str]) -> tuple[str, ...]:
+        return tuple(match[number] or "" for number in self._groups[letters])
+
+    def drops(self, said: str) -> str | None:
+        """What of the phrase, as it stands in its table, `said` does not say again, or says more than once; or None."""
+        recalled = [match["slot"] for match in _RECALL.finditer(said)]
+        number = gaps = 0
+        for part in _PARTS.finditer(self._body):
+            if part["gap"]:
+                gaps += 1
+            elif part["choice"] is not None or part["kind"] is not None or part["name"]:
+                number += 1
+                names = part["choice"] is None or any(sign in part["choice"] for sign in "#*…")
+                if names and recalled.count(str(number)) != 1:
+                    return part[0]
+        return "…" if recalled.count(None) != gaps else None
 
 
-def _regex(body: str, *, either_case: bool, slot: str = "(") -> str:
+def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool = False) -> str:
     """The regular expression for a pattern.
 
     Args:
         body: the pattern without its anchors.
+        numbers: by which its groups are told apart. The letters before tell what stands in them: `s` a slot, `k` a
+            name, `g` a gap.
         either_case: whether its first letter may be a capital.
-        slot: how a slot begins; what stands in a choice is no slot of its own.
+        nested: whether it is a part of a choice: there is no slot in it, but the choice.
     """
     made: list[str] = []
+    slot = "" if nested else "s"
     for part in _PARTS.finditer(body):
-        first = either_case and not made
+        first, number = either_case and not made, next(numbers)
         if part["choice"] is not None:
-            choices = [_regex(choice, either_case=first, slot="(?:") for choice in part["choice"].split("|")]
-            made.append(f"({'|'.join(choices)})")
+            choices = [_regex(one, numbers, either_case=first, nested=True) for one in part["choice"].split("|")]
+            made.append(f"(?P<s{number}>{'|'.join(choices)})")
         elif part["kind"] is not None:
-            made.append(f"{slot}{token_class(part['kind'])})")
+            made.append(f"(?P<{slot}f{number}>{token_class(part['kind'])})")
         elif part["name"]:
-            made.append(f"{slot}{_NAME})")
+            made.append(f"(?P<{slot}k{number}>{_NAME})")
+        elif part["gap"] and part.end() < len(body):
+            made.append(rf"{_SPACES}(?:(?P<g{number}>[^.!?।\n]{{1,40}}?){_SPACES})?")
         elif part["gap"]:
-            made.append(_GAP_BETWEEN if part.end() < len(body) else _GAP_AFTER)
+            made.append(rf"(?: (?P<g{number}>[^.!?।\n]{{1,80}}))?")
         elif part["space"]:
             made.append(_SPACES)
         else:
@@ -202,7 +251,8 @@ def _needed(body: str) -> list[frozenset[str]]:
 
 def say(template: str, hit: Hit, text: Text) -> str:
     """What stands instead of `hit`: slots recalled, the first letter and the spelling as in the text around it."""
-    said = _RECALL.sub(lambda match: hit.slots[int(match[1]) - 1], template)
+    gaps = iter(hit.gaps)
+    said = _RECALL.sub(lambda match: hit.slots[int(match["slot"]) - 1] if match["slot"] else next(gaps), template)
     said = " ".join(said.split())
     for sign, plain in text.spelling:
         said = said.replace(sign, plain)

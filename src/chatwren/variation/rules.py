@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 
 from chatwren.variation import tables
 from chatwren.variation.marks import Marks, even_in
@@ -17,6 +18,8 @@ _LONG = 5  # letters: a word of this length said twice in one message is heard t
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A phrase, what may be said instead, and the surroundings that forbid it.
+
+    ValueError is raised where what is said instead leaves out what the phrase does not name.
 
     Attributes:
         name: language and name, `en/order-confirmed`.
@@ -34,6 +37,11 @@ class Rule:
     unless_after: tuple[str, ...] = ()
     unless_text: tuple[str, ...] = ()
     even_in: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for phrase, said in product(self.find, self.say):
+            if dropped := phrase.drops(said):
+                raise ValueError(f"{self.name}: find has {dropped}, and say must have it, once: {said}")
 
     def allows(self, hit: Hit, text: Text, marks: Marks, *, formal: bool) -> bool:
         """Whether the surroundings of `hit` are such that the rule keeps the meaning."""
@@ -53,12 +61,17 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A stretch of a masked text, and the wordings that may stand there. The text's own is not among them."""
+    """A stretch of a masked text, and the wordings that may stand there. The text's own is not among them.
+
+    Attributes:
+        kept: the words of the stretch that the rule does not name.
+    """
 
     rule: str
     start: int
     end: int
     wordings: tuple[str, ...]
+    kept: str
 
 
 @cache
@@ -118,7 +131,7 @@ def _without_echoes(text: Text, chosen: list[tuple[Rule, Hit]]) -> list[Site]:
             )
         )
         if wordings:
-            found.append(Site(rule.name, hit.start, hit.end, wordings))
+            found.append(Site(rule.name, hit.start, hit.end, wordings, " ".join(hit.kept)))
             new.update(word for said in wordings for word in _long(said) - own.keys())
     return found
 

@@ -1,0 +1,155 @@
+"""What may be done to a text: counted, drawn by a number, carried out."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+from chatwren.variation.emoji import Spot, spots
+from chatwren.variation.invariants import broken, fewest, most
+from chatwren.variation.language import is_formal
+from chatwren.variation.marks import Marks
+from chatwren.variation.masks import Masked
+from chatwren.variation.model import Change, Modifications
+from chatwren.variation.moves import Run, runs
+from chatwren.variation.phrases import Text
+from chatwren.variation.rules import Site, sites
+from chatwren.variation.sentences import Sentence, split
+
+_AROUND = 24  # characters beside a wording that are looked at with it: as it may make one word with what stands there
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """One wording of a masked text, and what was done.
+
+    Attributes:
+        text: masked.
+        changes: unmasked, in reading order of each kind.
+        failed: the invariant that does not hold, or None.
+    """
+
+    text: str
+    changes: tuple[Change, ...]
+    failed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that may be done to a masked text. Each choice is made by itself, and all of them together hold."""
+
+    text: str
+    sentences: list[Sentence]
+    sites: list[Site]
+    runs: list[Run]
+    spots: list[Spot]
+
+    @property
+    def possible(self) -> int:
+        """How many wordings there are beside the text's own."""
+        kept = prod(len(site.wordings) + 1 for site in self.sites) * prod(run.orders for run in self.runs)
+        return kept * prod(len(spot.emojis) for spot in self.spots) if self.spots else kept - 1
+
+    def wording(self, index: int, unmask: Callable[[str], str]) -> Wording:
+        """The wording with a number from 0 to `possible` - 1."""
+        index += 0 if self.spots else 1  # 0 would be the text's own
+        worded: list[tuple[Site, str]] = []
+        for site in self.sites:
+            index, choice = divmod(index, len(site.wordings) + 1)
+            if choice:
+                worded.append((site, site.wordings[choice - 1]))
+        orders: list[tuple[Run, tuple[int, ...]]] = []
+        for run in self.runs:
+            index, choice = divmod(index, run.orders)
+            if choice:
+                orders.append((run, run.order(choice)))
+        emojis: list[tuple[Spot, str]] = []
+        for spot in self.spots:
+            index, choice = divmod(index, len(spot.emojis))
+            emojis.append((spot, spot.emojis[choice]))
+
+        parts = self._worded(worded)
+        kept = "".join(self._joined(self._worded([(site, site.kept) for site, _ in worded]), ()))
+        failed = broken(self.text, "".join(self._joined(parts, orders)), kept=kept, shuffled=bool(orders))
+        changes = [Change(site.rule, unmask(self.text[site.start : site.end]), unmask(said)) for site, said in worded]
+        for run, order in orders:
+            before, after = (" ".join(parts[number] for number in numbers) for numbers in (run.sentences, order))
+            changes.append(Change("move", unmask(before), unmask(after)))
+        for spot, emoji in emojis:
+            bare = unmask(parts[spot.sentence])
+            parts[spot.sentence] += f" {emoji}"
+            changes.append(Change(spot.rule, bare, f"{bare} {emoji}"))
+        return Wording("".join(self._joined(parts, orders)), tuple(changes), failed)
+
+    def _worded(self, worded: Sequence[tuple[Site, str]]) -> list[str]:
+        """The sentences with the chosen wordings in them."""
+        parts = []
+        for sentence in self.sentences:
+            position, made = sentence.start, []
+            for site, said in worded:
+                if sentence.start <= site.start < sentence.end:
+                    made += [self.text[position : site.start], said]
+                    position = site.end
+            parts.append("".join((*made, self.text[position : sentence.end])))
+        return parts
+
+    def _joined(self, parts: Sequence[str], orders: Sequence[tuple[Run, tuple[int, ...]]]) -> list[str]:
+        """The sentences in their new order, with what lies between them where it was."""
+        places = {old: new for run, order in orders for old, new in zip(run.sentences, order, strict=True)}
+        made, position = [], 0
+        for number, sentence in enumerate(self.sentences):
+            made += [self.text[position : sentence.start], parts[places.get(number, number)]]
+            position = sentence.end
+        return [*made, self.text[position:]]
+
+
+def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifications, *, sober: bool) -> Plan:
+    """What may be done to a text.
+
+    Args:
+        text: masked.
+        masked: the same, with what its tokens stand for.
+        languages: in which it is written.
+        allowed: what the caller asks for.
+        sober: whether it gets words alone: no emoji, and no sentence moves.
+    """
+    formal = {language: is_formal(text, language) for language in languages}
+    sentences = split(text.text)
+    marks = Marks(text, sentences, languages, masked.weighty())
+    found = sites(text, languages, formal, marks) if allowed.use_synonyms else []
+    return Plan(
+        text.text,
+        sentences,
+        _surviving(text.text, [site for site in found if _within_one(site, sentences)]),
+        runs(text, sentences, languages) if allowed.shuffle_sentences and not sober else [],
+        spots(text, sentences, languages, marks)
+        if allowed.add_emojis and not sober and not any(formal.values())
+        else [],
+    )
+
+
+def _within_one(site: Site, sentences: Sequence[Sentence]) -> bool:
+    return any(sentence.start <= site.start and site.end <= sentence.end for sentence in sentences)
+
+
+def _surviving(text: str, found: Sequence[Site]) -> list[Site]:
+    """The sites with those wordings that pass the check, by themselves and all together.
+
+    Only the length hangs on several of them: what comes first in the text takes of the room that there is.
+    """
+    more, less = most(len(text)) - len(text), len(text) - fewest(len(text))
+    kept = []
+    for site in found:
+        grown = {said: len(said) - (site.end - site.start) for said in site.wordings if _holds(text, site, said)}
+        fitting = {said: grows for said, grows in grown.items() if -less <= grows <= more}
+        if fitting:
+            kept.append(replace(site, wordings=tuple(fitting)))
+            more -= max(0, *fitting.values())
+            less -= max(0, *(-grows for grows in fitting.values()))
+    return kept
+
+
+def _holds(text: str, site: Site, said: str) -> bool:
+    """Whether a wording passes the check by itself, but for the length, which only the whole has."""
+    before, after = text[max(0, site.start - _AROUND) : site.start], text[site.end : site.end + _AROUND]
+    whole = text[site.start : site.end].join((before, after))
+    return broken(whole, f"{before}{said}{after}", kept=f"{before} {site.kept} {after}") in {None, "length"}
