@@ -1,7 +1,11 @@
-"""Emojis: a sentence of a known intent may end with one of the few that people put there."""
+"""Emojis: a sentence of a known intent may end with one of the few that people put there, or with none.
+
+One that the text has itself may become an equal one, or go.
+"""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,14 +14,21 @@ from chatwren.variation.marks import Marks, even_in
 from chatwren.variation.masks import token_class
 from chatwren.variation.phrases import Index, Phrase, Text
 from chatwren.variation.sentences import Sentence
+from chatwren.variation.words import WORD
 
 _TWO_FROM = 160  # characters: a shorter text takes one emoji at most
 _MOST = 2
 _LIST_ITEM = re.compile(rf"\s*(?:[-–•*]|{token_class('number')}[.)])")
 _STANDS = re.compile(token_class("emoji"))
+# A link, after which a sign might be read as a part of it, or a sentence that goes on in the next line: "Regards,".
 _LOOSE_END = re.compile(
-    f"{token_class('link')}|{token_class('email')}|{token_class('code')}|{token_class('reference')}"
+    f"{token_class('link')}|{token_class('email')}|{token_class('code')}|{token_class('reference')}|[,;:–—-]"
 )
+_MOST_OWN = 2
+_NO_INTENTS = {"never", "own"}
+_STOPS = ".!?।…"
+_LABELLED = re.compile(r"[^:\n]{1,30}:")
+_PLAIN = "\ufe0f"  # what makes an emoji of a sign that is also a letter: some write it and some do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +54,32 @@ class Spot:
     emojis: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An emoji of the text, by its token, and what may stand there instead: "" is nothing.
+
+    Attributes:
+        leading: whether it begins a line.
+    """
+
+    token: str
+    emojis: tuple[str, ...]
+    leading: bool
+
+    def replaced(self, text: str, emoji: str) -> str:
+        """`text` with this one in the token's place. Where it is none, the spaces between it and its words go too."""
+        if emoji:
+            return text.replace(self.token, emoji)
+        before, after = text.split(self.token)
+        return before + after.lstrip(" ") if self.leading else before.rstrip(" ") + after
+
+
 @cache
 def _intents(language: str) -> Index[Intent]:
     return Index(
         (Phrase(line, any_case=True), Intent(f"emoji/{name}", tuple(entry["emoji"]), rank, even_in(entry)))
         for rank, (name, entry) in enumerate(tables.read("emoji").items())
-        if name != "never"
+        if name not in _NO_INTENTS
         for line in entry.get(language, ())
     )
 
@@ -81,3 +112,42 @@ def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], m
         if emojis and not any(spot.sentence == number or spot.rule == intent.name for spot in found):
             found.append(Spot(intent.name, number, emojis))
     return sorted(found, key=lambda spot: spot.sentence)
+
+
+@cache
+def _equals() -> dict[str, tuple[str, ...]]:
+    """What may stand instead of each emoji, which is written without `_PLAIN`."""
+    return {
+        emoji.rstrip(_PLAIN): tuple(other for other in group if other != emoji)
+        for group in tables.read("emoji")["own"]["equal"]
+        for emoji in group
+        if emoji
+    }
+
+
+def own(text: str, emojis: Mapping[str, str]) -> list[Own]:
+    """The emojis of a masked text that may become others: at most two.
+
+    They end a sentence or a line, or begin one. None that comes again, or begins a line beside others that do, or
+    stands before a label or after one: these are signs that somebody reads by.
+
+    Args:
+        text: masked.
+        emojis: those in it, by their tokens.
+    """
+    lines = text.split("\n")
+    bullets = sum(line.lstrip()[:1] in emojis for line in lines) > 1
+    plain = Counter(emoji.rstrip(_PLAIN) for emoji in emojis.values())
+    found: list[Own] = []
+    for line in lines if emojis else ():
+        for match in _STANDS.finditer(line):
+            equal = _equals().get(emojis[match[0]].rstrip(_PLAIN), ())
+            if not equal or plain[emojis[match[0]].rstrip(_PLAIN)] > 1:
+                continue
+            before, after = line[: match.start()].strip(), line[match.end() :].strip()
+            leads = not before and after and not bullets and not _LABELLED.match(after)
+            ends = before and (not after or before[-1] in _STOPS) and before[-1] not in emojis and before[-1] != ":"
+            apart = not WORD.match(line, match.end()) and not WORD.match(line[match.start() - 1 : match.start()])
+            if (leads or ends) and apart and after[:1] not in emojis:
+                found.append(Own(match[0], equal, not ends))
+    return found[:_MOST_OWN]

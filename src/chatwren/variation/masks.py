@@ -96,6 +96,7 @@ class TooManyTokens(Exception):
     """The text cannot be masked: more facts of one kind than any message has, or tokens of its own. Stays in here."""
 
 
+_EMOJI = re.compile(token_class("emoji"))
 _WEIGHTY = re.compile(f"{token_class('capitals')}|{token_class('bold')}")
 
 
@@ -143,6 +144,10 @@ class Masked:
     def weighty(self) -> dict[str, str]:
         """What stands in capitals or in bold, by its token: to be read, not to be changed."""
         return {token: stretch for token, stretch in self._stretches.items() if _WEIGHTY.match(token)}
+
+    def emojis(self) -> dict[str, str]:
+        """The emojis, by their tokens."""
+        return {token: stretch for token, stretch in self._stretches.items() if _EMOJI.match(token)}
 
     def unmask(self, text: str, values: Mapping[str, str]) -> str:
         """`text` with its tokens turned back, and the placeholders filled with `values`. These are not looked into."""

@@ -126,7 +126,8 @@ def _modify(
     possible = made.possible
     if possible == 0:
         return same(sensitive.reason if sensitive else Unchanged.NOTHING_FITS)
-    wording = made.wording(draw(possible, TABLE_VERSION, seed, "wording"), lambda part: masked.unmask(part, values))
+    number = draw(possible, TABLE_VERSION, seed, "wording") + 1
+    wording = made.wording(number, lambda part: masked.unmask(part, values))
     worded = masked.unmask(wording.text, values)
     if wording.failed:
         return _Outcome(filled, (Change(f"check/{wording.failed}", worded, filled),), 1, Unchanged.CHECK_FAILED)

@@ -1,10 +1,10 @@
 """What may be done to a text: counted, drawn by a number, carried out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from chatwren.variation.emoji import Spot, spots
+from chatwren.variation.emoji import Own, Spot, own, spots
 from chatwren.variation.invariants import broken, fewest, most
 from chatwren.variation.language import is_formal
 from chatwren.variation.marks import Marks
@@ -42,30 +42,30 @@ class Plan:
     sites: list[Site]
     runs: list[Run]
     spots: list[Spot]
+    own: list[Own]
+
+    @property
+    def _counts(self) -> list[int]:
+        """How many ways there are to make each choice. The first of each is the text's own."""
+        return [
+            *(len(site.wordings) + 1 for site in self.sites),
+            *(run.orders for run in self.runs),
+            *(len(spot.emojis) + 1 for spot in self.spots),
+            *(len(one.emojis) + 1 for one in self.own),
+        ]
 
     @property
     def possible(self) -> int:
         """How many wordings there are beside the text's own."""
-        kept = prod(len(site.wordings) + 1 for site in self.sites) * prod(run.orders for run in self.runs)
-        return kept * prod(len(spot.emojis) for spot in self.spots) if self.spots else kept - 1
+        return prod(self._counts) - 1
 
     def wording(self, index: int, unmask: Callable[[str], str]) -> Wording:
-        """The wording with a number from 0 to `possible` - 1."""
-        index += 0 if self.spots else 1  # 0 would be the text's own
-        worded: list[tuple[Site, str]] = []
-        for site in self.sites:
-            index, choice = divmod(index, len(site.wordings) + 1)
-            if choice:
-                worded.append((site, site.wordings[choice - 1]))
-        orders: list[tuple[Run, tuple[int, ...]]] = []
-        for run in self.runs:
-            index, choice = divmod(index, run.orders)
-            if choice:
-                orders.append((run, run.order(choice)))
-        emojis: list[tuple[Spot, str]] = []
-        for spot in self.spots:
-            index, choice = divmod(index, len(spot.emojis))
-            emojis.append((spot, spot.emojis[choice]))
+        """The wording with a number from 1 to `possible`; 0 is the text's own."""
+        made = _made(index, self._counts)
+        worded = [(site, site.wordings[choice - 1]) for site in self.sites if (choice := next(made))]
+        orders = [(run, run.order(choice)) for run in self.runs if (choice := next(made))]
+        added = [(spot, spot.emojis[choice - 1]) for spot in self.spots if (choice := next(made))]
+        swapped = [(one, one.emojis[choice - 1]) for one in self.own if (choice := next(made))]
 
         parts = self._worded(worded)
         kept = "".join(self._joined(self._worded([(site, site.kept) for site, _ in worded]), ()))
@@ -74,11 +74,15 @@ class Plan:
         for run, order in orders:
             before, after = (" ".join(parts[number] for number in numbers) for numbers in (run.sentences, order))
             changes.append(Change("move", unmask(before), unmask(after)))
-        for spot, emoji in emojis:
+        for spot, emoji in added:
             bare = unmask(parts[spot.sentence])
             parts[spot.sentence] += f" {emoji}"
             changes.append(Change(spot.rule, bare, f"{bare} {emoji}"))
-        return Wording("".join(self._joined(parts, orders)), tuple(changes), failed)
+        text = "".join(self._joined(parts, orders))
+        for one, emoji in swapped:
+            changes.append(Change("emoji/own", unmask(one.token), emoji))
+            text = one.replaced(text, emoji)
+        return Wording(text, tuple(changes), failed)
 
     def _worded(self, worded: Sequence[tuple[Site, str]]) -> list[str]:
         """The sentences with the chosen wordings in them."""
@@ -102,6 +106,13 @@ class Plan:
         return [*made, self.text[position:]]
 
 
+def _made(index: int, counts: Sequence[int]) -> Iterator[int]:
+    """The choices that a number stands for."""
+    for count in counts:
+        index, choice = divmod(index, count)
+        yield choice
+
+
 def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifications, *, sober: bool) -> Plan:
     """What may be done to a text.
 
@@ -116,14 +127,14 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     sentences = split(text.text)
     marks = Marks(text, sentences, languages, masked.weighty())
     found = sites(text, languages, formal, marks) if allowed.use_synonyms else []
+    cheerful = allowed.add_emojis and not sober and not any(formal.values())
     return Plan(
         text.text,
         sentences,
         _surviving(text.text, [site for site in found if _within_one(site, sentences)]),
         runs(text, sentences, languages) if allowed.shuffle_sentences and not sober else [],
-        spots(text, sentences, languages, marks)
-        if allowed.add_emojis and not sober and not any(formal.values())
-        else [],
+        spots(text, sentences, languages, marks) if cheerful else [],
+        own(text.text, masked.emojis()) if cheerful else [],
     )
 
 

@@ -70,7 +70,9 @@ def test_what_the_check_refuses_is_not_drawn_and_not_counted(plant: Plant, find:
 
 def test_wordings_that_are_too_long_only_together_are_left_out_one_by_one(plant: Plant) -> None:
     text = "Your parcel is here. The van is red. The door is open."
-    plant(*((word, f"{word} of ours, {'as everybody knows, ' * 2}") for word in ("parcel", "van", "door")))
+    plant(
+        *((one, f"{one}, {word * 8}") for one, word in (("parcel", "as we "), ("van", "in it "), ("door", "at the ")))
+    )
     found = [vary(text, SYNONYMS, seed=str(seed)) for seed in range(60)]
     assert {change.rule for one in found for change in one.changes} == {"en/planted-0"}
     assert {one.variants_possible for one in found} == {1}

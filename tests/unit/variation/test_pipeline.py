@@ -34,12 +34,12 @@ def test_the_wordings_are_used_equally() -> None:
     """Chi-square over 1,000 fixed seeds, at the 0.1 % level."""
     text = "Hi Alice, your parcel is on its way. Please reply to this message."
     possible = vary(text, EVERYTHING, seed="").variants_possible
-    assert possible == 24  # greeting 2, parcel 3, reply 2, emoji 2
+    assert possible == 35  # greeting 2, parcel 3, reply 2, emoji 3, but not the text's own
     found = Counter(vary(text, EVERYTHING, seed=f"msg_{number}").text for number in range(1000))
     assert len(found) == possible
     expected = 1000 / possible
     chi_square = sum((times - expected) ** 2 / expected for times in found.values())
-    assert chi_square < 49.73  # 23 degrees of freedom
+    assert chi_square < 65.25  # 34 degrees of freedom
 
 
 def test_the_own_wording_is_not_drawn_when_there_is_another() -> None:
@@ -51,7 +51,8 @@ def test_the_own_wording_is_not_drawn_when_there_is_another() -> None:
 
 
 def test_changes_tell_what_was_done() -> None:
-    variation = vary("Your parcel is on its way.", EVERYTHING, seed="2")
+    found = (vary("Your parcel is on its way.", EVERYTHING, seed=str(seed)) for seed in range(20))
+    variation = next(one for one in found if one.changes[-1].rule.startswith("emoji"))
     assert [change.rule for change in variation.changes if not change.rule.startswith("emoji")] in (
         [],
         ["en/on-its-way"],
@@ -141,8 +142,8 @@ def test_one_emoji_in_a_short_text_two_in_a_long_one_none_beside_another() -> No
         + " It was packed this morning by our own hands, and the driver knows the house with the blue door."
         + (" You can leave the empty box at the gate, as always.")
     )
-    assert len(vary(long, EMOJIS, seed="1").changes) == 2
-    assert vary(short + " 🎉", EMOJIS, seed="1").unchanged_because == Unchanged.NOTHING_FITS
+    assert {len(vary(long, EMOJIS, seed=str(seed)).changes) for seed in range(20)} == {1, 2}
+    assert vary(short + " 🦄", EMOJIS, seed="1").unchanged_because == Unchanged.NOTHING_FITS
 
 
 @pytest.mark.parametrize(
