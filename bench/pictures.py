@@ -1,11 +1,14 @@
-"""What a picture takes, and what others notice while bombs are decoded.
+"""What a picture takes, and what others notice while many come, and while bombs are decoded.
 
     PYTHONPATH=. python bench/pictures.py [--check]
 
-First the time of a photo of 12 megapixels, as it is and turned, when it is decoded in the process that asks and when it
-is by decoders; of these, the first picture's time and the memory while idle. Then `chatwren web` with PostgreSQL, alone
-and while eight users send it one bomb after the other: how long another's light request and photo take, and how much
-memory web and its decoders have at most. --check: exit 1 over a bound.
+First a shop sends 50 pictures of 12 megapixels at once, as PNG, as a PNG so large that it becomes a JPEG, and as JPEG:
+how long until all are accepted, how late web's event loop was at most, and what another notices, who asks for little
+all the time and, in a second round, sends such a picture each second.
+Then the time of a photo of 12 megapixels, as it is and turned, when it is decoded in the process that asks and when it
+is by decoders; of these, the first picture's time and the memory while idle. At last `chatwren web` with PostgreSQL,
+alone and while eight users send it one bomb after the other: how long another's light request and photo take, and how
+much memory web and its decoders have at most. --check: exit 1 over a bound.
 """
 
 import asyncio
@@ -21,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-from PIL import Image
+from PIL import Image, ImageChops, ImageFilter
 from tests.unit.media.bombs import BOMBS
 
 from chatwren.domain.ids import uuid7
@@ -29,15 +32,18 @@ from chatwren.media import pictures
 from chatwren.media.decoder_wire import Job
 from chatwren.media.decoders import LARGE_MEMORY, Decoders
 from chatwren.store.database import Database
-from parts import command, system
+from parts import clocked, command, shop, system
 from parts.system import Person, Web
 
+PICTURES = 50
+MOST_SECONDS = 12.0
+MOST_STALL = 0.05
 ROUNDS = 15
 SECONDS = 40.0
 ATTACKERS = 8
 MOST_P99_MS = 1000
 MOST_MEMORY = 512_000_000
-FIELDS = {"phoneId": "+4915200000000", "message": "Hello"}
+FIELDS = shop.FIELDS
 
 
 def photo(*, turned: bool) -> bytes:
@@ -49,6 +55,27 @@ def photo(*, turned: bool) -> bytes:
     written = io.BytesIO()
     noise.resize((4000, 3000), Image.Resampling.BICUBIC).save(written, "JPEG", quality=85, exif=exif)
     return written.getvalue()
+
+
+def photographed(grain: int) -> Image.Image:
+    """12 megapixels that are no flat colour: the more grain, the larger the PNG."""
+    noise = Image.frombytes("RGB", (250, 188), random.Random(1).randbytes(250 * 188 * 3))  # noqa: S311 - repeatable
+    soft = noise.filter(ImageFilter.GaussianBlur(1)).resize((4000, 3000), Image.Resampling.BICUBIC)
+    grains = Image.effect_noise(soft.size, grain)
+    turned = (grains.transpose(one) for one in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM))
+    return ImageChops.add(soft, Image.merge("RGB", (grains, *turned)), 1, -128)
+
+
+def wares() -> Iterator[tuple[str, bytes]]:
+    """What a shop sends, and what to call it."""
+    for name, grain, form, options in (
+        ("PNG", 1, "PNG", {}),
+        ("large PNG", 4, "PNG", {}),
+        ("JPEG", 1, "JPEG", {"quality": 90}),
+    ):
+        written = io.BytesIO()
+        photographed(grain).save(written, form, **options)
+        yield name, written.getvalue()
 
 
 def memory(pid: int) -> int:
@@ -166,14 +193,37 @@ async def measure_others(web: Web, people: list[Person]) -> tuple[float, int]:
     return p99, most[0]
 
 
+async def measure_shop(folder: Path, url: str, db: Database) -> list[str]:
+    """How 50 pictures at once went; what is out of bounds."""
+    problems = []
+    clock = folder / "clock"
+    async with system.web(url, folder, program=(clocked.__file__, str(clock))) as web:
+        sending, other = await system.sign_up(db, 2)
+        print(f"{PICTURES} pictures at once; another's light requests and pictures, ms: alone, meanwhile")
+        print(f"{'':10}   MB {shop.HEAD}")
+        for name, picture in wares():
+            form = shop.write_form(folder / "form", picture, name)
+            for sends_too in (False, True):
+                sent = await asyncio.to_thread(
+                    shop.send_all, web, clock, sending, form, count=PICTURES, other=other, sends_too=sends_too
+                )
+                print(f"{name:10} {len(picture) / 1e6:4.1f} {shop.shown(sent)}", flush=True)
+                if name == "PNG" and not sends_too and sent.took > MOST_SECONDS:
+                    problems.append(f"{PICTURES} PNGs take more than {MOST_SECONDS:.0f} s")
+                if sent.stall > MOST_STALL:
+                    problems.append(f"the event loop is more than {MOST_STALL} s late while each sends a {name}")
+    return problems
+
+
 async def measure(folder: Path) -> list[str]:
     """Print how it went; what is out of bounds."""
+    async with system.postgres(folder) as url, Database.connect(url) as db:
+        problems = await measure_shop(folder, url, db)
     await measure_photos(folder)
     async with system.postgres(folder) as url, Database.connect(url) as db, system.web(url, folder) as web:
         people = await system.sign_up(db, ATTACKERS + 1)
         print("attackers  bombs  light: p50    p99    max  photo p50    max  MB at most")
         p99, most = await measure_others(web, people)
-    problems = []
     if p99 > MOST_P99_MS:
         problems.append(f"p99 of light requests is over {MOST_P99_MS} ms")
     if most > MOST_MEMORY:

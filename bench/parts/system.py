@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -110,8 +110,17 @@ class Web:
 
 
 @contextlib.asynccontextmanager
-async def web(url: str, data_dir: Path, **settings: str) -> AsyncIterator[Web]:
-    """`chatwren web` on that database, as a process of its own whose log goes to a file, with further settings."""
+async def web(
+    url: str, data_dir: Path, *, program: Sequence[str] = ("-m", "chatwren", "web"), **settings: str
+) -> AsyncIterator[Web]:
+    """`chatwren web` on that database, as a process of its own whose log goes to a file, with further settings.
+
+    Args:
+        url: of the database.
+        data_dir: where its files are to be.
+        program: what Python runs instead.
+        settings: by the names of their variables.
+    """
     log = data_dir / "web.log"
     environment = {
         "DATABASE_URL": url,
@@ -124,7 +133,7 @@ async def web(url: str, data_dir: Path, **settings: str) -> AsyncIterator[Web]:
     }
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "chatwren", "web"),
+            *(sys.executable, *program),
             env=os.environ | environment | settings,
             stdin=subprocess.DEVNULL,
             stdout=output,

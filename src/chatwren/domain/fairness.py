@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any, TypeVar
 from uuid import UUID
 
 from chatwren.domain.errors import Unavailable
@@ -16,11 +17,33 @@ _MEMORY_SECONDS = 60.0  # after this long, a third of what somebody took is stil
 _MUCH_SECONDS = 5
 _MOST_KNOWN = 10_000
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
+    """Somebody who waits for places, or has them.
+
+    Attributes:
+        places: how many.
+        borrows: whether they also take one that somebody else may want back.
+        lent: they have such a one.
+        wanted: set when somebody else wants it.
+        work: what is done in it.
+    """
+
     places: int
+    borrows: bool = False
+    lent: bool = False
+    wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    work: asyncio.Task[Any] | None = None
     granted: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def call_back(self) -> None:
+        """Want the place that they were lent."""
+        self.wanted.set()
+        if self.work is not None:
+            self.work.cancel()
 
 
 @dataclass(slots=True)
@@ -43,6 +66,7 @@ class FairPlaces:
     """A number of places. Who has taken less of late goes first, and a user has one turn at a time.
 
     All who have taken much have one turn at a time together: the other places are there for who comes with little.
+    Until somebody does, they are lent for work that can be begun anew (`do`).
     """
 
     def __init__(self, places: int, *, most_waiting: int) -> None:
@@ -50,6 +74,7 @@ class FairPlaces:
         self._most_waiting = most_waiting
         self._waiting: dict[UUID, deque[_Waiting]] = {}  # of equals, who comes first here has waited longest
         self._running: dict[UUID, bool] = {}  # whether they had taken much
+        self._lent: list[_Waiting] = []
         self._taken: dict[UUID, _Taken] = {}
 
     @contextlib.asynccontextmanager
@@ -63,8 +88,37 @@ class FairPlaces:
             Unavailable: too many wait, and this user with more than any other.
         """
         self._make_room(user)
-        mine = _Waiting(places)
-        self._waiting.setdefault(user, deque()).append(mine)
+        async with self._granted(user, _Waiting(places)):
+            yield
+
+    async def do(self, user: UUID, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `work` returns: done in a turn of the user, or before it in a place to which nobody else has a right.
+
+        Args:
+            work: when somebody comes who has, it is cancelled, and begun anew later.
+
+        Raises:
+            Unavailable: too many wait, and this user with more than any other.
+        """
+        self._make_room(user)
+        again = False
+        while True:
+            mine = _Waiting(1, borrows=True)
+            async with self._granted(user, mine, first=again):
+                if not mine.lent:
+                    return await work()
+                if not mine.wanted.is_set():
+                    mine.work = doing = asyncio.create_task(work())
+                    await asyncio.wait([doing])
+                    if not (mine.wanted.is_set() and doing.cancelled()):
+                        return doing.result()
+            again = True
+
+    @contextlib.asynccontextmanager
+    async def _granted(self, user: UUID, mine: _Waiting, *, first: bool = False) -> AsyncIterator[None]:
+        """What somebody waits for, when and for as long as they have it."""
+        line = self._waiting.setdefault(user, deque())
+        line.insert(0 if first else len(line), mine)
         self._grant()
         began = None
         try:
@@ -72,8 +126,14 @@ class FairPlaces:
             began = monotonic()
             yield
         finally:
-            if mine.granted.done() and not mine.granted.cancelled() and mine.granted.exception() is None:
-                self._leave(user, places, 0 if began is None else monotonic() - began)
+            if mine.work is not None and not mine.work.done():
+                mine.work.cancel()
+                await asyncio.wait([mine.work])
+            if mine.lent:
+                self._lent.remove(mine)
+                self._free += 1
+            elif mine.granted.done() and not mine.granted.cancelled() and mine.granted.exception() is None:
+                self._leave(user, mine.places, 0 if began is None else monotonic() - began)
             else:
                 self._forget(user, mine)
             self._grant()
@@ -104,20 +164,37 @@ class FairPlaces:
                 del self._waiting[user]
 
     def _grant(self) -> None:
-        for taken, user in sorted(((self._of_late(one), one) for one in self._waiting), key=lambda pair: pair[0]):
+        """Give places to those whose turn it is, and lend what nobody else has a right to."""
+        in_order = sorted(((self._of_late(one), one) for one in self._waiting), key=lambda pair: pair[0])
+        for taken, user in in_order:
             much = taken >= _MUCH_SECONDS
             first = next((one for one in self._waiting[user] if not one.granted.done()), None)
             if first is None or user in self._running or (much and any(self._running.values())):
                 continue
             if first.places > self._free:
+                self._call_back(first.places - self._free)
                 return
-            self._free -= first.places
             self._running[user] = much
-            rest = self._waiting.pop(user)
-            rest.remove(first)
-            if rest:
-                self._waiting[user] = rest  # behind the others
-            first.granted.set_result(None)
+            self._let_in(user, first)
+        for _, user in in_order:
+            for one in [one for one in self._waiting.get(user, ()) if one.borrows and not one.granted.done()]:
+                if self._free:
+                    one.lent = True
+                    self._lent.append(one)
+                    self._let_in(user, one)
+
+    def _let_in(self, user: UUID, one: _Waiting) -> None:
+        self._free -= one.places
+        rest = self._waiting.pop(user)
+        rest.remove(one)
+        if rest:
+            self._waiting[user] = rest  # behind the others
+        one.granted.set_result(None)
+
+    def _call_back(self, places: int) -> None:
+        """Want so many of the lent places, those lent last; of some that may have been said before."""
+        for one in self._lent[-places:]:
+            one.call_back()
 
     def _of_late(self, user: UUID) -> int:
         return round(self._taken[user].now()) if user in self._taken else 0

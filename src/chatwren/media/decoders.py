@@ -76,8 +76,8 @@ class Decoders:
         async with self._small.turn(user):
             reply = await self._surely(path, Job(task, mimetype, size, SMALL_MEMORY, _SMALL_SECONDS))
         if reply.outcome in (Other("memory"), Other("time")):
-            async with self._usual.turn(user):
-                reply = await self._surely(path, Job(task, mimetype, size, USUAL_MEMORY, _SECONDS))
+            job = Job(task, mimetype, size, USUAL_MEMORY, _SECONDS)
+            reply = await self._usual.do(user, lambda: self._surely(path, job))
         if reply.outcome == Other("memory"):
             async with self._usual.turn(user, _USUAL_AT_ONCE):
                 reply = await self._surely(path, Job(task, mimetype, size, LARGE_MEMORY, _SECONDS))

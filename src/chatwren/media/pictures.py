@@ -57,6 +57,7 @@ _PIXEL = 4
 _COEFFICIENT = 2
 _STRIP_PIXELS = 2_000_000
 _REACH = 4  # of the filter, in pixels of the result, and one to spare
+_REDUCING_GAP = 2.0
 _WORKING = 40_000_000
 
 
@@ -236,7 +237,7 @@ def _flat(image: Image.Image, size: tuple[int, int]) -> Image.Image:
         last = min(image.height, math.ceil((bottom + _REACH) * ratio) + _REACH)
         strip = _on_white(image.crop((0, first, image.width, last)))
         box = (0, top * ratio - first, image.width, min(bottom * ratio, image.height) - first)
-        flat.paste(strip.resize((size[0], bottom - top), Image.Resampling.LANCZOS, box, reducing_gap=2.0), (0, top))
+        flat.paste(strip.resize((size[0], bottom - top), Image.Resampling.LANCZOS, box, _REDUCING_GAP), (0, top))
     return flat
 
 
@@ -251,7 +252,11 @@ def _on_white(strip: Image.Image) -> Image.Image:
 
 def _thumbnail(image: Image.Image) -> bytes:
     scale = min(1.0, _THUMBNAIL_EDGE / max(image.size))
-    small = _flat(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    if image.mode == "RGB" and not image.has_transparency_data:  # needs no strips, as it is so small
+        small = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    else:
+        small = _flat(image, size)
     return _jpeg(small, quality=_THUMBNAIL_QUALITY)
 
 

@@ -241,7 +241,6 @@ class Parts:
     async def _close(self, file: IO[bytes], part: Part) -> None:
         self._file = None
         await self._write(file, part, last=True)
-        file.flush()
         upload = Upload(Path(file.name), part.file_name or "", part.content_type, self._size)
         self.files.setdefault(part.name, []).append(upload)
 

@@ -34,24 +34,39 @@ class Uploads:
 async def temporary_file(request: HttpRequest, user_id: UUID) -> AsyncIterator[IO[bytes]]:
     """A file for what a client sends, gone with the context.
 
+    Threads open, write and remove it: while the disk is busy, each of these may wait for it.
+
     Raises:
         TooMany: the user sends as many files at once as they may (`limit_reached`).
         Unavailable: a disk is nearly full (`disk_nearly_full`).
     """
     _check_disks(request)
     async with context(request).limits.slot(user_id, Limit.UPLOADS):
-        with tempfile.NamedTemporaryFile(prefix="chatwren-upload-") as file:
-            yield file
+        opening = asyncio.ensure_future(asyncio.to_thread(_open))
+        try:
+            yield await asyncio.shield(opening)
+        finally:
+            file = await opening
+            await asyncio.shield(asyncio.to_thread(file.close))
 
 
 async def write_on(request: HttpRequest, file: IO[bytes], data: bytes) -> None:
-    """Put more into such a file.
+    """Put more into such a file, for whoever reads it by its name.
 
     Raises:
         Unavailable: a disk is nearly full (`disk_nearly_full`): with what others write meanwhile, this was too much.
     """
     _check_disks(request)
-    await asyncio.to_thread(file.write, data)
+    await asyncio.to_thread(_write, file, data)
+
+
+def _open() -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(prefix="chatwren-upload-")
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+    file.flush()
 
 
 def _check_disks(request: HttpRequest) -> None:

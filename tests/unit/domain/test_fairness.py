@@ -162,6 +162,108 @@ async def test_those_who_have_taken_much_leave_a_place(monkeypatch: pytest.Monke
     assert queue.order == ["charlie", "bob"]
 
 
+class Work:
+    """Work that can be begun anew, and ends when it may."""
+
+    def __init__(self, places: FairPlaces, user: UUID) -> None:
+        self.begun = 0
+        self.may_end = asyncio.Event()
+        self.task = asyncio.create_task(places.do(user, self._do))
+
+    async def _do(self) -> int:
+        self.begun += 1
+        await self.may_end.wait()
+        return self.begun
+
+    async def end(self) -> int:
+        self.may_end.set()
+        return await self.task
+
+
+@pytest.mark.anyio
+async def test_work_has_a_free_place_beside_the_turn_of_its_user_until_somebody_comes() -> None:
+    queue = Queue(2)
+    first, second, third = (Work(queue.places, ALICE) for _ in range(3))
+    await _settled()
+    assert (first.begun, second.begun, third.begun) == (1, 1, 0)
+    async with queue.taken(BOB):
+        await _settled()
+        assert await first.end() == 1
+        await _settled()
+        assert (second.begun, third.begun) == (2, 0)
+    await _settled()
+    assert third.begun == 1
+    assert await second.end() == 2
+    assert await third.end() == 1
+
+
+@pytest.mark.anyio
+async def test_work_of_those_who_have_taken_much_has_the_place_they_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(fairness, "monotonic", lambda: now)
+    queue = Queue(2)
+    for user in (ALICE, BOB):
+        async with queue.taken(user):
+            now += 5.0
+    async with queue.taken(ALICE):
+        bobs = Work(queue.places, BOB)
+        await _settled()
+        assert bobs.begun == 1
+        async with queue.taken(CHARLIE):
+            pass
+        await _settled()
+        assert bobs.begun == 2
+    assert await bobs.end() == 2
+
+
+@pytest.mark.anyio
+async def test_work_gives_its_place_to_whoever_wants_all_of_them() -> None:
+    queue = Queue(2)
+    first, second = Work(queue.places, ALICE), Work(queue.places, ALICE)
+    await _settled()
+    all_of_them = queue.come(BOB, "bob", places=2)
+    await _settled()
+    assert second.begun == 1
+    assert not second.task.done()
+    await first.end()
+    await all_of_them
+    await _settled()
+    assert second.begun == 2
+    await second.end()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("lent", [False, True])
+async def test_work_that_nobody_waits_for_ends_and_gives_its_place_on(*, lent: bool) -> None:
+    queue = Queue(2)
+    works = [Work(queue.places, ALICE) for _ in range(3)]
+    await _settled()
+    gone, stays = (works[1], works[0]) if lent else (works[0], works[1])
+    gone.task.cancel()
+    await asyncio.gather(gone.task, return_exceptions=True)
+    await _settled()
+    assert works[2].begun == 1
+    assert await stays.end() == 1
+    assert await works[2].end() == 1
+    for user in (BOB, CHARLIE):
+        async with queue.taken(user, 2):
+            pass
+
+
+@pytest.mark.anyio
+async def test_work_that_fails_says_so_though_its_place_was_lent() -> None:
+    queue = Queue(2)
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async with queue.taken(ALICE):
+        with pytest.raises(ZeroDivisionError):
+            await queue.places.do(ALICE, fail)
+    async with queue.taken(ALICE, 2):
+        pass
+
+
 async def test_of_few_places_each_user_has_their_own_and_a_line() -> None:
     few = FewEach(1, most_waiting=2)
     await few.enter(ALICE)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -41,9 +42,9 @@ async def decoding() -> AsyncIterator[Decoders]:
     await made.close()
 
 
-async def _prepare(decoding: Decoders, path: Path, content: bytes) -> PreparedFile:
+async def _prepare(decoding: Decoders, path: Path, content: bytes, user: UUID | None = None) -> PreparedFile:
     await asyncio.to_thread(path.write_bytes, content)
-    return await prepare(path, file_name="file", content_type=None, user=uuid7(), decoders=decoding)
+    return await prepare(path, file_name="file", content_type=None, user=user or uuid7(), decoders=decoding)
 
 
 def _forkers() -> set[int]:
@@ -125,6 +126,17 @@ async def test_a_file_whose_decoder_is_killed_is_decoded_anew(decoding: Decoders
     work = asyncio.create_task(_prepare(decoding, tmp_path / "work", BOMBS[BUSY]()))
     os.kill(await _another({other}), signal.SIGKILL)
     assert [file.kind for file in await asyncio.gather(beside, work)] == [MediaKind.IMAGE] * 2
+
+
+async def test_two_files_of_a_user_are_decoded_at_once_until_others_come(decoding: Decoders, tmp_path: Path) -> None:
+    alice = uuid7()
+    files = [tmp_path / str(number) for number in range(2)]
+    works = [asyncio.create_task(_prepare(decoding, file, BOMBS[BUSY](), alice)) for file in files]
+    first = await _another(set())
+    second = await _another({first})
+    bobs = await _prepare(decoding, tmp_path / "bob", BOMBS[BUSY]())
+    assert not {first, second} <= decoding_for(os.getpid())
+    assert [file.kind for file in (bobs, *await asyncio.gather(*works))] == [MediaKind.IMAGE] * 3
 
 
 async def test_a_file_whose_decoders_are_killed_is_to_come_again(decoding: Decoders, tmp_path: Path) -> None:

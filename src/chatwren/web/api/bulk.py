@@ -179,7 +179,6 @@ async def submit_bulk(request: HttpRequest) -> AcceptedBulk:
             async for chunk in body_chunks(request, at_most=bulk.MAX_BYTES):
                 await write_on(request, file, chunk)
                 let_go(request, len(chunk))
-            file.flush()
             return await while_there(request, _submit(request, Path(file.name), kind, options, key))
     async with read_form(request, uploads=Uploads(caller(request).user.id, (_FILE,), bulk.MAX_BYTES)) as form:
         upload = form.file(_FILE)
