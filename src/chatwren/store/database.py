@@ -44,6 +44,9 @@ _UNSURE_SECONDS = 5.0
 _UNSURE_PAUSE_SECONDS = 0.1
 _IDLE_SECONDS = 120.0
 """How long a connection is kept that nobody uses: less than firewalls remember it, which is 4 minutes and more."""
+_PLANS_SECONDS = 5.0
+"""How long a connection keeps what it has planned. A plan is made for tables as large as they are at that moment, and
+PostgreSQL looks at it again only when somebody takes their statistics, which autovacuum does a minute later or more."""
 _LISTENING_SECONDS = 30.0
 """How often a connection that only listens is asked something: where its way is cut in silence, as by a firewall that
 has forgotten it, nothing else would tell."""
@@ -65,6 +68,20 @@ class Topic(StrEnum):
 OF_USERS = frozenset(Topic) - {Topic.WORK}
 """The topics whose ids are users'."""
 _CHANNEL = "chatwren_"
+
+
+class _Planner(asyncpg.Connection):
+    """asyncpg's connection, which knows how old its plans may be."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._plans_from = time.monotonic()
+
+    async def forget_old_plans(self) -> None:
+        """See to it that the next statements are planned for the tables as they are now."""
+        if time.monotonic() - self._plans_from > _PLANS_SECONDS:
+            await self.execute("DISCARD PLANS")
+            self._plans_from = time.monotonic()
 
 
 class Connection:
@@ -126,6 +143,7 @@ class Database:
             max_size=size,
             init=partial(_prepare, pacing=pacing),
             reset=_no_reset,
+            connection_class=_Planner,
             server_settings={"application_name": application_name, "timezone": "UTC", "jit": "off"},
             timeout=10,
             command_timeout=60,
@@ -144,6 +162,7 @@ class Database:
             acquired = await self._pool.acquire()
         connection = Connection(acquired)
         try:
+            await acquired.forget_old_plans()
             yield connection
         except asyncpg.ReadOnlySQLTransactionError:
             # A session stays read-only when its server is not any more, and when another server takes the writes now.
