@@ -28,6 +28,7 @@ _MOST_OWN = 2
 _NO_INTENTS = {"never", "own"}
 _STOPS = ".!?।…"
 _LABELLED = re.compile(r"[^:\n]{1,30}:")
+_LABELLED_LINE = re.compile(r"^[ \u00a0]*[^\W\d][^:.!?।\n]{0,30}: ?\S", re.MULTILINE)
 _PLAIN = "\ufe0f"  # what makes an emoji of a sign that is also a letter: some write it and some do not
 
 
@@ -94,10 +95,12 @@ def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], m
     if _STANDS.search(text.text) or any(next(_never(name).found(text), None) for name in languages):
         return []
     fitting = []
+    labelled = {match.start() for match in _LABELLED_LINE.finditer(text.text)}
     for number, sentence in enumerate(sentences):
         part = Text(text.text[sentence.start : sentence.end])
-        line = text.text[text.text.rfind("\n", 0, sentence.start) + 1 :]
-        if not (_LOOSE_END.fullmatch(part.text[-1:]) or _LIST_ITEM.match(line)):
+        line = text.text.rfind("\n", 0, sentence.start) + 1
+        listed = _LIST_ITEM.match(text.text, line) or (len(labelled) > 1 and line in labelled)
+        if not (_LOOSE_END.fullmatch(part.text[-1:]) or listed):
             fitting += [
                 (intent, number)
                 for name in languages

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from chatwren.variation import tables
 from chatwren.variation.phrases import Hit, Index, Phrase, Text
-from chatwren.variation.sentences import Sentence
+from chatwren.variation.sentences import Sentence, goes_on
 from chatwren.variation.words import WORD, words
 
 KINDS = frozenset({"question", "negation", "condition", "setback"})
@@ -20,7 +20,6 @@ LATER = "later"
 """Beside kinds in a table's `even_in`: negations and conditions, if they come after the words of the rule."""
 
 _QUESTION_MARK = re.compile("[?؟¿]")
-_STOPS = ".!?।…:"
 
 
 def even_in(entry: Mapping[str, str | list[str]]) -> frozenset[str]:
@@ -98,13 +97,7 @@ def _starts(text: str, sentences: Sequence[Sentence]) -> list[int]:
     """Where sentences begin, of which one that goes on in the next line is one."""
     found = [sentences[0].start] if sentences else []
     for before, sentence in pairwise(sentences):
-        goes_on = (
-            text[before.end : sentence.start].strip(" \u00a0") == "\n"
-            and text[before.end - 1] not in _STOPS
-            and text[sentence.start].isalpha()
-            and not text[sentence.start].isupper()
-        )
-        if not goes_on:
+        if not goes_on(text, before, sentence):
             found.append(sentence.start)
     return found
 

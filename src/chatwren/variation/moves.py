@@ -1,25 +1,34 @@
-"""Moves: sentences that stand alone may change places with their neighbours, if these stand alone too."""
+"""Moves: sentences that stand alone may change places with their neighbours, if these stand alone too.
+
+Neighbours stand in one line, or each is a line by itself.
+"""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import factorial
 
 from chatwren.variation import tables
+from chatwren.variation.masks import token_class
 from chatwren.variation.phrases import Hit, Index, Phrase, Text
-from chatwren.variation.sentences import Sentence
+from chatwren.variation.sentences import Sentence, goes_on
 from chatwren.variation.words import LETTER
 
 _MOST = 4  # sentences in one run
 _FRAGMENT = 3  # words: what is this short may be a part of the sentence after it
 _OPEN_ENDS = ("?", ":", "…", "...")
+_EMOJI = token_class("emoji")
+_BEFORE = re.compile(rf"(?:[¡ \u00a0•·*–-]|{_EMOJI})*")  # bullets and emojis, that go with their sentence
+_AFTER = re.compile(rf"(?:[.!। \u00a0]|{_EMOJI})*")
+_STOPPED = re.compile(rf"[.!?।…](?:[ \u00a0]|{_EMOJI})*\Z")
 _STAYS, _LEANING = "stays", "leaning"  # parts of the table that hold no sentences to move
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Sentences, by number, one after the other in one line, that may stand in any order."""
+    """Sentences, by number, one after the other, that may stand in any order."""
 
     sentences: tuple[int, ...]
 
@@ -56,7 +65,9 @@ def _leaning(language: str) -> Index[None]:
 
 @cache
 def _greeting() -> re.Pattern[str]:
-    return re.compile(rf"[¡ ]*(?:{'|'.join(tables.read('languages')['greetings'])})(?![{LETTER}])", re.IGNORECASE)
+    return re.compile(
+        rf"(?:[¡ ]|{_EMOJI})*(?:{'|'.join(tables.read('languages')['greetings'])})(?![{LETTER}])", re.IGNORECASE
+    )
 
 
 def runs(text: Text, sentences: Sequence[Sentence], languages: Sequence[str]) -> list[Run]:
@@ -66,9 +77,10 @@ def runs(text: Text, sentences: Sequence[Sentence], languages: Sequence[str]) ->
     The first stays, where the sentence before may announce it: "What is new?", "This week only!".
     """
     found: list[list[int]] = [[]]
+    in_line = Counter(sentence.line for sentence in sentences)
     for number, sentence in enumerate(sentences):
         part = Text(text.text[sentence.start : sentence.end])
-        if found[-1] and (sentences[found[-1][-1]].line != sentence.line or len(found[-1]) == _MOST):
+        if found[-1] and not (len(found[-1]) < _MOST and _beside(text.text, sentences[number - 1], sentence, in_line)):
             found.append([])
         if _stands_alone(part, languages, move=True):
             found[-1].append(number)
@@ -76,6 +88,16 @@ def runs(text: Text, sentences: Sequence[Sentence], languages: Sequence[str]) ->
             found.append([])
     kept = [_unbound(text, sentences, languages, run) for run in found if len(run) > 1]
     return [Run(tuple(run)) for run in kept if len(run) > 1]
+
+
+def _beside(text: str, before: Sentence, sentence: Sentence, in_line: Counter[int]) -> bool:
+    """Whether a sentence may change places with the one before, if both stand alone."""
+    if before.line == sentence.line:
+        return bool(
+            _STOPPED.search(text, before.start, before.end) and _STOPPED.search(text, sentence.start, sentence.end)
+        )
+    by_themselves = in_line[before.line] == in_line[sentence.line] == 1 and sentence.line - before.line == 1
+    return by_themselves and not goes_on(text, before, sentence)
 
 
 def _unbound(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], run: list[int]) -> list[int]:
@@ -111,7 +133,7 @@ def _stands_alone(part: Text, languages: Sequence[str], *, move: bool) -> bool:
 
 
 def _is_whole(hit: Hit, sentence: str) -> bool:
-    return not sentence[: hit.start].strip("¡ ") and not sentence[hit.end :].strip(".!। ")
+    return bool(_BEFORE.fullmatch(sentence, 0, hit.start) and _AFTER.fullmatch(sentence, hit.end))
 
 
 def _leans(part: Text, whole: Hit, language: str) -> bool:

@@ -5,15 +5,17 @@ r"""The little pattern language of the tables, so that a rule reads like the wor
     (order|parcel)      one of these; `(please |)` one of these or nothing
     #   #date           any fact, or one of a kind: amount, date, time, phone, number, link, email, reference,
                         placeholder, quote, bold, code, mention, domain, capitals, emoji
-    *                   a name: one to four words with capitals, or a placeholder
+    #?                  the number of what stands before it, or nothing: "#4821", "no. 4821", "(4821)", "{{order}}"; its
+                        kinds are number, reference, phone, code, bold and placeholder
+    *                   a name: one to four words with capitals, in bold or not, or a placeholder
     …                   anything within the sentence, or nothing: up to 40 characters in the middle, 80 at the end
     ^ at the beginning  only at the start of a sentence, or right after a greeting ("Hi Tom, …"); `^^` only at the
-                        start of a line
-    $ at the end        only at the end of a sentence
+                        start of a line. A sentence also starts after an emoji, a bullet, a label and its colon
+    $ at the end        only at the end of a sentence, or before an emoji
 
-In what is said instead, `(1)` is what the first of `( )`, `#`, `*` stood for, `(2)` the second, and so on, and `…` is
-what `…` did. Whatever of `#`, `*` and `…` stands in a pattern is said again, each once: a rule may not delete what it
-does not name.
+In what is said instead, `(1)` is what the first of `( )`, `#`, `*` stood for, `(2)` the second, and so on; `…` is what
+`…` did, and `#` what `#?` did. Whatever of `#`, `#?`, `*` and `…` stands in a pattern is said again, each once: a rule
+may not delete what it does not name.
 """
 
 import re
@@ -29,18 +31,28 @@ from chatwren.variation.masks import token_class
 from chatwren.variation.words import LETTER, words
 
 _CAPITAL = r"A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f\u0370-\u03ff\u0400-\u042f\u0590-\u06ff\u0900-\u0963"
-_NAME_WORD = rf"(?:{token_class('placeholder')}|[{_CAPITAL}][{LETTER}]{{0,3}}\.|[{_CAPITAL}][{LETTER}]*)"
+_WRITTEN = token_class("placeholder"), token_class("bold"), token_class("capitals")
+_NAME_WORD = rf"(?:{'|'.join(_WRITTEN)}|[{_CAPITAL}][{LETTER}]{{0,3}}\.|[{_CAPITAL}][{LETTER}]*)"
 _NAME = rf"{_NAME_WORD}(?: (?:{_NAME_WORD}|ji|जी|de|da|do|bin|van)(?![{LETTER}])){{0,3}}"
 _PARTS = re.compile(
-    r"\((?P<choice>[^()]*)\)|#(?P<kind>[a-z]*)|(?P<name>\*)|(?P<gap> ?… ?)|(?P<space> +)|(?P<sign>.)", re.DOTALL
+    r"\((?P<choice>[^()]*)\)|(?P<number> ?#\?)|#(?P<kind>[a-z]*)|(?P<name>\*)|(?P<gap> ?… ?)|(?P<space> +)|(?P<sign>.)",
+    re.DOTALL,
 )
 _SPACES = (
     r"[ \u00a0]++"  # all of them or none: beside a gap, which spaces fill too, they would take the cube of their number
 )
+_NUMBERS = "".join(token_class(kind)[1:-1] for kind in ("placeholder", "bold", "code", "reference", "number", "phone"))
+_NUMBER_IS = r"no|n[º°]|n\.º|nr|n[úu]m|number|n[úu]mero|id|code|नं|नंबर|नम्बर|संख्या|क्रमांक"
+_NUMBER = rf"[(\[]?(?:(?i:{_NUMBER_IS})(?![{LETTER}])[.:]*[ \u00a0]*)?#?[{_NUMBERS}][)\]]?"
 _LITERAL = {"'": "['’]", "ँ": "[ँं]", "़": "़?"}
-_RECALL = re.compile(r"\((?P<slot>\d)\)|…")
-_SENTENCE_BEFORE = re.compile(r"(?:^|[.!?।…¡¿\n•:]|(?:^|\n)[-–*] )[ \u00a0]*\Z")
-_SENTENCE_AFTER = r"(?=[ \u00a0]*(?:[.!?।…\n]|\Z))"
+_RECALL = re.compile(r"\((?P<slot>\d)\)|(?P<gap>…)|#")
+_EMOJI = token_class("emoji")
+_SENTENCE_BEFORE = re.compile(
+    rf"(?:^|[.!?।…¡¿\n•·:]|{_EMOJI}|(?:^|\n)(?:[-–*] |{token_class('bold')})| [-–—|]|{token_class('number')}\))"
+    r"[ \u00a0]*\Z"
+)
+_SENTENCE_AFTER = rf"(?=[ \u00a0]*(?:[.!?।…\n]|{_EMOJI}|\Z))"
+_BEGINS_LINE = re.compile(rf"[¡¿ \u00a0•·*–-]|{_EMOJI}")
 # Signs that Hindi is written with or without (ड़ and ढ़ are letters of their own, and keep theirs).
 _NUKTA = re.compile("[कखगजफ]\u093c|[\u0958-\u095b\u095e]")
 
@@ -49,7 +61,7 @@ _NUKTA = re.compile("[कखगजफ]\u093c|[\u0958-\u095b\u095e]")
 def _greeted() -> re.Pattern[str]:
     """What stands before words that follow a greeting in its own line: "Hi Tom, "."""
     greetings = "|".join(tables.read("languages")["greetings"])
-    return re.compile(rf"(?:^|\n)[ ¡]*(?:{greetings})(?![{LETTER}])[^,.!?:\n]{{0,40}}, ?\Z", re.IGNORECASE)
+    return re.compile(rf"(?:^|\n)(?:[ ¡]|{_EMOJI})*(?:{greetings})(?![{LETTER}])[^,.!?:\n]{{0,40}}, ?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +71,17 @@ class Hit:
     Attributes:
         slots: what `( )`, `#` and `*` stood for.
         gaps: what each `…` stood for.
-        kept: what each `*` and `…` stood for: words of the text, which the phrase does not name.
+        numbers: what each `#?` stood for.
+        kept: what each of these and `*` stood for: words of the text, which the phrase does not name.
         capital: whether it begins a sentence with a capital.
-        own: the words that the phrase names.
+        own: the words that the phrase names, and those of the numbers: "no. 4821" denies nothing.
     """
 
     start: int
     end: int
     slots: tuple[str, ...]
     gaps: tuple[str, ...]
+    numbers: tuple[str, ...]
     kept: tuple[str, ...]
     capital: bool
     own: frozenset[str]
@@ -143,7 +157,7 @@ class Phrase:
         index = self._regex.groupindex
         return {
             letters: [number for name, number in index.items() if any(letter in name for letter in letters)]
-            for letters in ("s", "g", "kg")
+            for letters in ("s", "g", "n", "kgn")
         }
 
     def hits(self, text: Text) -> Iterator[Hit]:
@@ -159,9 +173,9 @@ class Phrase:
                 continue
             if upper and not (self._any_case or self._capital or at_start):
                 continue  # a capital within a sentence makes it a name
-            if self._line_start and text.text[: match.start()].rpartition("\n")[2].strip("¡¿ "):
+            if self._line_start and _BEGINS_LINE.sub("", text.text[: match.start()].rpartition("\n")[2]):
                 continue
-            slots = self._stood_for("s", match)
+            slots, numbers = self._stood_for("s", match), self._stood_for("n", match)
             if self._begins_with_choice and at_start and upper:
                 slots = (slots[0][0].lower() + slots[0][1:], *slots[1:])
             yield Hit(
@@ -169,9 +183,10 @@ class Phrase:
                 match.end(),
                 slots,
                 self._stood_for("g", match),
-                self._stood_for("kg", match),
+                numbers,
+                self._stood_for("kgn", match),
                 at_start and upper,
-                self._own,
+                self._own.union(*map(words, numbers)),
             )
 
     def _stood_for(self, letters: str, match: re.Match[str]) -> tuple[str, ...]:
@@ -179,17 +194,16 @@ class Phrase:
 
     def drops(self, said: str) -> str | None:
         """What of the phrase, as it stands in its table, `said` does not say again, or says more than once; or None."""
-        recalled = [match["slot"] for match in _RECALL.finditer(said)]
-        number = gaps = 0
-        for part in _PARTS.finditer(self._body):
-            if part["gap"]:
-                gaps += 1
-            elif part["choice"] is not None or part["kind"] is not None or part["name"]:
-                number += 1
-                names = part["choice"] is None or any(sign in part["choice"] for sign in "#*…")
-                if names and recalled.count(str(number)) != 1:
-                    return part[0]
-        return "…" if recalled.count(None) != gaps else None
+        recalled = [match["slot"] or match[0] for match in _RECALL.finditer(said)]
+        parts = list(_PARTS.finditer(self._body))
+        slots = [part[0] for part in parts if part["choice"] is not None or part["kind"] is not None or part["name"]]
+        for number, slot in enumerate(slots, 1):
+            if any(sign in slot for sign in "#*…") and recalled.count(str(number)) != 1:
+                return slot
+        for sign, name in (("…", "gap"), ("#", "number")):
+            if recalled.count(sign) != sum(part[name] is not None for part in parts):
+                return "…" if name == "gap" else "#?"
+        return None
 
 
 def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool = False) -> str:
@@ -197,26 +211,28 @@ def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool
 
     Args:
         body: the pattern without its anchors.
-        numbers: by which its groups are told apart. The letters before tell what stands in them: `s` a slot, `k` a
-            name, `g` a gap.
+        numbers: by which its groups are told apart. The letters before tell what stands in them: `s` a slot, `g` a
+            gap, `n` the number of a thing, `k` other words that are kept.
         either_case: whether its first letter may be a capital.
         nested: whether it is a part of a choice: there is no slot in it, but the choice.
     """
     made: list[str] = []
-    slot = "" if nested else "s"
+    slot, gap, thing = ("", "k", "k") if nested else ("s", "g", "n")
     for part in _PARTS.finditer(body):
         first, number = either_case and not made, next(numbers)
         if part["choice"] is not None:
             choices = [_regex(one, numbers, either_case=first, nested=True) for one in part["choice"].split("|")]
             made.append(f"(?P<s{number}>{'|'.join(choices)})")
+        elif part["number"] is not None:
+            made.append(f"(?:{_SPACES if part['number'][0] == ' ' else ''}(?P<{thing}{number}>{_NUMBER}))?")
         elif part["kind"] is not None:
             made.append(f"(?P<{slot}f{number}>{token_class(part['kind'])})")
         elif part["name"]:
             made.append(f"(?P<{slot}k{number}>{_NAME})")
         elif part["gap"] and part.end() < len(body):
-            made.append(rf"{_SPACES}(?:(?P<g{number}>[^.!?।\n]{{1,40}}?){_SPACES})?")
+            made.append(rf"{_SPACES}(?:(?P<{gap}{number}>[^.!?।\n]{{1,40}}?){_SPACES})?")
         elif part["gap"]:
-            made.append(rf"(?: (?P<g{number}>[^.!?।\n]{{1,80}}))?")
+            made.append(rf"(?: (?P<{gap}{number}>[^.!?।\n]{{1,80}}))?")
         elif part["space"]:
             made.append(_SPACES)
         else:
@@ -228,7 +244,7 @@ def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool
 
 def _bounded(body: str, regex: str) -> str:
     """`regex` between boundaries of words, where `body` begins and ends with a word and not with a comma."""
-    first, last = re.match(rf"[(*…#{LETTER}]", body), re.search(rf"[)*…#{LETTER}]\Z", body)
+    first, last = re.match(rf"[(*…#{LETTER}]", body), re.search(rf"(?:[)*…#{LETTER}]|#\?)\Z", body)
     comma_first, comma_last = re.match(r"\([^\w#]", body), re.search(r"[^\w ]\)\Z", body)
     before = f"(?<![{LETTER}])" if first and not comma_first else ""
     after = f"(?![{LETTER}])" if last and not comma_last else ""
@@ -251,8 +267,12 @@ def _needed(body: str) -> list[frozenset[str]]:
 
 def say(template: str, hit: Hit, text: Text) -> str:
     """What stands instead of `hit`: slots recalled, the first letter and the spelling as in the text around it."""
-    gaps = iter(hit.gaps)
-    said = _RECALL.sub(lambda match: hit.slots[int(match["slot"]) - 1] if match["slot"] else next(gaps), template)
+    gaps, numbers = iter(hit.gaps), iter(hit.numbers)
+
+    def recall(match: re.Match[str]) -> str:
+        return hit.slots[int(match["slot"]) - 1] if match["slot"] else next(gaps if match["gap"] else numbers)
+
+    said = _RECALL.sub(recall, template)
     said = " ".join(said.split())
     for sign, plain in text.spelling:
         said = said.replace(sign, plain)

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from chatwren.variation.masks import ANY
+from chatwren.variation.masks import ANY, token_class
 from chatwren.variation.words import LETTER
 
 # A full stop after one of these does not end a sentence.
@@ -13,10 +13,13 @@ _ABBREVIATIONS = frozenset(
     ext bldg rd blvd lic ing arq""".split()  # noqa: SIM905
 )
 # A run of stops is looked at from its beginning alone, and as a whole: else "......x" takes the square of its length.
+# An emoji after it belongs to what is said, not to what comes next.
 _END = re.compile(
-    rf"(?<![.!?।…])[.!?।…]++[\"'”’»)\]]*+(?=[ \u00a0\t]+\S|\n|\Z)|{ANY}(?=[ \t]*\n|\Z)|(?<=\S)(?=[ \t]*\n|\Z)"
+    rf"(?<![.!?।…])[.!?।…]++[\"'”’»)\]]*+(?:[ \u00a0]?{token_class('emoji')})*(?=[ \u00a0\t]+\S|\n|\Z)"
+    rf"|{ANY}(?=[ \t]*\n|\Z)|(?<=\S)(?=[ \t]*\n|\Z)"
 )
 _LAST_WORD = re.compile(rf"[./{LETTER}]+\Z")
+_STOPS = ".!?।…:"
 _LOOK_BACK = 16  # characters: longer than any abbreviation
 _NEXT = re.compile(r"\S")
 _NUMBER = re.compile(r"[ 0-9]*")
@@ -47,6 +50,16 @@ def split(text: str) -> list[Sentence]:
             start = match.end()
         offset += len(line) + 1
     return found
+
+
+def goes_on(text: str, before: Sentence, sentence: Sentence) -> bool:
+    """Whether the line of a sentence ends in its middle, so that the next one is a part of it."""
+    return (
+        text[before.end : sentence.start].strip(" \u00a0") == "\n"
+        and text[before.end - 1] not in _STOPS
+        and text[sentence.start].isalpha()
+        and not text[sentence.start].isupper()
+    )
 
 
 def _ends(line: str, match: re.Match[str]) -> bool:

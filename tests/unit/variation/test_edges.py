@@ -28,10 +28,10 @@ def test_two_sentences_that_stand_alone_change_places_with_their_facts() -> None
     "text",
     [
         "Follow us on Instagram. Your table is free at 8 pm. Free parking behind the house.",
-        "Follow us on Instagram.\nFree parking behind the house.",
+        "Follow us on Instagram.\n\nFree parking behind the house.",
         "Hi Tom, follow us on Instagram. Free parking behind the house.",
     ],
-    ids=["another between", "two lines", "after a greeting"],
+    ids=["another between", "a blank line between", "after a greeting"],
 )
 def test_others_keep_their_places(text: str) -> None:
     assert wordings(text, SHUFFLE) == {text}

@@ -1,20 +1,11 @@
 """The net below the rules: whatever a table says, a fact does not change, or the original goes out."""
 
-from collections.abc import Iterator
-from typing import Protocol
-
 import pytest
+from tests.unit.variation.conftest import Plant
 
-from chatwren.variation import Modifications, Unchanged, plan, rules, tables, vary
+from chatwren.variation import Modifications, Unchanged, plan, vary
 from chatwren.variation.invariants import broken
 from chatwren.variation.masks import Masked
-
-
-class Plant(Protocol):
-    """Puts rules, each what it finds and what it says, before those of the English table."""
-
-    def __call__(self, *planted: tuple[str, str]) -> None: ...
-
 
 SYNONYMS = Modifications(use_synonyms=True)
 TEXT = (
@@ -32,28 +23,6 @@ BAD = [
     ("your parcel", "your parcel, which we packed with all the care that you know us for, " * 3, "length"),
     ("ask * or *", "ask (2) or (1)", "words"),
 ]
-
-
-@pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
-    read = tables.read
-
-    def add(*planted: tuple[str, str]) -> None:
-        new = {
-            f"planted-{number}": {"find": find, "say": [say], "even_in": "any"}
-            for number, (find, say) in enumerate(planted)
-        }
-        monkeypatch.setattr(tables, "read", lambda name: (new if name == "en" else {}) | read(name))
-        forget()
-        rules.rules("en")
-
-    def forget() -> None:
-        rules.rules.cache_clear()
-        rules._index.cache_clear()
-
-    yield add
-    monkeypatch.undo()
-    forget()
 
 
 @pytest.mark.parametrize(("find", "say", "_"), BAD)
