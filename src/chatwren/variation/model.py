@@ -82,6 +82,10 @@ class Unchanged(StrEnum):
 
     NOTHING_ASKED = "nothing_asked"
     ONE_TIME_CODE = "sensitive_one_time_code"
+    SAFETY = "sensitive_safety"
+    FRAUD = "sensitive_fraud"
+    REFUSAL = "sensitive_refusal"
+    ACCOUNT = "sensitive_account"
     DEMAND = "sensitive_demand"
     LEGAL = "sensitive_legal"
     MEDICAL = "sensitive_medical"
@@ -98,6 +102,10 @@ class Unchanged(StrEnum):
 _SENTENCES = {
     Unchanged.NOTHING_ASKED: "No modification was asked for.",
     Unchanged.ONE_TIME_CODE: "This reads like a one-time code, and such a text is never changed.",
+    Unchanged.SAFETY: "This reads like a warning about safety or allergens, and such a text is never changed.",
+    Unchanged.FRAUD: "This reads like a warning about fraud, and such a text is never changed.",
+    Unchanged.REFUSAL: "This reads like a refusal or the end of a job, and such a text is never changed.",
+    Unchanged.ACCOUNT: "This reads like an account or a cover that is stopped, and such a text is never changed.",
     Unchanged.DEMAND: "This reads like a demand for payment, and such a text is never changed.",
     Unchanged.LEGAL: "This reads like a legal notice, and such a text is never changed.",
     Unchanged.MEDICAL: "This reads like medical advice, and such a text is never changed.",
