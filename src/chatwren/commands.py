@@ -10,7 +10,7 @@ import structlog
 import typer
 
 from chatwren.machine import lifeline
-from chatwren.settings import Settings, doubts, load_settings
+from chatwren.settings import Settings, doubts
 
 if TYPE_CHECKING:
     from chatwren.store.database import Database
@@ -30,7 +30,7 @@ def settings_of(**options: object) -> Settings:
     """The settings, with the options of a command that were given; logging is set up by them."""
     from chatwren.logs import configure
 
-    settings = load_settings(**given(options))
+    settings = Settings(**given(options))
     configure(settings)
     return settings
 
@@ -81,6 +81,12 @@ def outlast_log_rotation(*, hang_up: bool = True) -> None:
     """
     for one in (signal.SIGUSR1, signal.SIGUSR2, *((signal.SIGHUP,) if hang_up else ())):
         signal.signal(one, signal.SIG_IGN)
+
+
+def wait_for_database() -> None:
+    """Wait until `serve` has made the database ready, if that has started this process: it ends the input then."""
+    if lifeline.VARIABLE in os.environ:
+        os.read(0, 1)
 
 
 def run_to_end(work: Coroutine[Any, Any, T]) -> T:

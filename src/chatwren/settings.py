@@ -1,31 +1,25 @@
 """Every setting, read from the environment (and from `.env` in the working directory) in one place."""
 
 import hashlib
-import ipaddress
 import os
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from difflib import SequenceMatcher, get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
-
+from chatwren import setting_fields as read
 from chatwren.domain.errors import ChatwrenError
 from chatwren.domain.pacing import USUAL, ColdCap, Pacing
+from chatwren.setting_fields import Field
 
-Names = Annotated[tuple[str, ...], NoDecode]
 _PREFIX = "CHATWREN_"
+_FILE = ".env"
 _ALIKE = 0.8
 _LEAST_SECRET = 16
 _OF_THE_MACHINE = (None, "localhost", "127.0.0.1", "::1")
 _OF_TESTS = "CHATWREN_TEST_"
-_SHOWN = 100
 TYPED = "CHATWREN_TYPED"
 """Set by the Makefile: the command that a person has typed, which takes settings as NAME=value."""
 _NO_SETTINGS = (TYPED, "CHATWREN_LIFELINE_FD")
@@ -37,192 +31,172 @@ class CannotStart(ChatwrenError):
     default_code = "cannot_start"
 
 
-class Settings(BaseSettings):
-    """The settings of one process. `chatwren settings` prints them with these descriptions."""
+def _set(default: Any, reader: read.Reader, description: str, *, secret: bool = False) -> Any:
+    return Field(default, description, reader, secret=secret)
 
-    model_config = SettingsConfigDict(
-        env_prefix="CHATWREN_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
-    )
 
-    database_url: str | None = Field(
+class Settings:
+    """The settings of one process. `chatwren settings` prints them with these descriptions.
+
+    Args:
+        _env_file: names and values for what the environment does not set; None: there is none.
+        given: values that go before the environment. None is one for what may be unset.
+
+    Attributes:
+        fields: every setting by its name.
+        chosen: the names of those that somebody has set.
+
+    Raises:
+        CannotStart: names the variable and what is wrong with its value.
+    """
+
+    fields: ClassVar[dict[str, Field]]
+    chosen: frozenset[str]
+
+    database_url: str | None = _set(
         None,
-        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
-        description="postgresql://… of a PostgreSQL >= 16. Unset: `serve` runs one of its own in the data directory.",
+        read.text,
+        "postgresql://… of a PostgreSQL >= 16. Unset: `serve` runs one of its own in the data directory.",
     )
-    data_dir: Path = Field(
-        Path("data"), description="Folder of the embedded PostgreSQL, media files and the sandbox's state."
+    data_dir: Path = _set(
+        Path("data"), read.path, "Folder of the embedded PostgreSQL, media files and the sandbox's state."
     )
-    media_url: str | None = Field(
+    media_url: str | None = _set(
         None,
-        description="Where media files are kept: a folder, or s3://, gs://, az:// (its credentials as that store's own "
+        read.store,
+        "Where media files are kept: a folder, or s3://, gs://, az:// (its credentials as that store's own "
         "environment variables). Unset: `media` in the data directory.",
     )
-    host: str | None = Field(None, description="Address that web listens on. Unset: 127.0.0.1 and ::1.")
-    port: int = Field(8000, ge=0, le=65535, description="Port that web listens on.")
-    drain_seconds: float = Field(
+    host: str | None = _set(None, read.text, "Address that web listens on. Unset: 127.0.0.1 and ::1.")
+    port: int = _set(8000, read.whole(0, 65535), "Port that web listens on.")
+    drain_seconds: float = _set(
         5,
-        ge=0,
-        le=600,
-        description="How long web serves on after SIGTERM, while /health/ready is 503, before it closes its port: a "
+        read.number(0, 600),
+        "How long web serves on after SIGTERM, while /health/ready is 503, before it closes its port: a "
         "balancer has stopped sending by then. `serve`, Ctrl-C and a second SIGTERM do not wait.",
     )
-    metrics_address: str | None = Field(
+    metrics_address: str | None = _set(
         None,
-        description="host:port of a listener for /metrics alone. Unset: the port of web answers it, to clients on the "
+        read.host_and_port,
+        "host:port of a listener for /metrics alone. Unset: the port of web answers it, to clients on the "
         "machine itself.",
     )
-    sandbox_host: str = Field(
+    sandbox_host: str = _set(
         "127.0.0.1",
-        description="Address that the sandbox's page of simulated phones listens on. "
+        read.text,
+        "Address that the sandbox's page of simulated phones listens on. "
         "Whoever reaches it reads and writes all their messages.",
     )
-    sandbox_port: int = Field(8001, ge=0, le=65535, description="Port of the sandbox's page of simulated phones.")
-    public_url: str | None = Field(
+    sandbox_port: int = _set(8001, read.whole(0, 65535), "Port of the sandbox's page of simulated phones.")
+    public_url: str | None = _set(
         None,
-        description="How browsers reach Chatwren, e.g. https://wa.example.com. Unset: taken from each request. "
+        read.address,
+        "How browsers reach Chatwren, e.g. https://wa.example.com. Unset: taken from each request. "
         "With https the session cookie is Secure.",
     )
-    trusted_proxies: Names = Field((), description="Addresses or networks whose X-Forwarded-* headers count.")
-    allowed_origins: Names = Field(
+    trusted_proxies: tuple[str, ...] = _set(
+        (), read.names(read.network), "Addresses or networks whose X-Forwarded-* headers count."
+    )
+    allowed_origins: tuple[str, ...] = _set(
         (),
-        description="Exact origins of other sites whose pages may use the API with the user's cookie. "
+        read.names(read.origin),
+        "Exact origins of other sites whose pages may use the API with the user's cookie. "
         "With `serve --sandbox` any port of localhost is allowed when this is unset.",
     )
-    sandbox: bool = Field(
-        default=False, description="Set by `serve --sandbox`: any localhost origin is allowed, pages say so."
+    sandbox: bool = _set(False, read.flag, "Set by `serve --sandbox`: any localhost origin is allowed, pages say so.")
+    registration: Literal["open", "closed"] = _set(
+        "open", read.one_of("open", "closed"), "closed: nobody can register; `chatwren users create` makes users."
     )
-    registration: Literal["open", "closed"] = Field(
-        "open", description="closed: nobody can register; `chatwren users create` makes users."
-    )
-    cookie_secrets: Names = Field(
+    cookie_secrets: tuple[str, ...] = _set(
         (),
-        repr=False,
-        description="Secrets of the session cookie: signs with the first, accepts all. Unset: one is made.",
+        read.names(),
+        "Secrets of the session cookie: signs with the first, accepts all. Unset: one is made.",
+        secret=True,
     )
-    cookie_samesite: Literal["lax", "strict", "none"] = Field(
-        "lax", description="SameSite of the session cookie. `none` implies Secure."
+    cookie_samesite: Literal["lax", "strict", "none"] = _set(
+        "lax", read.one_of("lax", "strict", "none"), "SameSite of the session cookie. `none` implies Secure."
     )
-    qr_code_url: str | None = Field(
+    qr_code_url: str | None = _set(
         None,
-        description="Form of qrCodeUrl with {data} for the code, e.g. a QR service's address. It is then told the "
+        read.picture_address,
+        "Form of qrCodeUrl with {data} for the code, e.g. a QR service's address. It is then told the "
         "pairing secret. Unset: a picture of Chatwren's own.",
     )
-    timezone: str | None = Field(
-        None, description="Time zone, e.g. Asia/Kolkata, of times without one, for users who have not set theirs."
+    timezone: str | None = _set(
+        None, read.zone, "Time zone, e.g. Asia/Kolkata, of times without one, for users who have not set theirs."
     )
-    pacing_gap_seconds: float = Field(
-        USUAL.gap.total_seconds(), ge=0, description="Least time between two messages of one account."
+    pacing_gap_seconds: float = _set(
+        USUAL.gap.total_seconds(), read.number(), "Least time between two messages of one account."
     )
-    pacing_jitter_seconds: float = Field(
-        USUAL.jitter.total_seconds(), ge=0, description="A random time up to this is added to each gap."
+    pacing_jitter_seconds: float = _set(
+        USUAL.jitter.total_seconds(), read.number(), "A random time up to this is added to each gap."
     )
-    cold_first_day: int = Field(
+    cold_first_day: int = _set(
         USUAL.cold.first,
-        ge=0,
-        description="New contacts (who have neither written nor been written to) that an account may write to within "
+        read.whole(0),
+        "New contacts (who have neither written nor been written to) that an account may write to within "
         "24 hours, on the day on which its number was linked.",
     )
-    cold_growth: int = Field(
-        USUAL.cold.growth, ge=0, description="How many more with each day that the number has been linked."
+    cold_growth: int = _set(
+        USUAL.cold.growth, read.whole(0), "How many more with each day that the number has been linked."
     )
-    cold_most: int = Field(
-        USUAL.cold.most, ge=0, description="The most new contacts in 24 hours, however old the account is. 0: no cap."
+    cold_most: int = _set(
+        USUAL.cold.most, read.whole(0), "The most new contacts in 24 hours, however old the account is. 0: no cap."
     )
-    expire_after_hours: float = Field(
+    expire_after_hours: float = _set(
         24,
-        gt=0,
-        description="A message without expiresAt expires when its account could not send for so long after it was due.",
+        read.number(least_itself=False),
+        "A message without expiresAt expires when its account could not send for so long after it was due.",
     )
-    keep_messages_days: int = Field(
-        365, ge=0, description="How long messages are kept after their end, and inbound ones. 0: for ever."
+    keep_messages_days: int = _set(
+        365, read.whole(0), "How long messages are kept after their end, and inbound ones. 0: for ever."
     )
-    lease_seconds: float = Field(6, gt=0, description="How long a worker owns its accounts without renewing.")
-    heartbeat_seconds: float = Field(1.5, gt=0, description="How often a worker renews its leases.")
-    send_timeout_seconds: float = Field(20, gt=0, description="How long a send waits for WhatsApp's acknowledgement.")
-    max_resends: int = Field(5, ge=1, description="Re-sends of a message whose outcome is unknown before it fails.")
-    whatsapp_address: str | None = Field(
-        None, description="host:port of a server that speaks WhatsApp's protocol without TLS. Unset: WhatsApp."
+    lease_seconds: float = _set(
+        6, read.number(least_itself=False), "How long a worker owns its accounts without renewing."
     )
-    whatsapp_proxy: str | None = Field(None, description="HTTP CONNECT proxy for WhatsApp, http://host:port.")
-    whatsapp_ca_file: Path | None = Field(None, description="PEM file of further certificate authorities.")
-    whatsapp_root_key: str | None = Field(
-        None, pattern=r"^[0-9a-fA-F]{64}$", description="Public root key (hex) of that server's certificates."
+    heartbeat_seconds: float = _set(1.5, read.number(least_itself=False), "How often a worker renews its leases.")
+    send_timeout_seconds: float = _set(
+        20, read.number(least_itself=False), "How long a send waits for WhatsApp's acknowledgement."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
+    max_resends: int = _set(5, read.whole(1), "Re-sends of a message whose outcome is unknown before it fails.")
+    whatsapp_address: str | None = _set(
+        None, read.host_and_port, "host:port of a server that speaks WhatsApp's protocol without TLS. Unset: WhatsApp."
     )
-    log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="auto: console on a terminal, else JSON."
+    whatsapp_proxy: str | None = _set(None, read.address, "HTTP CONNECT proxy for WhatsApp, http://host:port.")
+    whatsapp_ca_file: Path | None = _set(None, read.path, "PEM file of further certificate authorities.")
+    whatsapp_root_key: str | None = _set(None, read.key, "Public root key (hex) of that server's certificates.")
+    log_level: Literal["debug", "info", "warning", "error"] = _set(
+        "info", read.one_of("debug", "info", "warning", "error"), "Least severity that is logged."
+    )
+    log_format: Literal["auto", "console", "json"] = _set(
+        "auto", read.one_of("auto", "console", "json"), "auto: console on a terminal, else JSON."
     )
 
-    @field_validator("trusted_proxies", "allowed_origins", "cookie_secrets", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str | None) -> str | None:
-        if value is not None:
+    def __init__(self, *, _env_file: str | None = _FILE, **given: Any) -> None:
+        if unknown := given.keys() - self.fields.keys():
+            raise TypeError(f"no settings: {', '.join(sorted(unknown))}")
+        found: dict[str, Any] = {}
+        for source in (_of_file(_env_file), os.environ):
+            found |= {name.upper(): value for name, value in source.items() if value}
+        raw = {name: found[variable(name)] for name in self.fields if variable(name) in found} | given
+        for name, field in self.fields.items():
             try:
-                ZoneInfo(value)
-            except (ZoneInfoNotFoundError, ValueError) as error:
-                raise ValueError(f"{value!r} is no time zone name such as Asia/Kolkata") from error
-        return value
-
-    @field_validator("public_url", "qr_code_url", "whatsapp_proxy")
-    @classmethod
-    def _address(cls, value: str | None) -> str | None:
-        if value is not None and not _is_address(value):
-            raise ValueError(f"{_shown(value)} is no URL, which begins with https:// or http:// and a host")
-        return value
-
-    @field_validator("allowed_origins")
-    @classmethod
-    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(_origin, value))
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for one in value:
-            try:
-                ipaddress.ip_network(one, strict=False)
-            except ValueError:
-                raise ValueError(f"{_shown(one)} is no address or network such as 10.0.0.0/8") from None
-        return value
-
-    @field_validator("media_url")
-    @classmethod
-    def _store(cls, value: str | None) -> str | None:
-        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://|(s3|gs|az):", value or "")
-        if scheme is not None and scheme[1] not in {"s3", "gs", "az"}:
-            raise ValueError("must be a folder, or begin with s3://, gs:// or az://")
-        return value
-
-    @field_validator("metrics_address", "whatsapp_address")
-    @classmethod
-    def _host_and_port(cls, value: str | None) -> str | None:
-        if value is not None:
-            found = re.fullmatch(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s:\[\]]+):([0-9]{1,5})", value)
-            if found is None or int(found[1]) not in range(1, 65536):
-                raise ValueError("must be host:port")
-        return value
-
-    @field_validator("qr_code_url")
-    @classmethod
-    def _holds_data(cls, value: str | None) -> str | None:
-        if value is not None and "{data}" not in value:
-            raise ValueError("must contain {data}")
-        return value
-
-    @model_validator(mode="after")
-    def _beats_in_time(self) -> Self:
+                value = field.read(raw[name]) if name in raw else field.default
+            except ValueError as error:
+                raise CannotStart(f"{variable(name)} is not usable: {error}.") from None
+            vars(self)[name] = value
+        vars(self)["chosen"] = frozenset(raw)
         if self.heartbeat_seconds >= self.lease_seconds:
-            raise ValueError("CHATWREN_HEARTBEAT_SECONDS must be less than CHATWREN_LEASE_SECONDS")
-        return self
+            raise CannotStart("CHATWREN_HEARTBEAT_SECONDS must be less than CHATWREN_LEASE_SECONDS.")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("settings do not change")
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with other values, which are taken as they are."""
+        copy = object.__new__(type(self))
+        vars(copy).update({name: vars(self)[name] for name in (*self.fields, "chosen")} | values)
+        return copy
 
     @cached_property
     def metrics_listener(self) -> tuple[str, int] | None:
@@ -252,6 +226,9 @@ class Settings(BaseSettings):
         return hashlib.sha256(os.fsencode(self.data_dir.resolve())).hexdigest()[:12]
 
 
+Settings.fields = {name: field for name, field in vars(Settings).items() if isinstance(field, Field)}
+
+
 def variable(name: str) -> str:
     """The environment variable of the setting of that name."""
     return "DATABASE_URL" if name == "database_url" else f"CHATWREN_{name.upper()}"
@@ -264,29 +241,26 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')} ({variable(name)})"
 
 
-def load_settings(**given: object) -> Settings:
-    """The settings of this process; `given` (options of a command) go before the environment.
+def _of_file(name: str | None) -> dict[str, str | None]:
+    """The variables that a file sets, where there is one.
 
     Raises:
-        CannotStart: names the variable and what is wrong with its value.
+        CannotStart: it cannot be read.
     """
+    if name is None or not Path(name).is_file():
+        return {}
+    from dotenv import dotenv_values  # noqa: PLC0415 - seldom needed
+
     try:
-        return Settings(**given)  # type: ignore[arg-type]
-    except ValidationError as error:
-        problem = error.errors()[0]
-        said = problem["msg"].removeprefix("Value error, ")
-        if not problem["loc"]:
-            raise CannotStart(f"{said}.") from None
-        name = str(problem["loc"][0])
-        raise CannotStart(f"{name if name.isupper() else variable(name)} is not usable: {said}") from None
+        return dotenv_values(name, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(f"The file .env cannot be read: {error}") from None
+        raise CannotStart(f"The file {name} cannot be read: {error}") from None
 
 
 def doubts(settings: Settings) -> Iterator[str]:
     """What about the settings is probably not what whoever made them means, a sentence each."""
-    known = {variable(name).removeprefix(_PREFIX): variable(name) for name in Settings.model_fields}
-    of_file = {name.upper() for name in DotEnvSettingsSource(Settings).env_vars}
+    known = {variable(name).removeprefix(_PREFIX): variable(name) for name in Settings.fields}
+    of_file = {name.upper() for name in _of_file(_FILE)}
     for name in sorted({name.upper() for name in os.environ} | of_file):
         said, is_ours = name.removeprefix(_PREFIX), name.startswith(_PREFIX)
         if name in known.values() or name in _NO_SETTINGS or name.startswith(_OF_TESTS):
@@ -309,32 +283,3 @@ def doubts(settings: Settings) -> Iterator[str]:
         yield f"CHATWREN_COOKIE_SECRETS holds a secret of less than {_LEAST_SECRET} characters, which can be guessed."
     if settings.cookie_samesite == "none" and (settings.public_url or "").lower().startswith("http:"):
         yield "CHATWREN_COOKIE_SAMESITE=none needs https, and CHATWREN_PUBLIC_URL says http: browsers drop the cookie."
-
-
-def _is_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and " " not in text
-    except ValueError:
-        return False
-
-
-def _origin(text: str) -> str:
-    """An origin as browsers write it.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found = re.fullmatch(r"([a-z][a-z0-9+.-]*)://([^\s/?#@*:\[\]]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/*", text.lower())
-    if found is None:
-        raise ValueError(
-            f"{_shown(text)} is no origin, which is a scheme and an exact host, such as https://app.example.com"
-        )
-    scheme, host, port = found[1], found[2], found[3] or ""
-    return f"{scheme}://{host}" + ("" if port == {"http": ":80", "https": ":443"}.get(scheme) else port)
-
-
-def _shown(value: str) -> str:
-    if "@" in value:  # there may be a password before it
-        return "this"
-    return repr(value if len(value) <= _SHOWN else f"{value[:_SHOWN]}...")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from chatwren.domain.errors import Invalid
-from chatwren.settings import CannotStart, Settings, load_settings
+from chatwren.settings import CannotStart, Settings
 from chatwren.web.http.door import Hosts
 from chatwren.web.server import listeners
 from tests.api.conftest import Person
@@ -181,7 +181,7 @@ def test_a_metrics_address_that_is_none_of_this_machine_is_one_clear_line() -> N
 def test_what_is_no_address_for_metrics_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATWREN_METRICS_ADDRESS", address)
     with pytest.raises(CannotStart, match="CHATWREN_METRICS_ADDRESS is not usable"):
-        load_settings()
+        Settings()
 
 
 def _counted(web: WebServer, **headers: Any) -> str:

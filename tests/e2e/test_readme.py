@@ -43,7 +43,7 @@ class Newcomer:
         (folder / "home" / ".curlrc").write_text(
             "".join(f'connect-to = "localhost:{usual}:localhost:{given}"\n' for usual, given in ports)
         )
-        ours = {variable(name) for name in Settings.model_fields} | {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+        ours = {variable(name) for name in Settings.fields} | {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
         self.environment = {name: value for name, value in os.environ.items() if name not in ours}
 
     def listen(self, running: "subprocess.Popen[str]") -> None:

@@ -30,7 +30,7 @@ from tests.waiting import until
 
 def chatwren(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command with no settings but those given."""
-    ours = {variable(name) for name in Settings.model_fields}
+    ours = {variable(name) for name in Settings.fields}
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "chatwren", *arguments],
@@ -61,7 +61,7 @@ def test_settings_are_shown_with_their_meaning_and_without_secrets(tmp_path: Pat
         CHATWREN_TIMEZONE="Asia/Kolkata",
     )
     assert done.returncode == 0, done.stderr
-    for name in Settings.model_fields:
+    for name in Settings.fields:
         assert variable(name) in done.stdout
     assert "Asia/Kolkata" in done.stdout
     assert "hunter2" not in done.stdout

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from chatwren.settings import CannotStart, Settings, doubts, load_settings, option, variable
+from chatwren.settings import CannotStart, Settings, doubts, option, variable
 
 
 @pytest.fixture(autouse=True)
 def empty_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
+    for name in Settings.fields:
         monkeypatch.delenv(variable(name), raising=False)
 
 
 def test_every_setting_has_a_meaning_and_a_default() -> None:
-    load_settings()
-    for name, field in Settings.model_fields.items():
+    Settings()
+    for name, field in Settings.fields.items():
         assert field.description, name
 
 
@@ -25,26 +25,53 @@ def test_the_environment_goes_before_the_file_and_options_before_both(
 ) -> None:
     (tmp_path / ".env").write_text("CHATWREN_PORT=1\nCHATWREN_SANDBOX_PORT=2\nDATABASE_URL=postgresql://file/x\n")
     monkeypatch.setenv("CHATWREN_PORT", "3")
-    settings = load_settings(sandbox_port=4)
+    settings = Settings(sandbox_port=4)
     assert (settings.port, settings.sandbox_port, settings.database_url) == (3, 4, "postgresql://file/x")
 
 
 def test_empty_means_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "")
     monkeypatch.setenv("CHATWREN_PORT", "")
-    assert load_settings().database_url is None
-    assert load_settings().port == 8000
+    assert Settings().database_url is None
+    assert Settings().port == 8000
+
+
+@pytest.mark.parametrize(("said", "meant"), [("TRUE", True), ("1", True), ("yes", True), ("off", False), ("0", False)])
+def test_yes_and_no_have_many_words(monkeypatch: pytest.MonkeyPatch, said: str, *, meant: bool) -> None:
+    monkeypatch.setenv("CHATWREN_SANDBOX", said)
+    assert Settings().sandbox is meant
+
+
+def test_names_count_in_any_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("chatwren_port", "1")
+    (tmp_path / ".env").write_text("chatwren_sandbox_port=2\n")
+    assert (Settings().port, Settings().sandbox_port) == (1, 2)
+
+
+def test_what_is_no_setting_is_no_argument_either() -> None:
+    with pytest.raises(TypeError, match="no_such"):
+        Settings(no_such=1)
+
+
+def test_a_copy_has_other_values_and_the_rest() -> None:
+    settings = Settings(port=1, sandbox_port=2)
+    assert settings.expire_after
+    changed = settings.changed(port=3, expire_after_hours=1)
+    assert (changed.port, changed.sandbox_port, changed.expire_after.total_seconds()) == (3, 2, 3600)
+    assert (settings.port, settings.chosen) == (1, changed.chosen)
+    with pytest.raises(AttributeError):
+        settings.port = 4
 
 
 def test_lists_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATWREN_ALLOWED_ORIGINS", "https://a.example, https://b.example,")
-    assert load_settings().allowed_origins == ("https://a.example", "https://b.example")
+    assert Settings().allowed_origins == ("https://a.example", "https://b.example")
 
 
 def test_origins_are_written_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> None:
     given = "HTTPS://A.example:443/, http://localhost:80, http://localhost:5173, capacitor://localhost, http://[::1]:81"
     monkeypatch.setenv("CHATWREN_ALLOWED_ORIGINS", given)
-    assert load_settings().allowed_origins == (
+    assert Settings().allowed_origins == (
         *("https://a.example", "http://localhost", "http://localhost:5173", "capacitor://localhost", "http://[::1]:81"),
     )
 
@@ -63,21 +90,21 @@ def test_origins_are_written_as_browsers_do(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_misspelt_variable_is_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, meant: str
 ) -> None:
-    assert [*doubts(load_settings())] == []
+    assert [*doubts(Settings())] == []
     monkeypatch.setenv(name, value)
-    (doubt,) = doubts(load_settings())
+    (doubt,) = doubts(Settings())
     assert doubt.startswith(f"{name} is no setting of Chatwren")
     assert meant in doubt
     monkeypatch.delenv(name)
     (tmp_path / ".env").write_text(f"{name}={value}\n")
-    assert [*doubts(load_settings())] == [doubt]
+    assert [*doubts(Settings())] == [doubt]
 
 
 def test_in_the_file_a_name_without_its_beginning_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLIC_URL", "https://of-another.test")
-    assert [*doubts(load_settings())] == []
+    assert [*doubts(Settings())] == []
     (tmp_path / ".env").write_text("PUBLIC_URL=wa.test\nPOSTGRES_PASSWORD=x\nCHATWREN_PORT=1\n")
-    (doubt,) = doubts(load_settings())
+    (doubt,) = doubts(Settings())
     assert doubt == "PUBLIC_URL is no setting of Chatwren: did you mean CHATWREN_PUBLIC_URL?"
 
 
@@ -95,7 +122,7 @@ def test_settings_that_do_not_fit_together_are_told_of(
 ) -> None:
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    (doubt,) = doubts(load_settings())
+    (doubt,) = doubts(Settings())
     assert named in doubt
     assert "hunter2" not in doubt
 
@@ -109,8 +136,16 @@ def test_a_hint_has_the_words_of_the_command_that_was_typed(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("CHATWREN_PORT", "eighty", "CHATWREN_PORT is not usable: Input should be a valid integer"),
-        ("CHATWREN_PORT", "70000", "CHATWREN_PORT is not usable: Input should be less than or equal to 65535"),
+        ("CHATWREN_PORT", "eighty", "CHATWREN_PORT is not usable: must be a whole number from 0 to 65535."),
+        ("CHATWREN_PORT", "70000", "CHATWREN_PORT is not usable: must be a whole number from 0 to 65535."),
+        ("CHATWREN_PORT", "1e3", "CHATWREN_PORT is not usable: must be a whole number from 0 to 65535."),
+        ("CHATWREN_MAX_RESENDS", "0", "CHATWREN_MAX_RESENDS is not usable: must be a whole number of at least 1."),
+        ("CHATWREN_LEASE_SECONDS", "0", "CHATWREN_LEASE_SECONDS is not usable: must be a number greater than 0."),
+        ("CHATWREN_LEASE_SECONDS", "nan", "CHATWREN_LEASE_SECONDS is not usable: must be a number greater than 0."),
+        ("CHATWREN_LEASE_SECONDS", "inf", "CHATWREN_LEASE_SECONDS is not usable: must be a number greater than 0."),
+        ("CHATWREN_DRAIN_SECONDS", "601", "CHATWREN_DRAIN_SECONDS is not usable: must be a number from 0 to 600."),
+        ("CHATWREN_SANDBOX", "maybe", "CHATWREN_SANDBOX is not usable: must be true or false."),
+        ("CHATWREN_LOG_LEVEL", "all", "CHATWREN_LOG_LEVEL is not usable: must be one of debug, info, warning, error."),
         ("CHATWREN_TIMEZONE", "Asia/Nowhere", "CHATWREN_TIMEZONE is not usable: 'Asia/Nowhere' is no time zone name"),
         ("CHATWREN_QR_CODE_URL", "https://x.example/", "CHATWREN_QR_CODE_URL is not usable: must contain {data}"),
         ("CHATWREN_PUBLIC_URL", "wa.test", "CHATWREN_PUBLIC_URL is not usable: 'wa.test' is no URL"),
@@ -150,7 +185,11 @@ def test_a_hint_has_the_words_of_the_command_that_was_typed(monkeypatch: pytest.
         ("CHATWREN_MEDIA_URL", "https://bucket.test/x", "CHATWREN_MEDIA_URL is not usable: must be a folder"),
         ("CHATWREN_MEDIA_URL", "s3:bucket", "CHATWREN_MEDIA_URL is not usable: must be a folder"),
         ("CHATWREN_LEASE_SECONDS", "1", "CHATWREN_HEARTBEAT_SECONDS must be less than CHATWREN_LEASE_SECONDS"),
-        ("CHATWREN_WHATSAPP_ROOT_KEY", "abc", "CHATWREN_WHATSAPP_ROOT_KEY is not usable: String should match pattern"),
+        (
+            "CHATWREN_WHATSAPP_ROOT_KEY",
+            "abc",
+            "CHATWREN_WHATSAPP_ROOT_KEY is not usable: must be 64 hexadecimal digits.",
+        ),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_the_variable(
@@ -158,7 +197,7 @@ def test_a_wrong_value_is_one_line_that_names_the_variable(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(CannotStart) as caught:
-        load_settings()
+        Settings()
     assert caught.value.message.startswith(line)
     assert "hunter2" not in caught.value.message
     assert "\n" not in caught.value.message

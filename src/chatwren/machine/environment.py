@@ -20,7 +20,7 @@ SANDBOX = (*_MACHINE, *_GO)
 ENGINE = (*SANDBOX, *_NETWORK, *_DATABASE)
 WORKER = (
     *(*ENGINE, *_OBJECT_STORES, "PYTHON*"),
-    *(known for name in Settings.model_fields if (known := variable(name)) != _COOKIE_SECRETS),
+    *(known for name in Settings.fields if (known := variable(name)) != _COOKIE_SECRETS),
 )
 WEB = (*WORKER, _COOKIE_SECRETS)
 

@@ -9,7 +9,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -25,7 +24,8 @@ import structlog
 from chatwren.machine import guardian
 from chatwren.machine.data_lock import Claim
 from chatwren.machine.environment import POSTGRES, inherited
-from chatwren.machine.places import MAJOR, Owner, adopt, find_home, find_programs, find_socket_folder
+from chatwren.machine.leftovers import end_leftover
+from chatwren.machine.places import MAJOR, SOCKET_NAME, Owner, adopt, find_home, find_programs, find_socket_folder
 from chatwren.settings import CannotStart, Settings, option
 
 log = structlog.get_logger()
@@ -58,7 +58,6 @@ PASSWORD_OPTIONS = ["-c", "scram_iterations=1"]
 """More would make guessing a person's password slow. This one has 256 random bits, and each connection would pay."""
 LOG_BYTES = 10_000_000
 READY_SECONDS = 300.0
-LEFTOVER_SECONDS = 15.0
 
 
 class EmbeddedPostgres:
@@ -80,9 +79,21 @@ class EmbeddedPostgres:
         self._guardian: Process | None = None
         self._lifeline: int | None = None
         self._sockets: Path | None = None
+        self._home: Path | None = None
+        self._said_before = 0
 
     async def start(self) -> str:
         """Start the server, making data and database when they are missing; the URL that reaches it.
+
+        Raises:
+            CannotStart: as `launch` and `reach`.
+        """
+        url = await self.launch()
+        await self.reach()
+        return url
+
+    async def launch(self) -> str:
+        """Begin to start the server, making data when they are missing; the URL by which it is going to be reached.
 
         Raises:
             CannotStart: no room on the disk, no permission, no place for the socket, a platform without PostgreSQL.
@@ -93,10 +104,13 @@ class EmbeddedPostgres:
         if not (home / "PG_VERSION").exists():
             await asyncio.to_thread(_initialise, home, programs, owner, self._initdb_options)
         _check_version(home)
-        await asyncio.to_thread(_end_leftover, home)
+        nobody_is_left = await asyncio.to_thread(end_leftover, home)
         await asyncio.to_thread(adopt, self._settings, home, owner)
         await asyncio.to_thread(_close, home, programs, owner)
         self._sockets = sockets = find_socket_folder(self._settings, owner)
+        if nobody_is_left:
+            (sockets / f"{SOCKET_NAME}.lock").unlink(missing_ok=True)
+        self._home = home
 
         log_path = self._settings.data_dir / "postgres.log"
         if log_path.exists() and log_path.stat().st_size > LOG_BYTES:
@@ -105,7 +119,7 @@ class EmbeddedPostgres:
         lifeline, self._lifeline = os.pipe()
         # for its owner alone: the details of an error hold rows
         with os.fdopen(os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as server_log:
-            said_before = server_log.tell()
+            self._said_before = server_log.tell()
             self._guardian = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", guardian.__file__),
                 *(str(lifeline), *((str(owner.uid), str(owner.gid)) if owner.change else ("-1", "-1"))),
@@ -120,15 +134,24 @@ class EmbeddedPostgres:
                 env=inherited(POSTGRES),
             )
         os.close(lifeline)
+        return _url(home, sockets, DATABASE)
+
+    async def reach(self) -> None:
+        """Wait until the server that was launched is ready, and has the database.
+
+        Raises:
+            CannotStart: it ended instead, takes too long, or does not let us in. It is stopped then.
+        """
+        assert self._home is not None  # noqa: S101 - launched
+        assert self._sockets is not None  # noqa: S101
         try:
-            await self._ensure_database(home, sockets)
+            await self._ensure_database(self._home, self._sockets)
         except _EndedEarly:
             await self.stop()
-            raise CannotStart(_explain(log_path, said_before)) from None
+            raise CannotStart(_explain(self._settings.data_dir / "postgres.log", self._said_before)) from None
         except BaseException:
             await self.stop()
             raise
-        return _url(home, sockets, DATABASE)
 
     async def wait(self) -> int:
         """Wait until the server has ended, by itself or by `stop`; its exit code."""
@@ -330,40 +353,6 @@ def _run_as(owner: Owner, command: list[str], said: str = "") -> subprocess.Comp
         check=False,
         **owner.popen_arguments(),
     )
-
-
-def _end_leftover(home: Path) -> None:
-    """End what still runs on this data, and remove a postmaster.pid that nobody stands behind.
-
-    PostgreSQL itself takes such a file for a living server when its number has been given to another process of the
-    same user. We see a server by its program and working folder; where there is no /proc, the decision is PostgreSQL's.
-    """
-    if not Path("/proc/self/exe").exists():
-        return
-    deadline = time.monotonic() + LEFTOVER_SECONDS
-    asked = False
-    while left := _processes_on(home):
-        if not asked:
-            log.info("postgres.ending_leftover", processes=left)
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                postmaster = int((home / "postmaster.pid").read_text().splitlines()[0])
-                if postmaster in left:
-                    os.kill(postmaster, signal.SIGINT)
-            asked = True
-        if time.monotonic() > deadline:
-            raise CannotStart(f"An earlier PostgreSQL on {home} does not end (process {left[0]}).")
-        time.sleep(0.02)
-    (home / "postmaster.pid").unlink(missing_ok=True)
-
-
-def _processes_on(home: Path) -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it ended, or is not ours
-            program = (process / "exe").readlink().name  # "postgres (deleted)" after its wheel was replaced
-            if program.startswith("postgres") and (process / "cwd").samefile(home):
-                found.append(int(process.name))
-    return found
 
 
 def _explain(log_path: Path, since: int) -> str:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import asyncpg
-import httpx
 import structlog
 
 from chatwren.machine import descriptors, programs
@@ -21,9 +20,9 @@ from chatwren.machine.data_lock import Claim
 from chatwren.machine.database import revision
 from chatwren.machine.environment import ENGINE, SANDBOX, WEB, WORKER, inherited
 from chatwren.machine.postgres import EmbeddedPostgres
-from chatwren.machine.supervisor import BackOff, Child, Lifeline
+from chatwren.machine.supervisor import BackOff, Child, Gate, Lifeline
 from chatwren.settings import CannotStart, Settings, option, variable
-from chatwren.store.migrate import migrate
+from chatwren.store.migrate import lacks, migrate
 
 log = structlog.get_logger()
 
@@ -78,14 +77,44 @@ async def migrate_all(database_url: str) -> tuple[str | None, str | None]:
     Raises:
         CannotStart: the database cannot be reached, is too old, is another program's, or refuses.
     """
-    before = await revision(database_url)
-    if before is not None and not before.isdecimal():
-        raise CannotStart(f"The database holds another program's tables (at {before!r}): give Chatwren one of its own.")
+    before = await _own_revision(database_url)
     try:
         await migrate(database_url)
     except asyncpg.exceptions.PostgresError as error:
         raise CannotStart(f"The database refused the migration: {error}") from None
     after = await revision(database_url)
+    await _migrate_engine(database_url)
+    return before, after
+
+
+async def _migrated(given: dict[str, str]) -> None:
+    """The same, in a process that ends where there is anything to do: what migrates Chatwren's tables is heavy."""
+    if lacks(await _own_revision(given["DATABASE_URL"])) is None:
+        await _migrate_engine(given["DATABASE_URL"])
+        return
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "chatwren", "migrate"),
+        env=inherited(WORKER) | given,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    if await process.wait():
+        raise CannotStart("The database could not be brought to this version: the reason stands above.")
+
+
+async def _own_revision(database_url: str) -> str | None:
+    """The revision of Chatwren's tables.
+
+    Raises:
+        CannotStart: as `revision`; or there are tables of another program.
+    """
+    found = await revision(database_url)
+    if found is not None and not found.isdecimal():
+        raise CannotStart(f"The database holds another program's tables (at {found!r}): give Chatwren one of its own.")
+    return found
+
+
+async def _migrate_engine(database_url: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *(str(programs.engine()), "migrate"),
         env=inherited(ENGINE) | {"DATABASE_URL": database_url},
@@ -93,7 +122,6 @@ async def migrate_all(database_url: str) -> tuple[str | None, str | None]:
     )
     if await process.wait():
         raise CannotStart("The engine's tables could not be migrated: its message stands above.")
-    return before, after
 
 
 async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | None]], hurry: asyncio.Event) -> int:
@@ -102,23 +130,23 @@ async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | N
         stack.callback(line.close)
         given = _given(settings)
 
-        if settings.database_url is None:
-            given["DATABASE_URL"] = await stack.enter_async_context(_postgres(settings))
-        else:
-            given["DATABASE_URL"] = settings.database_url
-        await migrate_all(given["DATABASE_URL"])
-
-        async def start(child: Child) -> str:
+        async def start(child: Child, behind: Gate | None = None) -> str:
             stack.push_async_callback(child.stop, hurry)
-            return await child.start()
+            return await child.start(behind=behind)
 
+        # What takes long is loading web and worker: they begin as soon as it is known what they are to be told, and
+        # wait for the database when they have loaded.
         phones = None
         if settings.sandbox:
             sandbox = _sandbox(settings, line)
-            ready = json.loads(await start(sandbox))
+            given |= _given_by_sandbox(settings, json.loads(await start(sandbox)))
             sandbox.keep()
             phones = f"http://localhost:{settings.sandbox_port}"
-            given |= _given_by_sandbox(settings, ready)
+        database_ready: asyncio.Task[None] | None = None
+        if settings.database_url is None:
+            given["DATABASE_URL"], database_ready = await stack.enter_async_context(_postgres(settings))
+        else:
+            given["DATABASE_URL"] = settings.database_url
 
         # A send in progress has its time-out to end in; an answer of web is short, a browser's event stream is cut.
         patience = {"worker": settings.send_timeout_seconds + 10, "web": 15.0}
@@ -126,10 +154,16 @@ async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | N
             Child(
                 name, [sys.executable, "-m", "chatwren", name], inherited(needed) | given, line, patience=patience[name]
             )
-            for name, needed in (("worker", WORKER), ("web", WEB))
+            for name, needed in (("web", WEB), ("worker", WORKER))
         ]
+        gate = Gate()
+        stack.callback(gate.open)  # when nothing came of it, behind those that wait there
         for child in children:
-            await start(child)
+            await start(child, gate)
+        if database_ready is not None:
+            await database_ready
+        await _migrated(given)
+        gate.open()
         await _until_ready(settings, children)
         for child in children:
             child.keep()
@@ -141,13 +175,18 @@ async def _run(settings: Settings, then: Callable[[Addresses], Awaitable[int | N
 
 
 @contextlib.asynccontextmanager
-async def _postgres(settings: Settings) -> AsyncIterator[str]:
+async def _postgres(settings: Settings) -> AsyncIterator[tuple[str, asyncio.Task[None]]]:
+    """The URL of the embedded PostgreSQL, which is being started, and what ends when it is ready."""
     server = EmbeddedPostgres(settings)
-    started = time.monotonic()
-    url = await server.start()
-    log.info("process.started", name="postgres", seconds=round(time.monotonic() - started, 2))
+    began = time.monotonic()
+    url = await server.launch()
+    ready = asyncio.create_task(server.reach(), name="reach PostgreSQL")
 
     async def keep() -> None:
+        await asyncio.wait([ready])
+        if ready.cancelled() or ready.exception() is not None:
+            return
+        log.info("process.started", name="postgres", seconds=round(time.monotonic() - began, 2))
         back_off = BackOff()
         while True:
             code = await server.wait()
@@ -167,10 +206,11 @@ async def _postgres(settings: Settings) -> AsyncIterator[str]:
 
     keeping = asyncio.create_task(keep(), name="keep PostgreSQL")
     try:
-        yield url
+        yield url, ready
     finally:
-        keeping.cancel()
-        await asyncio.wait([keeping])
+        for task in (keeping, ready):
+            task.cancel()
+        await asyncio.wait([keeping, ready])
         await server.stop()
         log.info("process.stopped", name="postgres")
 
@@ -211,7 +251,7 @@ def _given_by_sandbox(settings: Settings, ready: dict[str, str]) -> dict[str, st
     """All that sandbox mode sets: another server, brisk pacing and no cap unless the user set a pace."""
     given = {"sandbox": "true", "whatsapp_address": ready["whatsapp"], "whatsapp_root_key": ready["rootKey"]}
     given["sandbox_port"] = str(settings.sandbox_port)
-    given |= {name: value for name, value in SANDBOX_PACING.items() if name not in settings.model_fields_set}
+    given |= {name: value for name, value in SANDBOX_PACING.items() if name not in settings.chosen}
     return {variable(name): value for name, value in given.items()}
 
 
@@ -222,23 +262,32 @@ async def _until_ready(settings: Settings, children: list[Child]) -> None:
         CannotStart: it takes too long, or a child ends instead.
     """
     host = settings.host if settings.host not in (None, "0.0.0.0", "::") else "127.0.0.1"  # noqa: S104 - compared only
-    url = f"http://[{host}]:{settings.port}" if ":" in str(host) else f"http://{host}:{settings.port}"
     ends = {asyncio.create_task(child.ended()): child for child in children}
     try:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=5) as client:
-            deadline = time.monotonic() + READY_SECONDS
-            while True:
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get("/health/ready")).is_success:
-                        return
-                done, _ = await asyncio.wait(ends, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
-                for end in done:
-                    raise CannotStart(f"{ends[end].name} did not start: {end.result()}.")
-                if time.monotonic() > deadline:
-                    raise CannotStart(f"Chatwren was not ready after {READY_SECONDS:.0f} s.")
+        deadline = time.monotonic() + READY_SECONDS
+        while not await _is_ready(str(host), settings.port):
+            done, _ = await asyncio.wait(ends, timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
+            for end in done:
+                raise CannotStart(f"{ends[end].name} did not start: {end.result()}.")
+            if time.monotonic() > deadline:
+                raise CannotStart(f"Chatwren was not ready after {READY_SECONDS:.0f} s.")
     finally:
         for end in ends:
             end.cancel()
+
+
+async def _is_ready(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(5):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                shown = f"[{host}]" if ":" in host else host
+                question = f"GET /health/ready HTTP/1.1\r\nHost: {shown}:{port}\r\nConnection: close\r\n\r\n"
+                writer.write(question.encode())
+                return (await reader.readline()).split(b" ")[1:2] == [b"200"]
+            finally:
+                writer.close()
+    return False
 
 
 async def _choose_ports(settings: Settings, patience: float) -> Settings:
@@ -264,7 +313,7 @@ async def _choose_ports(settings: Settings, patience: float) -> Settings:
             f"Port {settings.port} cannot be both web's and the simulated phones': choose others with "
             f"{option('port')} and {option('sandbox_port')}."
         )
-    return settings.model_copy(update={name: port or _free_port() for name, port in chosen.items()})
+    return settings.changed(**{name: port or _free_port() for name, port in chosen.items()})
 
 
 def web_hosts(settings: Settings) -> list[str]:

@@ -53,6 +53,21 @@ class Lifeline:
         os.close(self.read_end)
 
 
+class Gate:
+    """The standard input of children that load already while something is not ready: it ends when that is."""
+
+    def __init__(self) -> None:
+        self.read_end, self._write_end = os.pipe()
+        self._open = False
+
+    def open(self) -> None:
+        """Let those go on that wait there. Once is enough; nobody can wait there afterwards."""
+        if not self._open:
+            self._open = True
+            os.close(self._write_end)
+            os.close(self.read_end)
+
+
 class Child:
     """One child process.
 
@@ -86,8 +101,11 @@ class Child:
         self._keeping: asyncio.Task[None] | None = None
         self._back_off = BackOff()
 
-    async def start(self) -> str:
+    async def start(self, *, behind: Gate | None = None) -> str:
         """Start it; the line that it prints when it is ready, or an empty text.
+
+        Args:
+            behind: a gate at which it waits.
 
         Raises:
             CannotStart: it ended without printing that line; what was wrong it has said itself.
@@ -95,7 +113,7 @@ class Child:
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if behind is None else behind.read_end,
             stdout=subprocess.PIPE if self._first_line else None,
             pass_fds=[self._line.read_end, *self._inherits],
             start_new_session=True,  # an interrupt from the terminal goes to the parent, which stops children in order

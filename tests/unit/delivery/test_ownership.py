@@ -401,7 +401,7 @@ async def test_heartbeats_keep_the_fence_open(db: Database, rows: Rows, settings
         nonlocal beats
         beats += 1
 
-    quick = settings.model_copy(update={"lease_seconds": 0.6, "heartbeat_seconds": 0.05})
+    quick = settings.changed(lease_seconds=0.6, heartbeat_seconds=0.05)
     beating = asyncio.create_task(Heartbeat(db, worker, fence=fence, settings=quick, on_renewed=count).run())
     await until(lambda: beats > 5)
     assert fence.open
@@ -460,7 +460,7 @@ async def test_a_dead_worker_is_removed_when_its_lease_ends_and_all_are_told_of_
         db.listen([Topic.WORK], lambda _, accounts: told.append(accounts), on_gap=ready.set)
     )
     await ready.wait()
-    never = settings.model_copy(update={"heartbeat_seconds": 3600})
+    never = settings.changed(heartbeat_seconds=3600)
     beating = asyncio.create_task(Heartbeat(db, heir, fence=Fence(6), settings=never, on_renewed=lambda: None).run())
     await until(lambda: told)
     assert told == [{account}]
@@ -476,7 +476,7 @@ async def test_a_dead_worker_whose_row_was_locked_is_removed_soon_after(
     dead, heir = await rows.worker(), await rows.worker()
     await is_steady(rows, heir)
     await fell_silent(rows, dead)
-    never = settings.model_copy(update={"heartbeat_seconds": 3600})
+    never = settings.changed(heartbeat_seconds=3600)
     beats: list[None] = []
     heartbeat = Heartbeat(db, heir, fence=Fence(6), settings=never, on_renewed=lambda: beats.append(None))
     async with db.transaction() as other:
@@ -493,7 +493,7 @@ async def test_the_fence_closes_by_itself_when_the_database_is_away(
     database_url: str, rows: Rows, settings: Settings
 ) -> None:
     worker, fence = await rows.worker(), Fence(1)
-    quick = settings.model_copy(update={"lease_seconds": 1, "heartbeat_seconds": 0.05})
+    quick = settings.changed(lease_seconds=1, heartbeat_seconds=0.05)
     async with cable(database_url) as way, Database.connect(way.url, size=1) as far:
         beating = asyncio.create_task(
             Heartbeat(far, worker, fence=fence, settings=quick, on_renewed=lambda: None).run()

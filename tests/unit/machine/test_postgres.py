@@ -19,6 +19,7 @@ import pytest
 
 from chatwren.machine import places, postgres
 from chatwren.machine.data_lock import Claim
+from chatwren.machine.leftovers import processes_on
 from chatwren.machine.postgres import EmbeddedPostgres, reach_database
 from chatwren.machine.throwaway import fresh_database, open_folder, throwaway_postgres
 from chatwren.settings import CannotStart, Settings
@@ -163,7 +164,7 @@ async def test_gone_within_5_seconds_when_its_parent_is_killed_and_recovers(fold
     sleeping = asyncio.ensure_future(busy.execute("SELECT pg_sleep(600)"))
     kill(parent)
     home = (folder / "postgres").resolve()
-    await until(lambda: not postgres._processes_on(home), seconds=5)
+    await until(lambda: not processes_on(home), seconds=5)
     with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError)):
         await sleeping
 
@@ -178,12 +179,12 @@ async def test_a_server_that_lost_parent_and_guardian_is_ended_by_the_next_start
     os.kill(guardian, signal.SIGKILL)
     kill(parent)
     home = (folder / "postgres").resolve()
-    assert postgres._processes_on(home), "it is still there"
+    assert processes_on(home), "it is still there"
 
     server = EmbeddedPostgres(Settings(data_dir=folder))
     assert await words(await server.start()) == ["kept"]
     await server.stop()
-    assert not postgres._processes_on(home)
+    assert not processes_on(home)
 
 
 async def test_its_log_is_bounded_while_it_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +218,9 @@ async def test_a_stale_pid_file_whose_number_was_given_to_another_process(folder
     bystander = await asyncio.create_subprocess_exec("sleep", "600", **owner.popen_arguments())
     try:
         lines = pid_file.splitlines(keepends=True)
-        (home / "postmaster.pid").write_text("".join([f"{bystander.pid}\n", *lines[1:]]))
+        stale = "".join([f"{bystander.pid}\n", *lines[1:]])
+        (home / "postmaster.pid").write_text(stale)
+        (places.find_socket_folder(settings, owner) / f"{places.SOCKET_NAME}.lock").write_text(stale)
         assert await words(await server.start()) == ["kept"]
         assert bystander.returncode is None, "the bystander is left alone"
         await server.stop()

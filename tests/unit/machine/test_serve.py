@@ -16,7 +16,7 @@ import pytest
 from chatwren.machine import supervisor
 from chatwren.machine.database import check_database
 from chatwren.machine.serve import _choose_ports, phones_address, port_problem
-from chatwren.machine.supervisor import BackOff, Child, Lifeline
+from chatwren.machine.supervisor import BackOff, Child, Gate, Lifeline
 from chatwren.machine.throwaway import throwaway_postgres
 from chatwren.settings import CannotStart, Settings
 from tests.waiting import until
@@ -101,6 +101,21 @@ async def test_a_child_that_does_not_get_ready_is_an_error(line: Lifeline) -> No
     silent = Child("silent", [sys.executable, "-c", "raise SystemExit(7)"], {}, line, patience=1, first_line=True)
     with pytest.raises(CannotStart, match=r"^silent did not start: exit code 7\.$"):
         await silent.start()
+
+
+async def test_a_child_behind_a_gate_waits_until_that_opens_and_not_when_it_is_started_again(
+    marks: Marks, line: Lifeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_SECONDS", 0.01)
+    waits = "import sys; print('loaded', flush=True); sys.stdin.read(); open(sys.argv[1], 'a').write('started 0\\n')"
+    one = Child("one", [sys.executable, "-c", waits, str(marks.path)], {}, line, patience=1, first_line=True)
+    gate = Gate()
+    assert await one.start(behind=gate) == "loaded"
+    assert marks.words() == []
+    gate.open()
+    one.keep()
+    await until(lambda: len(marks.words()) > 1)
+    await one.stop(asyncio.Event())
 
 
 async def test_a_child_that_will_not_end_is_killed_when_its_time_is_up(marks: Marks, line: Lifeline) -> None:

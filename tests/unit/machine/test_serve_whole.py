@@ -41,7 +41,7 @@ def folder() -> Iterator[Path]:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    ours = {variable(name) for name in Settings.model_fields}
+    ours = {variable(name) for name in Settings.fields}
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     (folder / "temporary").mkdir(exist_ok=True)
     return clean | {
@@ -116,7 +116,7 @@ def test_it_is_ready_and_whole_and_ends_in_order(folder: Path) -> None:
 
 
 def test_each_process_has_in_its_environment_what_it_needs(folder: Path) -> None:
-    every_setting = {variable(name) for name in Settings.model_fields}
+    every_setting = {variable(name) for name in Settings.fields}
     with serving(folder) as running:
         seen: dict[str, set[str]] = {}
         for pid, line in descendants(folder).items():

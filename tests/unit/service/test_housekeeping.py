@@ -127,7 +127,7 @@ async def test_a_file_whose_message_was_never_stored_goes(db: Database, tmp_path
         stored = tmp_path / "media" / one.key
         os.utime(stored, (stored.stat().st_mtime - 3700,) * 2)
     for _ in range(2):
-        await housekeeping.sweep(db, store, SETTINGS.model_copy(update={"keep_messages_days": 0}))
+        await housekeeping.sweep(db, store, SETTINGS.changed(keep_messages_days=0))
         assert [await store.head(one.key) for one in (old, young)] == [None, 5]
         async with db.connection() as connection:
             assert await files.known(connection, [old.id, young.id]) == {young.id}
@@ -143,7 +143,7 @@ async def test_messages_go_so_long_after_their_end_with_their_files(db: Database
         await _message(db, alice, days_ago=40, status="waiting"),
         await _message(db, alice, days_ago=29, status="cancelled", ended_days_ago=29),
     ]
-    await housekeeping.sweep(db, store, SETTINGS.model_copy(update={"keep_messages_days": 0}))
+    await housekeeping.sweep(db, store, SETTINGS.changed(keep_messages_days=0))
     async with db.connection() as connection:
         assert await connection.fetchval("SELECT count(*) FROM message") == 5
     await housekeeping.sweep(db, store, SETTINGS)

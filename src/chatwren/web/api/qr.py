@@ -8,12 +8,11 @@ import io
 import re
 from datetime import datetime
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-import segno
 from litestar import Response, get
 from litestar.params import FromPath
-from PIL import Image, ImageDraw, ImageFont
 
 from chatwren.domain.clock import now
 from chatwren.domain.errors import NotFound
@@ -22,6 +21,9 @@ from chatwren.service import linking
 from chatwren.service.linking import Picture
 from chatwren.web.context import HttpRequest, context
 from chatwren.web.openapi import Operation
+
+if TYPE_CHECKING:
+    import segno
 
 _QUIET_ZONE = 4  # modules of white around a code, as scanners expect
 _PNG_SCALE = 8
@@ -124,6 +126,8 @@ def _code_png(text: str) -> bytes:
 
 @cache
 def _words_png(state: str) -> bytes:
+    from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - 4 MB, and seldom asked for
+
     title, line = _WORDS[state]
     buffer = io.BytesIO()
     side = _SIDE * _PNG_SCALE
@@ -135,7 +139,9 @@ def _words_png(state: str) -> bytes:
     return buffer.getvalue()
 
 
-def _make(text: str) -> segno.QRCode:
+def _make(text: str) -> "segno.QRCode":
+    import segno  # noqa: PLC0415 - likewise
+
     return segno.make_qr(text, error="m", boost_error=False)
 
 
