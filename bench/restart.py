@@ -28,8 +28,8 @@ from parts.served import PATIENCE, Served, link_accounts, serve
 ROUNDS = 5
 KILLS = 3
 ACCOUNTS = 50
-SETTLED_SECONDS = 10
-"""After which memory is looked at: what only the start needed is given back by then."""
+SETTLED_SECONDS = 60
+"""After which memory is looked at: the connections that only the start needed are closed by then."""
 COLD_SECONDS, WARM_SECONDS, BACK_SECONDS, MEGABYTES = 2.5, 1.3, 2.5, 180
 
 

@@ -75,6 +75,20 @@ def test_a_wrong_setting_is_one_line(tmp_path: Path, command: str) -> None:
     assert re.fullmatch(r"chatwren: CHATWREN_PORT is not usable: [^\n]*\n", done.stderr)
 
 
+@pytest.mark.parametrize("line", ["serve --port x", "serve --no-such", "serve --data-dir", "serve more", "web more"])
+def test_a_wrong_option_is_told(tmp_path: Path, line: str) -> None:
+    done = chatwren(*line.split(), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Error" in done.stderr
+
+
+@pytest.mark.parametrize("line", ["serve --port 70000", "serve --port=70000"])
+def test_an_option_is_read_alike_in_both_forms(tmp_path: Path, line: str) -> None:
+    done = chatwren(*line.split(), cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "chatwren: CHATWREN_PORT is not usable: must be a whole number from 0 to 65535.\n"
+
+
 @pytest.mark.parametrize("command", ["web", "worker"])
 def test_without_a_database_one_line_says_what_to_do(tmp_path: Path, command: str) -> None:
     done = chatwren(command, cwd=tmp_path)

@@ -1,7 +1,9 @@
 """One `chatwren serve` to one data directory."""
 
+import asyncio
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -58,3 +60,19 @@ class Claim:
         self._file.truncate(0)
         self._file.write(text)
         self._file.flush()
+
+
+async def until_free(lock: Path, *, seconds: float) -> None:
+    """Wait until no process holds the lock of a file, or so long."""
+    deadline = time.monotonic() + seconds
+    while _is_held(lock) and time.monotonic() < deadline:  # noqa: ASYNC110 - the kernel sends no event
+        await asyncio.sleep(0.02)
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)  # else there is none
+    return False

@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 
 from chatwren.machine import descriptors, programs
-from chatwren.machine.data_lock import Claim
+from chatwren.machine.data_lock import Claim, until_free
 from chatwren.machine.database import revision
 from chatwren.machine.environment import ENGINE, SANDBOX, WEB, WORKER, inherited
 from chatwren.machine.postgres import EmbeddedPostgres
@@ -27,7 +27,7 @@ from chatwren.store.migrate import lacks, migrate
 log = structlog.get_logger()
 
 LEFTOVER_SECONDS = 6.0
-"""How long the children of a serve that was killed may hold their ports: they are gone within 5 s."""
+"""How long the children of a serve that was killed may hold ports and the sandbox's state: they are gone within 5 s."""
 READY_SECONDS = 60.0
 SANDBOX_PACING = {"pacing_gap_seconds": "0.2", "pacing_jitter_seconds": "0", "cold_most": "0"}
 
@@ -57,6 +57,8 @@ async def serve(settings: Settings, then: Callable[[Addresses], Awaitable[int | 
     hurry = asyncio.Event()
     with Claim(settings.data_dir) as claim:
         settings = await _choose_ports(settings, patience=LEFTOVER_SECONDS if claim.unclean else 0)
+        if claim.unclean:
+            await until_free(settings.data_dir / "sandbox" / "lock", seconds=LEFTOVER_SECONDS)
         running = asyncio.create_task(_run(settings, then, hurry))
         loop = asyncio.get_running_loop()
         hang_up = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)  # by nohup

@@ -1,6 +1,7 @@
 """`serve`: children are started again, stopped in order, and gone when their parent is; ports are looked at first."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from chatwren.machine import supervisor
+from chatwren.machine.data_lock import until_free
 from chatwren.machine.database import check_database
 from chatwren.machine.serve import _choose_ports, phones_address, port_problem
 from chatwren.machine.supervisor import BackOff, Child, Gate, Lifeline
@@ -195,6 +197,18 @@ async def test_ports_of_a_serve_that_was_killed_are_waited_for() -> None:
     assert not done
     taken.close()
     assert (await choosing).port == port
+
+
+async def test_a_lock_that_is_held_is_waited_for(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    await until_free(lock, seconds=60)  # nobody has made it
+    with lock.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        await until_free(lock, seconds=0.01)
+        waiting = asyncio.create_task(until_free(lock, seconds=60))
+        done, _ = await asyncio.wait([waiting], timeout=0.1)
+        assert not done
+    await waiting
 
 
 async def test_port_0_is_one_that_is_free() -> None:
