@@ -27,6 +27,8 @@ async def often(db: Database, settings: Settings) -> None:
                 ended = await end(connection)
         for account in await lateness.cut_off(connection):
             await lateness.expire(connection, account, settings.expire_after)
+        while await totals.look(connection) == totals.LOOKED_AT_ONCE:
+            pass
         while await totals.fold(connection) == totals.FOLDED_AT_ONCE:
             pass
 

@@ -53,14 +53,13 @@ async def page(db: Database, where: Filter, *, page: int, limit: int, cursor: UU
         cursor: only those accepted before this message; then `page` counts from there.
     """
     async with db.connection() as connection:
-        count = await listing.count(connection, where)
-        rows = await listing.page(
-            connection, where, limit=limit, offset=(page - 1) * limit, before=cursor, rare=count.rare
-        )
-        times = await queue_times(connection, where.user_id, rows)
+        found = await listing.page(connection, where, limit=limit, offset=(page - 1) * limit, before=cursor)
+        times = await queue_times(connection, where.user_id, found.rows)
     # An account that is not there any more is being deleted, with its user.
     return Page(
-        [shown(row, times[row.account_id]) for row in rows if row.account_id in times], count.total, count.at_least
+        [shown(row, times[row.account_id]) for row in found.rows if row.account_id in times],
+        found.total,
+        found.at_least,
     )
 
 

@@ -111,7 +111,8 @@ async def end(connection: Connection, user_id: UUID) -> None:
     )
     await connection.execute("DELETE FROM app_user WHERE id = $1", user_id)
     for _ in range(2):  # a job that folds them may have replaced the rows that the first statement waited for
-        await connection.execute("DELETE FROM message_total WHERE user_id = $1", user_id)
+        for table in ("message_total", "message_ahead"):
+            await connection.execute(f"DELETE FROM {table} WHERE user_id = $1", user_id)
     for table in ("contact_alias", "merged_contact"):  # of what was under way when the user's row went
         await connection.execute(f"DELETE FROM {table} WHERE user_id = $1", user_id)
     await connection.execute(

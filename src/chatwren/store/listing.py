@@ -8,21 +8,17 @@ from uuid import UUID
 from chatwren.domain import search
 from chatwren.domain.messages import Filter, Shown
 from chatwren.store import totals
-from chatwren.store.conditions import MESSAGE_OF_ROW, may_go
+from chatwren.store.conditions import MESSAGE_OF_ROW
 from chatwren.store.database import Connection
-from chatwren.store.messages import COLUMNS, FROM, MessageRow
+from chatwren.store.messages import COLUMNS, MessageRow
 
 COUNTED = 10_000
 """How far a list with further filters is counted exactly, and how far a place in the queue is."""
 
-_RARE = 10
-"""A list of which less than one in so many waiting messages is part is found by its due times, not by walking all."""
-
-_SAYS = """CASE WHEN octet_length(m.text) = length(m.text) THEN strpos(lower(m.text), ${plain}) > 0
-                      ELSE m.text ~ ${pattern} END"""
+_SAYS = """CASE WHEN octet_length(m.text) = length(m.text) THEN strpos(lower(m.text), {plain}) > 0
+                      ELSE m.text ~ {pattern} END"""
 """SQL: the message m holds a text, whatever the case and accents of either. What is ASCII has none, and is looked
-through in half the time of a regular expression, or a tenth where much of it is the same. No index serves this: one of
-the words of all texts would make accepting a message slower."""
+through in half the time of a regular expression, or a tenth where much of it is the same."""
 
 _SHOWN: dict[Shown, str] = {
     Shown.SCHEDULED: "m.status = 'waiting' AND m.due > now()",
@@ -33,92 +29,168 @@ _SHOWN: dict[Shown, str] = {
     Shown.CANCELLED: "m.status = 'cancelled'",
     Shown.EXPIRED: "m.status = 'expired'",
 }
+_LEAST, _MOST = UUID(int=0), UUID(int=2**128 - 1)
+
+# A walk gives messages m of the user $1, those between the ids $2 and $3, in the order of their ids, as one index has
+# them. Statistics of a quiet hour, or a plan that was made in one, take any index for the shortest way to the few
+# messages that there seem to be. So a walk is ordered by what that index alone has, and any other one would have to
+# sort. What stands before the id in it is given as a range, which orders, and not as the one value that it is. By
+# OFFSET 0 nothing else that is asked of the messages has a say in how they are found.
+_WALK = """(
+  SELECT *, {key} AS place FROM message m
+  WHERE m.user_id = $1 AND {within} ORDER BY {before}{key} {{direction}} OFFSET 0
+) AS m"""
+_BETWEEN = "{key} > $2 AND {key} < $3"
 
 
-def _matching(where: Filter, *, rare: bool = False) -> tuple[str, list[Any]]:
-    """FROM and WHERE of the messages m that match, and their values for parameters from $1 on. `rare`: see `page`."""
-    found: list[str] = ["m.user_id = $1"]
-    values: list[Any] = [where.user_id]
-    if where.status is not None:
-        found.append(_SHOWN[where.status])
+def _walk(key: str, within: str = "true") -> str:
+    return _WALK.format(key=key, before="", within=f"{within} AND {_BETWEEN.format(key=key)}")
+
+
+def _walk_of_one(column: str, value: str) -> str:
+    within = f"(m.{column}, m.id) > ({value}, $2) AND (m.{column}, m.id) < ({value}, $3)"
+    return _WALK.format(key="m.id", before=f"m.{column} {{direction}}, ", within=within)
+
+
+_ALL = _walk("m.id")
+_SEEN = _walk("CASE WHEN m.due <= m.seen_at THEN m.id END", totals.SEEN)
+_UNSEEN = _walk("CASE WHEN m.due <= m.seen_at THEN NULL ELSE m.id END", totals.UNSEEN)
+_UNSEEN_DUE = f"""(
+  SELECT * FROM (
+    SELECT *, m.id AS place FROM message m WHERE m.user_id = $1 AND {totals.UNSEEN} AND {totals.UNSEEN_DUE} <= now()
+    ORDER BY {totals.UNSEEN_DUE} OFFSET 0
+  ) AS m WHERE {_BETWEEN.format(key="m.id")}
+) AS m"""
+_OF_BULK = f"""(
+  SELECT m.*, m.id AS place FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
+  WHERE m.user_id = $1 AND r.bulk_id = {{bulk}} AND {_BETWEEN.format(key="m.id")}
+) AS m"""
+
+
+class _Values(list[Any]):
+    """The parameters of a statement. To be called with one more: where that stands."""
+
+    def __call__(self, value: object) -> str:
+        self.append(value)
+        return f"${len(self)}"
+
+
+def _walks(where: Filter, values: _Values) -> tuple[list[str], str]:
+    """Of which walks the messages that match are part, of each the fewest that an index gives, and their order."""
+    if where.bulk is not None:
+        return [_OF_BULK.replace("{bulk}", values(where.bulk))], "m.place"
+    if where.recipient is not None:
+        return [_walk_of_one("recipient", values(where.recipient))], "m.recipient {direction}, m.place"
+    match where.status:
+        case None:
+            return [_ALL], "m.place"
+        case Shown.QUEUED:
+            return [_SEEN, _UNSEEN_DUE], "m.place"
+        case Shown.SCHEDULED:
+            return [_UNSEEN], "m.place"
+    return [_walk_of_one("status", f"'{where.status}'::message_status")], "m.status {direction}, m.place"
+
+
+def _asked(where: Filter, values: _Values) -> str:
+    """What else is asked of the messages m."""
+    asked = ["true"] if where.status is None else [_SHOWN[where.status]]
     for condition, value in (
-        ("m.recipient = ${}", where.recipient),
-        ("m.due >= ${}", where.since),
-        ("m.due < ${}", where.until),
-        ("r.bulk_id = ${}", where.bulk),
+        ("m.recipient = {}", where.recipient),
+        ("m.due >= {}", where.since),
+        ("m.due < {}", where.until),
     ):
         if value is not None:
-            values.append(value)
-            found.append(condition.format(len(values)))
+            asked.append(condition.format(values(value)))
     if where.text is not None:
-        values += [search.plain(where.text), search.pattern_of(where.text)]
-        found.append(_SAYS.format(plain=len(values) - 1, pattern=len(values)))
-    source = "message m" if where.bulk is None else f"bulk_row r CROSS JOIN {MESSAGE_OF_ROW}"
-    if rare:
-        due = ">" if where.status is Shown.SCHEDULED else "<="
-        pending = f"SELECT d.id AS message_id FROM {totals.pending_of('$1')} AS d WHERE d.due {due} now()"
-        source = f"({pending}) AS r CROSS JOIN {MESSAGE_OF_ROW}"
-    return f"FROM {source} WHERE {' AND '.join(found)}", values
+        plain, pattern = values(search.plain(where.text)), values(search.pattern_of(where.text))
+        asked.append(_SAYS.format(plain=plain, pattern=pattern))
+    return " AND ".join(asked)
+
+
+def _ids(
+    where: Filter, *, limit: int, offset: int = 0, after: UUID | None = None, before: UUID | None = None
+) -> tuple[str, list[Any]]:
+    """A SELECT of the ids of messages that match, newest first, with `after` oldest first; and its parameters."""
+    values = _Values([where.user_id, after or _LEAST, before or _MOST])
+    walks, order = _walks(where, values)
+    asked = _asked(where, values)
+    found = [f"SELECT m.id FROM {walk} WHERE {asked} ORDER BY {order} {{direction}}" for walk in walks]
+    part = f"LIMIT {limit:d} OFFSET {offset:d}"
+    if walks == [_ALL] and asked == "true":  # of an index alone, which a subquery hides
+        statement = f"SELECT m.id FROM message m WHERE m.user_id = $1 AND {_BETWEEN.format(key='m.id')}"
+        statement += f" ORDER BY m.id {{direction}} {part}"
+    elif len(found) == 1:
+        statement = f"{found[0]} {part}"
+    else:
+        of_each = " UNION ALL ".join(f"({one} LIMIT {limit + offset:d})" for one in found)
+        statement = f"SELECT m.id FROM ({of_each}) AS m ORDER BY m.id {{direction}} {part}"
+    return statement.replace("{direction}", "DESC" if after is None else "ASC"), values
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """How many messages a filter matches; more than that when `at_least`. `rare`: few of all that wait."""
+class Page:
+    """Some of the messages that a filter matches, and how many it matches; more than `total` when `at_least`."""
 
+    rows: Sequence[MessageRow]
     total: int
     at_least: bool = False
-    rare: bool = False
-
-
-async def count(connection: Connection, where: Filter) -> Count:
-    """How many messages the filter matches."""
-    if where.is_plain:
-        all_of_user = await totals.of_user(connection, where.user_id)
-        total = all_of_user.all if where.status is None else all_of_user.by_status[where.status]
-        waiting = all_of_user.by_status[Shown.SCHEDULED] + all_of_user.by_status[Shown.QUEUED]
-        return Count(total, rare=where.status in (Shown.SCHEDULED, Shown.QUEUED) and total * _RARE < waiting)
-    matching, values = _matching(where)
-    found = await connection.fetchval(f"SELECT count(*) FROM (SELECT {matching} LIMIT {COUNTED + 1}) AS found", *values)
-    return Count(min(found, COUNTED), at_least=found > COUNTED)
 
 
 async def page(
-    connection: Connection, where: Filter, *, limit: int, offset: int, before: UUID | None, rare: bool = False
-) -> Sequence[MessageRow]:
+    connection: Connection, where: Filter, *, limit: int, offset: int = 0, before: UUID | None = None
+) -> Page:
     """Messages that match, newest first: `offset` on, or those accepted before the message `before`.
 
     Args:
-        connection: one statement is run.
+        connection: two or three statements are run.
         where: which.
         limit: most that are returned.
         offset: how many are passed over.
-        before: only those accepted before this one.
-        rare: as `count` found: few of the user's waiting messages match.
+        before: only those accepted before this one. The total counts the others too.
     """
-    matching, values = _matching(where, rare=rare)
-    if before is not None:
-        values.append(before)
-        matching += f" AND m.id < ${len(values)}"
+    if where.is_plain:
+        of_user = await totals.of_user(connection, where.user_id)
+        total = of_user.all if where.status is None else of_user.by_status[where.status]
+    else:
+        counted, values = _ids(where, limit=COUNTED + 1)
+        first = await connection.fetchrow(
+            f"""
+            WITH found AS MATERIALIZED ({counted})
+            SELECT (SELECT count(*) FROM found) AS total,
+                   ARRAY(SELECT id FROM found ORDER BY id DESC LIMIT {limit:d} OFFSET {offset:d}) AS ids
+            """,
+            *values,
+        )
+        total = first["total"]
+        if before is None and (offset + limit <= COUNTED or total <= COUNTED):
+            return Page(await _rows(connection, where.user_id, first["ids"]), min(total, COUNTED), total > COUNTED)
+    wanted, values = _ids(where, limit=limit, offset=offset, before=before)
+    rows = await _rows(connection, where.user_id, [row[0] for row in await connection.fetch(wanted, *values)])
+    at_least = not where.is_plain and total > COUNTED
+    return Page(rows, COUNTED if at_least else total, at_least)
+
+
+async def _rows(connection: Connection, user_id: UUID, ids: Sequence[UUID]) -> list[MessageRow]:
+    """These messages of the user, newest first."""
     rows = await connection.fetch(
         f"""
-        WITH wanted AS MATERIALIZED (
-          SELECT m.id {matching} ORDER BY m.id DESC LIMIT {limit:d} OFFSET {offset:d}
-        )
-        SELECT {COLUMNS} {FROM} WHERE m.id IN (SELECT id FROM wanted) ORDER BY m.id DESC
+        SELECT {COLUMNS} FROM unnest($2::uuid[]) AS r (message_id) CROSS JOIN {MESSAGE_OF_ROW}
+        LEFT JOIN LATERAL (SELECT * FROM media WHERE id = m.media_id OFFSET 0) AS f ON true
+        LEFT JOIN LATERAL (
+          SELECT * FROM contact WHERE account_id = m.account_id AND address = m.recipient OFFSET 0
+        ) AS c ON true
+        WHERE m.user_id = $1 ORDER BY m.id DESC
         """,
-        *values,
+        user_id,
+        ids,
     )
     return [COLUMNS.of(row) for row in rows]
 
 
 async def next_ids(connection: Connection, where: Filter, *, limit: int, after: UUID | None) -> list[UUID]:
     """Ids of messages that match, oldest first, of those accepted after `after`."""
-    matching, values = _matching(where)
-    if after is not None:
-        values.append(after)
-        matching += f" AND m.id > ${len(values)}"
-    rows = await connection.fetch(f"SELECT m.id {matching} ORDER BY m.id LIMIT {limit:d}", *values)
-    return [row[0] for row in rows]
+    statement, values = _ids(where, limit=limit, after=after or _LEAST)
+    return [row[0] for row in await connection.fetch(statement, *values)]
 
 
 async def places(
@@ -128,18 +200,26 @@ async def places(
 
     Left out are those that are not due, whose recipient backs off, and those with more than COUNTED before them.
     """
+    # As conditions.may_go, but that whoever backs off is looked up once, and the status without telling the index that
+    # lists one status of a user that it would do.
     rows = await connection.fetch(
         f"""
-        SELECT id, before FROM (
-          SELECT m.id, row_number() OVER (ORDER BY m.lane, m.due, m.id) - 1 AS before
-          FROM message m
-          WHERE m.account_id = $1 AND m.lane = ANY($3::message_lane[]) AND {may_go("$1")}
-          ORDER BY m.lane, m.due, m.id LIMIT {COUNTED}
-        ) AS queue
-        WHERE id = ANY($2)
+        WITH backing_off AS MATERIALIZED (
+          SELECT address FROM contact WHERE account_id = $1 AND retry_at > now() ORDER BY retry_at
+        ), queue AS MATERIALIZED (
+          SELECT array_agg(id) AS ids FROM (
+            SELECT m.id FROM message m
+            WHERE m.account_id = $1 AND m.lane = ANY($3::text[]::message_lane[]) AND m.status <= 'sending'
+              AND m.due <= now() AND CASE m.status WHEN 'waiting' THEN
+                (m.expires_at IS NULL OR m.expires_at > now()) AND m.recipient NOT IN (SELECT address FROM backing_off)
+              END
+            ORDER BY m.lane, m.due, m.id LIMIT {COUNTED}
+          ) AS ordered
+        )
+        SELECT w.id, array_position(queue.ids, w.id) - 1 FROM queue, unnest($2::uuid[]) AS w (id)
         """,
         account,
         list(ids),
         list(lanes),
     )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in rows if row[1] is not None}

@@ -25,55 +25,93 @@ class Totals:
         return sum(self.by_status.values())
 
 
-def pending_of(user: str) -> str:
-    """SQL of the waiting and sending messages of a user: id and due time, by the index of the queue.
+SEEN = "m.status <= 'sending' AND m.due <= m.seen_at"
+"""SQL: the message m is pending, and somebody has seen that it is due: at its acceptance, or by `look`."""
+UNSEEN = "m.status <= 'sending' AND (m.due <= m.seen_at) IS NOT TRUE"
+"""SQL: the message m is pending, and nobody has seen that it is due."""
+UNSEEN_DUE = "CASE WHEN m.due <= m.seen_at THEN NULL ELSE m.due END"
+"""SQL: when a message m that is UNSEEN is due, as its index has it."""
 
-    Args:
-        user: the SQL expression of the user's id.
-    """
-    return f"""(
-      SELECT m.id, m.due FROM account a CROSS JOIN unnest(enum_range(NULL::message_lane)) AS l (lane)
-      JOIN message m ON m.account_id = a.id AND m.lane = l.lane AND m.status <= 'sending'
-      WHERE a.user_id = {user}
-    )"""
+_SEEN_AFTER = "interval '5 seconds'"
+"""How long a message has been due before `look` sees it: what goes out at once is not written once more for that."""
+LOOKED_AT_ONCE = 1000
+"""Most messages that one call of `look` sees."""
 
 
 async def of_user(connection: Connection, user_id: UUID) -> Totals:
     """The user's totals, all of one moment."""
     row = await connection.fetchrow(
         f"""
-        SELECT coalesce(sum(pending), 0)::bigint AS pending, coalesce(sum(sent), 0)::bigint AS sent,
-               coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(cancelled), 0)::bigint AS cancelled,
-               coalesce(sum(expired), 0)::bigint AS expired,
-               (SELECT count(*) FROM {pending_of("$1")} AS p WHERE p.due <= now()) AS due,
-               (SELECT count(*) FROM message WHERE user_id = $1 AND status = 'sending') AS sending
-        FROM message_total WHERE user_id = $1
+        SELECT t.*,
+          (SELECT coalesce(sum(ahead), 0)::bigint FROM message_ahead WHERE user_id = $1) - (
+            SELECT count(*) FROM (
+              SELECT FROM message m WHERE m.user_id = $1 AND {UNSEEN} AND {UNSEEN_DUE} <= now() ORDER BY {UNSEEN_DUE}
+            ) AS unseen
+          ) AS later,
+          (SELECT count(*) FROM message WHERE user_id = $1 AND status = 'sending') AS sending
+        FROM (
+          SELECT coalesce(sum(pending), 0)::bigint AS pending, coalesce(sum(sent), 0)::bigint AS sent,
+                 coalesce(sum(failed), 0)::bigint AS failed, coalesce(sum(cancelled), 0)::bigint AS cancelled,
+                 coalesce(sum(expired), 0)::bigint AS expired
+          FROM message_total WHERE user_id = $1
+        ) AS t
         """,
         user_id,
     )
     return Totals(
         {
-            Shown.SCHEDULED: row["pending"] - row["due"],
-            Shown.QUEUED: row["due"] - row["sending"],
+            Shown.SCHEDULED: row["later"],
+            Shown.QUEUED: row["pending"] - row["later"] - row["sending"],
             **{one: row[one.value] for one in Shown if one not in (Shown.SCHEDULED, Shown.QUEUED)},
         }
     )
 
 
-async def fold(connection: Connection) -> int:
-    """Replace the rows of some users by one each. Safe to run by many at once. Returns how many users there were."""
-    folded: int | None = await connection.fetchval(
-        """
-        WITH loose AS (SELECT DISTINCT user_id FROM message_total WHERE NOT folded ORDER BY user_id LIMIT $1),
-        gone AS (
-          DELETE FROM message_total t USING loose WHERE t.user_id = loose.user_id
-          RETURNING t.user_id, pending, sent, failed, cancelled, expired
+async def look(connection: Connection) -> int:
+    """See of up to LOOKED_AT_ONCE messages that they are due by now. Returns of how many. Safe to run by many at once.
+
+    It is right whether anybody looks or not, but a page is looked for among all that are due and unseen.
+    """
+    result = await connection.execute(
+        f"""
+        WITH due AS MATERIALIZED (
+          SELECT d.id FROM (SELECT DISTINCT user_id FROM message_ahead) AS u CROSS JOIN LATERAL (
+            SELECT m.id FROM message m
+            WHERE m.user_id = u.user_id AND {UNSEEN} AND {UNSEEN_DUE} <= now() - {_SEEN_AFTER}
+            ORDER BY {UNSEEN_DUE} LIMIT {LOOKED_AT_ONCE}
+          ) AS d LIMIT {LOOKED_AT_ONCE}
+        ), locked AS MATERIALIZED (
+          SELECT m.id FROM message m WHERE m.id = ANY(ARRAY(SELECT id FROM due)) ORDER BY m.id
+          FOR NO KEY UPDATE SKIP LOCKED
         )
-        INSERT INTO message_total (user_id, folded, pending, sent, failed, cancelled, expired)
-        SELECT user_id, true, sum(pending), sum(sent), sum(failed), sum(cancelled), sum(expired) FROM gone
-        GROUP BY user_id HAVING (sum(pending), sum(sent), sum(failed), sum(cancelled), sum(expired)) <> (0, 0, 0, 0, 0)
-        RETURNING (SELECT count(*) FROM loose)
-        """,
-        FOLDED_AT_ONCE,
+        UPDATE message m SET seen_at = now() WHERE m.id = ANY(ARRAY(SELECT id FROM locked))
+        """
     )
-    return folded or 0
+    return int(result.removeprefix("UPDATE "))
+
+
+def _folding(table: str, columns: tuple[str, ...]) -> str:
+    sums = ", ".join(f"sum({one})" for one in columns)
+    names = ", ".join(columns)
+    return f"""
+        WITH loose AS (SELECT DISTINCT user_id FROM {table} WHERE NOT folded ORDER BY user_id LIMIT $1),
+        gone AS (
+          DELETE FROM {table} t USING loose WHERE t.user_id = loose.user_id RETURNING t.user_id, {names}
+        ), kept AS (
+          INSERT INTO {table} (user_id, folded, {names}) SELECT user_id, true, {sums} FROM gone
+          GROUP BY user_id HAVING ({sums}) <> ({", ".join("0" for _ in columns)})
+        )
+        SELECT count(*) FROM loose
+        """
+
+
+_FOLDED = {"message_total": ("pending", "sent", "failed", "cancelled", "expired"), "message_ahead": ("ahead",)}
+
+
+async def fold(connection: Connection) -> int:
+    """Replace the rows of some users by one each. Safe to run by many at once. Returns how many users there were.
+
+    Of each table those of so many users; returned is the larger number.
+    """
+    folded = [await connection.fetchval(_folding(*one), FOLDED_AT_ONCE) for one in _FOLDED.items()]
+    return int(max(folded))

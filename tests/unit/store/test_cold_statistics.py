@@ -6,6 +6,7 @@ An account is that new until the next autoanalyze. To PostgreSQL each index of a
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -29,18 +30,20 @@ KNOWN = 4000
 Ask = Callable[[Connection, bulks.Bulk, list[UUID]], Awaitable[object]]
 
 
+async def _page(connection: Connection, bulk: bulks.Bulk, ids: list[UUID], **asked: Any) -> None:
+    await listing.page(connection, Filter(bulk.user_id, **asked), limit=len(ids))
+
+
 ASKED: dict[str, Ask] = {
     "a bulk's state": lambda connection, bulk, _: bulks.progress(connection, bulk),
     "its rows": lambda connection, bulk, ids: bulks.results(
         connection, bulk, refused=False, limit=100, offset=len(ids) - 100
     ),
-    "a count": lambda connection, bulk, _: listing.count(connection, Filter(bulk.user_id, bulk=bulk.id)),
     "a page": lambda connection, bulk, ids: listing.page(
-        connection, Filter(bulk.user_id, bulk=bulk.id), limit=100, offset=len(ids) - 100, before=None
+        connection, Filter(bulk.user_id, bulk=bulk.id), limit=100, offset=len(ids) - 100
     ),
-    "a page of few": lambda connection, bulk, ids: listing.page(
-        connection, Filter(bulk.user_id, Shown.SCHEDULED), limit=len(ids), offset=0, before=None, rare=True
-    ),
+    **{f"a page of what is {status}": partial(_page, status=status) for status in (*Shown, None)},
+    "a page to one": partial(_page, recipient="1"),
     "the next": lambda connection, bulk, ids: listing.next_ids(
         connection, Filter(bulk.user_id, bulk=bulk.id), limit=len(ids), after=None
     ),

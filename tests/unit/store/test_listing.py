@@ -1,6 +1,7 @@
 """Lists: their filters to the edge, their totals, and places in the queue."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,7 +12,7 @@ from tests.rows import Rows
 from chatwren.domain import search
 from chatwren.domain.ids import uuid7
 from chatwren.domain.messages import Filter, Shown
-from chatwren.store import listing
+from chatwren.store import listing, totals
 from chatwren.store.database import Database
 
 pytestmark = pytest.mark.anyio
@@ -43,9 +44,9 @@ async def test_a_list_is_of_its_users_messages(db: Database, rows: Rows, text: s
         where = Filter(rows.users[user], text=text)
         assert await ids(db, where) == own
         async with db.connection() as connection:
-            page = await listing.page(connection, where, limit=3, offset=0, before=None)
-            assert [one.id for one in page] == own[::-1]
-            assert (await listing.count(connection, where)).total == len(own)
+            page = await listing.page(connection, where, limit=3)
+            assert [one.id for one in page.rows] == own[::-1]
+            assert page.total == len(own)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ async def test_a_text_is_found_without_its_accents(db: Database, rows: Rows, ask
     where = Filter(rows.users["alice"], text=asked)
     assert await ids(db, where) == ([found] if asked == "\u0301" else [found, ascii_too])
     async with db.connection() as connection:
-        assert (await listing.count(connection, where)).total == len(await ids(db, where))
+        assert (await listing.page(connection, where, limit=1)).total == len(await ids(db, where))
 
 
 @given(asked=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
@@ -84,7 +85,7 @@ async def test_a_bulk_is_counted_by_its_own_messages(db: Database, rows: Rows) -
     where = Filter(rows.users["alice"], bulk=bulk)
     assert await ids(db, where) == [message]
     async with db.connection() as connection:
-        assert (await listing.count(connection, where)).total == 1
+        assert (await listing.page(connection, where, limit=1)).total == 1
 
 
 @pytest.mark.parametrize("more", [0, 1])
@@ -99,8 +100,8 @@ async def test_with_further_filters_ten_thousand_are_counted_exactly(db: Databas
         listing.COUNTED + more,
     )
     async with db.connection() as connection:
-        count = await listing.count(connection, Filter(rows.users["alice"], text="X"))
-        plain = await listing.count(connection, Filter(rows.users["alice"], status=Shown.QUEUED))
+        count = await listing.page(connection, Filter(rows.users["alice"], text="X"), limit=1)
+        plain = await listing.page(connection, Filter(rows.users["alice"], status=Shown.QUEUED), limit=1)
     assert (count.total, count.at_least) == (listing.COUNTED, bool(more))
     assert (plain.total, plain.at_least) == (listing.COUNTED + more, False)
 
@@ -129,3 +130,83 @@ async def test_places_are_those_of_the_claims_order_among_what_may_go(db: Databa
         assert found == {urgent: 0, was_backing_off: 1, normal: 2, later: 3, bulk: 4}
         assert await listing.places(connection, account, [bulk], ("urgent", "normal", "cold", "bulk")) == {bulk: 5}
         assert await listing.places(connection, account, every, ("cold",)) == {cold: 0}
+
+
+_TEXTS = ("hello", "Olá, João", "HELLO again", "")
+_DUES = (-7200, -60, -1, 60, 7200)
+
+
+async def put_mixture(rows: Rows, account: UUID, many: int) -> None:
+    """Messages of every status, recipient, text and time, accepted at any time and seen or not."""
+    await rows.one(
+        """
+        INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, due, seen_at,
+                             wa_id, status, claimed_at, sent_at, ended_at, error_code)
+        SELECT gen_random_uuid(), user_id, id, 'msg', 'phone', (n % 3)::text,
+               ($3::text[])[1 + (random() * 3)::integer], '',
+               now() + CASE s.status WHEN 'sending' THEN -1 ELSE ($4::integer[])[1 + (random() * 4)::integer] END
+                 * interval '1 s',
+               now() - random() * interval '3 h', n::text, s.status,
+               CASE WHEN s.status IN ('sending', 'sent') THEN now() END, CASE s.status WHEN 'sent' THEN now() END,
+               CASE WHEN s.status > 'sent' THEN now() END, CASE s.status WHEN 'failed' THEN 'x' END
+        FROM account, generate_series(1, $2::integer) AS n,
+             LATERAL (SELECT (enum_range(NULL::message_status))[1 + n % 7 % 6] AS status) AS s
+        WHERE id = $1
+        """,
+        account,
+        many,
+        list(_TEXTS),
+        list(_DUES),
+    )
+
+
+_FILTERS = [
+    {"status": status, "recipient": recipient, "text": text, "since": since, "until": until}
+    for status in (None, *Shown)
+    for recipient in (None, "1", "9")
+    for text in (None, "joao", "HELLO", "e")
+    for since, until in ((None, None), (-90, None), (None, 90))
+]
+
+
+async def test_a_page_is_what_reading_all_messages_would_give(db: Database, rows: Rows) -> None:
+    """Of every filter: the first page, one in the middle and one by cursor, and the total."""
+    account, second, charlies = [await rows.account(name) for name in ("alice", "alice", "charlie")]
+    for one in (account, second, charlies):
+        await put_mixture(rows, one, 60)
+    alice = rows.users["alice"]
+    async with db.connection() as connection:
+        now = await connection.fetchval("SELECT now()")
+        stored = await connection.fetch("SELECT * FROM message WHERE user_id = $1 ORDER BY id DESC", alice)
+
+        def matches(row: Any, asked: dict[str, Any]) -> bool:
+            status = row["status"]
+            if status == "waiting":
+                status = "queued" if row["due"] <= now else "scheduled"
+            return (
+                asked["status"] in (None, status)
+                and asked["recipient"] in (None, row["recipient"])
+                and (asked["text"] is None or search.plain(asked["text"]) in search.plain(row["text"] or " "))
+                and (asked["since"] is None or row["due"] >= now + timedelta(seconds=asked["since"]))
+                and (asked["until"] is None or row["due"] < now + timedelta(seconds=asked["until"]))
+            )
+
+        for seen in (False, True):
+            for asked in _FILTERS:
+                moments = {
+                    name: None if asked[name] is None else now + timedelta(seconds=asked[name])
+                    for name in ("since", "until")
+                }
+                where = Filter(alice, asked["status"], asked["recipient"], asked["text"], **moments)
+                expected = [row["id"] for row in stored if matches(row, asked)]
+                first = await listing.page(connection, where, limit=4)
+                assert ([one.id for one in first.rows], first.total) == (expected[:4], len(expected)), asked
+                middle = await listing.page(connection, where, limit=4, offset=3)
+                assert ([one.id for one in middle.rows], middle.total) == (expected[3:7], len(expected)), asked
+                cursor = expected[1] if len(expected) > 1 else uuid7()
+                after = await listing.page(connection, where, limit=4, before=cursor)
+                assert [one.id for one in after.rows] == [one for one in expected if one < cursor][:4], asked
+                oldest = await listing.next_ids(connection, where, limit=100, after=None)
+                assert oldest == expected[::-1][:100], asked
+            if not seen:
+                assert await totals.look(connection) > 0

@@ -72,16 +72,49 @@ async def test_folding_changes_nothing_and_leaves_a_row_for_each_user(db: Databa
     assert await rows.one("SELECT count(*) FROM message_total") == 0
 
 
-@pytest.mark.parametrize("status", [Shown.QUEUED, Shown.SCHEDULED])
-async def test_a_page_of_the_few_among_the_many_is_the_same_page(db: Database, rows: Rows, status: Shown) -> None:
-    account = await rows.account("alice")
-    few = [await rows.message(account, due_in=-1 if status is Shown.QUEUED else 60) for _ in range(3)]
-    for _ in range(40):
-        await rows.message(account, due_in=60 if status is Shown.QUEUED else -1)
-    where = Filter(rows.users["alice"], status=status)
+async def look(db: Database) -> int:
     async with db.connection() as connection:
-        count = await listing.count(connection, where)
-        assert (count.total, count.rare) == (3, True)
-        for rare in (True, False):
-            page = await listing.page(connection, where, limit=2, offset=0, before=None, rare=rare)
-            assert [one.id for one in page] == [few[2], few[1]]
+        return await totals.look(connection)
+
+
+async def put_past(rows: Rows, message: UUID, *, seconds: int) -> None:
+    """A message that was accepted for later, and is due since so many seconds."""
+    await rows.one(
+        "UPDATE message SET due = now() - $2 * interval '1 s', seen_at = now() - interval '1 h' WHERE id = $1",
+        message,
+        seconds,
+    )
+
+
+async def test_looking_at_what_is_due_changes_no_total_and_no_page(db: Database, rows: Rows) -> None:
+    account, charlies = await rows.account("alice"), await rows.account("charlie")
+    at_once, later, since_long, just_now, before = [await rows.message(account, due_in=due) for due in (0, 60, 9, 9, 0)]
+    await put_past(rows, since_long, seconds=60)
+    await put_past(rows, just_now, seconds=0)
+    await rows.one("UPDATE message SET seen_at = NULL WHERE id = $1", before)  # as all that the release before stored
+    await rows.message(charlies)
+    alice = rows.users["alice"]
+
+    async def pages() -> list[list[UUID]]:
+        async with db.connection() as connection:
+            found = [
+                await listing.page(connection, Filter(alice, status), limit=10)
+                for status in (Shown.QUEUED, Shown.SCHEDULED)
+            ]
+        return [[one.id for one in page.rows] for page in found]
+
+    due = sorted([at_once, since_long, just_now, before], reverse=True)
+    assert await pages() == [due, [later]]
+    await check(db, alice)
+    assert await look(db) == 1
+    assert (await rows.get(since_long))["seen_at"] > (await rows.get(since_long))["due"]
+    assert await pages() == [due, [later]]
+    await check(db, alice)
+    await rows.one("UPDATE message SET due = now() + interval '1 h' WHERE id = ANY($1)", [since_long, at_once])
+    assert await pages() == [sorted([just_now, before], reverse=True), sorted([later, since_long, at_once])[::-1]]
+    await check(db, alice)
+    await rows.one("UPDATE message SET status = 'cancelled', ended_at = now()")
+    await check(db, alice)
+    async with db.connection() as connection:
+        await totals.fold(connection)
+    assert await rows.one("SELECT count(*) FROM message_ahead") == 0
