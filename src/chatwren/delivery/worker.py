@@ -41,6 +41,7 @@ _OFTEN_SECONDS = 5
 _BULKS_SECONDS = 0.5
 _JOB_PAUSE_SECONDS = 0.1
 _SWEEP_SECONDS = 600
+_SEARCH_SECONDS = 60.0
 _DELETIONS_SECONDS = 1
 _DEAD_SECONDS = 0.2
 
@@ -217,12 +218,16 @@ class _Worker:
                 await self._connections.log_out_orphans()  # of a pairing that the deletion ended
                 await deletion.work_off(self._db, self._media, users)
 
+        async def prepare_search() -> bool:
+            return await housekeeping.prepare_search(self._db)
+
         async def accept_bulks() -> bool:
             return await bulk.accept_some(self._db, default_zone=self._settings.timezone)
 
         yield _repeat("often", often, every=_OFTEN_SECONDS)
         yield _repeat("sweep", sweep, every=_SWEEP_SECONDS)
         yield _repeat("delete_users", delete_users, every=_DELETIONS_SECONDS)
+        yield _repeat("prepare_search", prepare_search, every=_SEARCH_SECONDS)
         yield _repeat("accept_bulks", accept_bulks, every=_BULKS_SECONDS)
 
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 
 _ACCENTS = "\u0300-\u036f"
 _ACCENT = re.compile(f"[{_ACCENTS}]")
@@ -22,6 +22,7 @@ def plain(text: str) -> str:
     return "".join(_plain(char) for char in _ACCENT.sub("", text)) or text
 
 
+@lru_cache(4096)
 def _plain(char: str) -> str:
     """A letter without case and accents; any other character as it is."""
     if not any(ord(char) in part for part in _LETTERS):

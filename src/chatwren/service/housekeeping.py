@@ -10,7 +10,7 @@ from chatwren.domain.limits import BOUNDS, Limit
 from chatwren.media.objects import MediaStore
 from chatwren.service import users
 from chatwren.settings import Settings
-from chatwren.store import files, lateness, retention, totals
+from chatwren.store import files, lateness, retention, searching, totals
 from chatwren.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -33,11 +33,21 @@ async def often(db: Database, settings: Settings) -> None:
             pass
 
 
+async def prepare_search(db: Database) -> bool:
+    """Read some texts of users who have many, so that searches pass over most of them. Whether there may be more."""
+    async with db.transaction() as connection:
+        made = await searching.extend(connection)
+    async with db.connection() as connection:
+        return bool(await searching.read(connection) or made)
+
+
 async def sweep(db: Database, media_store: MediaStore, settings: Settings) -> None:
     """Remove what is old: messages, sessions, throttles, idempotency keys, pairings, and files that nothing names."""
     await users.note_looks(db)
     async with db.connection() as connection:
         await lateness.forget_outages(connection, _OUTAGES_KEPT)
+        while await searching.forget(connection):
+            pass
     for remove in retention.steps(timedelta(days=settings.keep_messages_days)):
         removed = retention.STEP
         while removed == retention.STEP:

@@ -91,6 +91,7 @@ NOT_EXPORTED: Final = {
     "login_network": "hashes of the networks from which the user logs in",
     "media_upload": "the keys of uploaded files",
     "message_ahead": "sums over what is exported",
+    "message_block": "what is exported, prepared for searching",
     "message_total": "sums over what is exported",
     "whatsmeow_device": "the keys of the linked device",
     "whatsmeow_identity_keys": "keys",

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from chatwren.domain import search
 from chatwren.domain.messages import Filter, Shown
-from chatwren.store import totals
+from chatwren.store import searching, totals
 from chatwren.store.conditions import MESSAGE_OF_ROW
 from chatwren.store.database import Connection
 from chatwren.store.messages import COLUMNS, MessageRow
@@ -61,6 +61,17 @@ _UNSEEN_DUE = f"""(
     ORDER BY {totals.UNSEEN_DUE} OFFSET 0
   ) AS m WHERE {_BETWEEN.format(key="m.id")}
 ) AS m"""
+# Those of the blocks that a search cannot pass over, and what is in none.
+_OF_BLOCKS = f"""(
+  SELECT m.*, b.upto AS block, m.id AS place FROM (
+    SELECT after, upto FROM message_block WHERE user_id = $1 AND upto > $2 AND after < $3
+      AND (grams IS NULL OR ({{grams}})) ORDER BY upto {{direction}} OFFSET 0
+  ) AS b CROSS JOIN LATERAL (
+    SELECT * FROM message m WHERE m.user_id = $1 AND m.id > b.after AND m.id <= b.upto
+      AND {_BETWEEN.format(key="m.id")} ORDER BY m.id {{direction}} OFFSET 0
+  ) AS m
+) AS m"""
+_OF_NO_BLOCK = [(_walk("m.id", one), "m.place") for one in (searching.BEFORE, searching.AFTER)]
 _OF_BULK = f"""(
   SELECT m.*, m.id AS place FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
   WHERE m.user_id = $1 AND r.bulk_id = {{bulk}} AND {_BETWEEN.format(key="m.id")}
@@ -75,20 +86,23 @@ class _Values(list[Any]):
         return f"${len(self)}"
 
 
-def _walks(where: Filter, values: _Values) -> tuple[list[str], str]:
-    """Of which walks the messages that match are part, of each the fewest that an index gives, and their order."""
+def _walks(where: Filter, values: _Values) -> list[tuple[str, str]]:
+    """The walks of which the messages that match are part, of each the shortest that there is; and their orders."""
     if where.bulk is not None:
-        return [_OF_BULK.replace("{bulk}", values(where.bulk))], "m.place"
+        return [(_OF_BULK.replace("{bulk}", values(where.bulk)), "m.place")]
     if where.recipient is not None:
-        return [_walk_of_one("recipient", values(where.recipient))], "m.recipient {direction}, m.place"
+        return [(_walk_of_one("recipient", values(where.recipient)), "m.recipient {direction}, m.place")]
+    if where.text is not None and (grams := searching.grams_of(where.text)):
+        held = " AND ".join(f"get_bit(grams, {values(gram)}) = 1" for gram in grams)
+        return [*_OF_NO_BLOCK, (_OF_BLOCKS.replace("{grams}", held), "m.block {direction}, m.place")]
     match where.status:
         case None:
-            return [_ALL], "m.place"
+            return [(_ALL, "m.place")]
         case Shown.QUEUED:
-            return [_SEEN, _UNSEEN_DUE], "m.place"
+            return [(_SEEN, "m.place"), (_UNSEEN_DUE, "m.place")]
         case Shown.SCHEDULED:
-            return [_UNSEEN], "m.place"
-    return [_walk_of_one("status", f"'{where.status}'::message_status")], "m.status {direction}, m.place"
+            return [(_UNSEEN, "m.place")]
+    return [(_walk_of_one("status", f"'{where.status}'::message_status"), "m.status {direction}, m.place")]
 
 
 def _asked(where: Filter, values: _Values) -> str:
@@ -112,11 +126,11 @@ def _ids(
 ) -> tuple[str, list[Any]]:
     """A SELECT of the ids of messages that match, newest first, with `after` oldest first; and its parameters."""
     values = _Values([where.user_id, after or _LEAST, before or _MOST])
-    walks, order = _walks(where, values)
+    walks = _walks(where, values)
     asked = _asked(where, values)
-    found = [f"SELECT m.id FROM {walk} WHERE {asked} ORDER BY {order} {{direction}}" for walk in walks]
+    found = [f"SELECT m.id FROM {walk} WHERE {asked} ORDER BY {order} {{direction}}" for walk, order in walks]
     part = f"LIMIT {limit:d} OFFSET {offset:d}"
-    if walks == [_ALL] and asked == "true":  # of an index alone, which a subquery hides
+    if asked == "true" and where.bulk is None:  # of an index alone, which a subquery hides
         statement = f"SELECT m.id FROM message m WHERE m.user_id = $1 AND {_BETWEEN.format(key='m.id')}"
         statement += f" ORDER BY m.id {{direction}} {part}"
     elif len(found) == 1:
