@@ -29,8 +29,8 @@ LIMIT = 10
 SECONDS = 0.7
 TABLES = ("account", "app_user", "contact", "media", "message", "session")
 BOUNDS = {"first": 5.0, "status": 5.0, "to": 10.0, "q of one": 30.0, "q of none": 30.0, "q of all": 30.0}
-"""Milliseconds, of the pages whose names begin so. None has the one in the middle by its number, since PostgreSQL counts
-its way there, nor what a hundredth of all texts hold: there is one of them in most blocks (store/searching.py)."""
+"""Milliseconds, of the pages whose names begin so. None has the one in the middle by its number, since PostgreSQL
+counts its way there, nor what a hundredth of all texts hold: one of them is in most blocks (store/searching.py)."""
 
 
 async def fill(db: Database, person: Person, parts: tuple[tuple[str, int], ...]) -> list[UUID]:

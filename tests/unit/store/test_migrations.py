@@ -14,12 +14,13 @@ from tests.rows import Rows
 from tests.waiting import until
 
 from chatwren.domain.ids import uuid7
+from chatwren.domain.messages import Filter, Shown
 from chatwren.domain.reasons import doubtful, params, rejected, sentence
 from chatwren.machine.throwaway import fresh_database
 from chatwren.service import messages
 from chatwren.service.computing import Computing
 from chatwren.service.limits import Limits
-from chatwren.store import bulks
+from chatwren.store import bulks, listing, totals
 from chatwren.store.bulks import Held
 from chatwren.store.database import Database
 from chatwren.store.migrate import is_current, migrate
@@ -314,6 +315,39 @@ async def test_what_the_older_release_accepts_of_bulks_is_counted(postgres: Post
                 assert await rows.one("SELECT accepted FROM bulk WHERE id = $1", bulk) == 3
             async with db.connection() as connection:
                 assert await bulks.held(connection, await rows.user("alice")) == Held(open=2, unaccepted=4)
+
+
+async def test_what_waited_before_and_meanwhile_is_listed_and_counted(postgres: Postgres) -> None:
+    async with fresh_database(postgres.url) as url:
+        await migrate(url, to="0019")
+        async with Database.connect(url, application_name=url) as db:
+            rows = Rows(db)
+            account, charlies = await rows.account("alice"), await rows.account("charlie")
+            for due in (-3600, -60, -1, 3600) * 5:
+                await rows.message(account, due_in=due)
+            await rows.message(charlies)
+            migrated = False
+
+            async def go_on() -> None:
+                while not migrated:
+                    await rows.message(account, due_in=-1)
+                    await rows.one("UPDATE message SET status = 'cancelled', ended_at = now() WHERE id = $1", last)
+                    await rows.message(account, due_in=60)
+
+            last = await rows.message(account)
+            going_on = asyncio.create_task(go_on())
+            await migrate(url)
+            migrated = True
+            await going_on
+            for _ in range(2):
+                async with db.connection() as connection:
+                    for status in (Shown.QUEUED, Shown.SCHEDULED, Shown.CANCELLED):
+                        page = await listing.page(connection, Filter(rows.users["alice"], status), limit=1000)
+                        assert len(page.rows) == page.total > 0
+                    everything = await listing.page(connection, Filter(rows.users["alice"]), limit=1000)
+                    assert everything.total == len(everything.rows) >= 21
+                    await totals.look(connection)
+            assert await rows.one("SELECT count(*) FROM message WHERE seen_at >= due") > 15
 
 
 async def test_a_newer_schema_is_current_for_an_older_release(db: Database) -> None:
