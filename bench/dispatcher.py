@@ -3,9 +3,10 @@
     python bench/dispatcher.py [--check]
 
 200 accounts have 100 messages each that are due, in a table that is empty otherwise and in one with 1,000,000 rows that
-are due later: three rounds, which take turns. Then 10,000 messages become due within one second over 1,000 accounts. No
+are due later: three rounds, which take turns. Then 10,000 messages become due within one second over 1,000 accounts.
+And one account claims beside 1,000,000 of its own that are due later, with statistics of when there was nothing. No
 pacing; PostgreSQL is the embedded one, and its commits wait for the disk. --check: exit 1 when the ratio is under its
-floor, or the lateness over its bound.
+floor, or the lateness or a claim over its bound.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from chatwren.delivery.fence import Fence, uptime
 from chatwren.machine.throwaway import fresh_database
 from chatwren.settings import Settings
 from chatwren.store.database import Database
-from chatwren.store.fenced import leases, workers
+from chatwren.store.fenced import leases, messages, workers
 from chatwren.store.fenced.messages import Claimed
 from chatwren.store.migrate import migrate
 from parts import command, system
@@ -40,6 +41,9 @@ FLOOR = 0.7
 """Least speed beside rows that are due later, as a share of that in an empty table."""
 LATEST_P99 = 1.5
 """Seconds."""
+CLAIMS = 200
+LONGEST_CLAIM = 1.0
+"""Milliseconds, p50."""
 SETTINGS = Settings(_env_file=None, pacing_gap_seconds=0, pacing_jitter_seconds=0)
 
 
@@ -69,7 +73,7 @@ class Table:
     worker: UUID
     accounts: list[UUID]
 
-    async def put(self, each: int, *, due: str) -> None:
+    async def put(self, each: int, *, due: str, analyze: bool = True) -> None:
         """So many messages for each account. `due`: SQL, where n counts an account's messages from 1."""
         async with self.db.transaction() as connection:
             await connection.execute(
@@ -83,8 +87,9 @@ class Table:
                 each,
                 timeout=600,
             )
-        async with self.db.connection() as connection:
-            await connection.execute("VACUUM ANALYZE message", timeout=600)
+        if analyze:
+            async with self.db.connection() as connection:
+                await connection.execute("VACUUM ANALYZE message", timeout=600)
 
     async def dispatch(self, count: int) -> float:
         """Dispatch until so many messages are sent, and that is on disk; the seconds that it took."""
@@ -162,15 +167,48 @@ async def rush(server: str) -> float:
     return p99
 
 
+async def claims(server: str) -> float:
+    """Print how long a claim takes, each of which is undone; the median in milliseconds."""
+    took = []
+    async with table(server, 1) as one:
+        async with one.db.connection() as connection:
+            for name in ("account", "contact", "lease", "message"):
+                await connection.execute(f"ALTER TABLE {name} SET (autovacuum_enabled = off)")
+            await connection.execute("ANALYZE")
+        await one.put(LATER, due="now() + interval '1 day' + n * interval '1 s'", analyze=False)
+        await one.put(EACH, due="now() - interval '1 second'", analyze=False)
+        async with one.db.connection() as connection:
+            for _ in range(CLAIMS):
+                transaction = connection.transaction()
+                await transaction.start()
+                began = time.perf_counter()
+                claim = await messages.claim(
+                    connection,
+                    one.worker,
+                    one.accounts,
+                    guard=timedelta(0),
+                    contact_age=timedelta(days=1),
+                    upload_age=timedelta(days=1),
+                )
+                took.append((time.perf_counter() - began) * 1000)
+                assert len(claim.taken) == 1
+                await transaction.rollback()
+    print(f"a claim beside {LATER:,} due later, with statistics of nothing: p50 {statistics.median(took):.2f} ms")
+    return statistics.median(took)
+
+
 async def measure(folder: Path) -> list[str]:
     """Print how it went; what is out of bounds."""
     async with system.postgres(folder) as server:
+        claim = await claims(server)
         ratio, p99 = await speed(server), await rush(server)
     problems = []
     if ratio < FLOOR:
         problems.append(f"the ratio is under {FLOOR}")
     if p99 > LATEST_P99:
         problems.append(f"the lateness is over {LATEST_P99} s")
+    if claim > LONGEST_CLAIM:
+        problems.append(f"a claim takes over {LONGEST_CLAIM} ms")
     return problems
 
 
