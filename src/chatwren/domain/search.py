@@ -34,13 +34,14 @@ def _plain(char: str) -> str:
 
 def _one(char: str) -> str:
     """What finds a character, and the accents that stand after it as characters of their own."""
-    written = _written().get(char)
-    if written is not None:
-        return f"[{written}][{_ACCENTS}]*"
     both = {char, char.lower(), char.upper()}
-    if len(both) > 1:
-        return f"[{''.join(one for one in sorted(both) if len(one) == 1)}]"
-    return char if _ALPHANUMERIC.fullmatch(char) or not char.isascii() else f"\\{char}"
+    if (written := _written().get(char)) is not None:
+        found = f"[{written}]"
+    elif len(both) > 1:
+        found = f"[{''.join(one for one in sorted(both) if len(one) == 1)}]"
+    else:
+        found = char if _ALPHANUMERIC.fullmatch(char) or not char.isascii() else f"\\{char}"
+    return f"{found}[{_ACCENTS}]*"
 
 
 @cache

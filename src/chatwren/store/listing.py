@@ -29,6 +29,7 @@ _SHOWN: dict[Shown, str] = {
     Shown.CANCELLED: "m.status = 'cancelled'",
     Shown.EXPIRED: "m.status = 'expired'",
 }
+_STORED = dict.fromkeys((Shown.SCHEDULED, Shown.QUEUED), "waiting")
 _LEAST, _MOST = UUID(int=0), UUID(int=2**128 - 1)
 
 # A walk gives messages m of the user $1, those between the ids $2 and $3, in the order of their ids, as one index has
@@ -67,10 +68,15 @@ _OF_BLOCKS = f"""(
     SELECT after, upto FROM message_block WHERE user_id = $1 AND upto > $2 AND after < $3
       AND (grams IS NULL OR ({{grams}})) ORDER BY upto {{direction}} OFFSET 0
   ) AS b CROSS JOIN LATERAL (
-    SELECT * FROM message m WHERE m.user_id = $1 AND m.id > b.after AND m.id <= b.upto
-      AND {_BETWEEN.format(key="m.id")} ORDER BY m.id {{direction}} OFFSET 0
+    SELECT * FROM message m WHERE m.user_id = $1 AND {{within}} AND {_BETWEEN.format(key="m.id")}
+    ORDER BY {{order}} {{direction}} OFFSET 0
   ) AS m
 ) AS m"""
+_WITHIN = "m.id > b.after AND m.id <= b.upto", "m.id"
+_WITHIN_OF_ONE = (
+    "(m.status, m.id) > ({status}, b.after) AND (m.status, m.id) <= ({status}, b.upto)",
+    "m.status {direction}, m.id",
+)
 _OF_NO_BLOCK = [(_walk("m.id", one), "m.place") for one in (searching.BEFORE, searching.AFTER)]
 _OF_BULK = f"""(
   SELECT m.*, m.id AS place FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
@@ -94,7 +100,12 @@ def _walks(where: Filter, values: _Values) -> list[tuple[str, str]]:
         return [(_walk_of_one("recipient", values(where.recipient)), "m.recipient {direction}, m.place")]
     if where.text is not None and (grams := searching.grams_of(where.text)):
         held = " AND ".join(f"get_bit(grams, {values(gram)}) = 1" for gram in grams)
-        return [*_OF_NO_BLOCK, (_OF_BLOCKS.replace("{grams}", held), "m.block {direction}, m.place")]
+        within, order = _WITHIN
+        if where.status is not None:
+            within, order = _WITHIN_OF_ONE
+            within = within.replace("{status}", f"'{_STORED.get(where.status, where.status)}'::message_status")
+        walk = _OF_BLOCKS.replace("{grams}", held).replace("{within}", within).replace("{order}", order)
+        return [*_OF_NO_BLOCK, (walk, "m.block {direction}, m.place")]
     match where.status:
         case None:
             return [(_ALL, "m.place")]

@@ -70,6 +70,7 @@ async def test_a_text_is_found_without_its_accents(db: Database, rows: Rows, ask
 
 @given(asked=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=200))
 @example(asked="ɯƜ")
+@example(asked="0\u03000")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 async def test_whatever_is_asked_for_postgresql_reads_it(db: Database, asked: str) -> None:
     async with db.connection() as connection:
