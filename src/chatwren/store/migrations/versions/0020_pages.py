@@ -1,4 +1,4 @@
-"""Pages of a queue are found by an index, whatever waits in it (docs/adr/0021-pages.md).
+"""Pages of a queue are found by an index, whatever waits in it (docs/adr/0009-totals-and-lateness.md).
 
 The older release goes on beside it: what it stores and changes is noted by defaults and triggers.
 """
