@@ -1,4 +1,4 @@
-"""A search in a user's texts passes over messages that cannot match (docs/adr/0009-totals-and-lateness.md, store/searching.py).
+"""A search in texts passes over messages that cannot match (store/searching.py, docs/adr/0009-totals-and-lateness.md).
 
 The older release goes on beside it: what it stores and changes is noted by triggers.
 """
