@@ -88,10 +88,10 @@ async def link_accounts(db: Database, served: Served, count: int) -> list[Person
     return people
 
 
-async def until(db: Database, query: str) -> None:
-    """Wait until the query's one value is true."""
+async def until(db: Database, query: str, *, every: float = 0.1) -> None:
+    """Wait until the query's one value is true. `every`: seconds between two looks."""
     deadline = time.monotonic() + PATIENCE
     async with db.connection() as connection:
         while not await connection.fetchval(query):
             assert time.monotonic() < deadline, f"not in time: {query}"
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(every)

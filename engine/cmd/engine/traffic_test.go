@@ -331,14 +331,18 @@ func (run *traffic) ask(method, path string, body, into any) {
 	}
 }
 
-// BenchmarkSends calls the engine's send for 100 accounts at once, each as quickly as it is answered.
+// BenchmarkSends calls the engine's send for 1, 10 and 100 accounts at once, each as quickly as it is answered.
 func BenchmarkSends(b *testing.B) {
-	run := newTraffic(b, 100, trafficMessages)
-	for b.Loop() {
-		for _, c := range run.accounts {
-			run.work.Go(func() { run.send(c) })
-		}
-		run.work.Wait()
+	for accounts, messages := range map[int]int{1: 300, 10: 100, 100: 30} {
+		b.Run(fmt.Sprintf("accounts=%d", accounts), func(b *testing.B) {
+			run := newTraffic(b, accounts, messages)
+			for b.Loop() {
+				for _, c := range run.accounts {
+					run.work.Go(func() { run.send(c) })
+				}
+				run.work.Wait()
+			}
+			b.ReportMetric(float64(run.sent.Load())/b.Elapsed().Seconds(), "sends/s")
+		})
 	}
-	b.ReportMetric(float64(run.sent.Load())/b.Elapsed().Seconds(), "sends/s")
 }
