@@ -2,18 +2,26 @@ package bridge
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"chatwren/engine/enginepb"
 )
 
 // spare is how many events that need no ack are kept for a worker that does not listen. The oldest go first.
 const spare = 1024
+
+// The bounds of a batch of events: in bytes, unless one alone has more, and in number.
+const (
+	largestBatch = 256 << 10
+	longestBatch = 256
+)
 
 // hub passes the events of all accounts to the worker, in order, and the worker's acks back to whoever waits for them.
 type hub struct {
@@ -188,19 +196,41 @@ func (h *hub) close() {
 	h.closed = true
 }
 
+// batches are the events of deliveries in their order, in each some of them or a single large one.
+func batches(deliveries []*delivery) iter.Seq[*enginepb.EventBatch] {
+	return func(yield func(*enginepb.EventBatch) bool) {
+		batch, size := &enginepb.EventBatch{}, 0
+		for _, d := range deliveries {
+			more := proto.Size(d.event)
+			if len(batch.Events) > 0 && (size+more > largestBatch || len(batch.Events) == longestBatch) {
+				if !yield(batch) {
+					return
+				}
+				batch, size = &enginepb.EventBatch{}, 0
+			}
+			batch.Events, size = append(batch.Events, d.event), size+more
+		}
+		if len(batch.Events) > 0 {
+			yield(batch)
+		}
+	}
+}
+
 // Events is one stream of the worker.
-func (s *door) Events(stream grpc.BidiStreamingServer[enginepb.EventAck, enginepb.Event]) error {
+func (s *door) Events(stream grpc.BidiStreamingServer[enginepb.AckBatch, enginepb.EventBatch]) error {
 	hub := s.engine.hub
 	replaced := hub.attach()
 	ended := make(chan error, 1)
 	go func() {
 		for {
-			ack, err := stream.Recv()
+			batch, err := stream.Recv()
 			if err != nil {
 				ended <- err
 				return
 			}
-			hub.ack(ack.Seq, ack.Ok)
+			for _, ack := range batch.Acks {
+				hub.ack(ack.Seq, ack.Ok)
+			}
 		}
 	}()
 	for {
@@ -213,8 +243,8 @@ func (s *door) Events(stream grpc.BidiStreamingServer[enginepb.EventAck, enginep
 			return status.Error(codes.Aborted, "a newer stream of events took over")
 		case <-hub.more:
 		}
-		for _, d := range hub.take(replaced) {
-			if err := stream.Send(d.event); err != nil {
+		for batch := range batches(hub.take(replaced)) {
+			if err := stream.Send(batch); err != nil {
 				return err
 			}
 		}

@@ -39,18 +39,20 @@ func (n *node) listenWith(answer func(*enginepb.Event) (ack, ok bool)) *feed {
 	go func() {
 		defer close(f.ended)
 		for {
-			event, err := stream.Recv()
+			batch, err := stream.Recv()
 			if err != nil {
 				return
 			}
-			f.mu.Lock()
-			f.events = append(f.events, event)
-			close(f.grown)
-			f.grown = make(chan struct{})
-			f.mu.Unlock()
-			if event.NeedsAck {
-				if ack, ok := f.answer(event); ack {
-					_ = stream.Send(&enginepb.EventAck{Seq: event.Seq, Ok: ok})
+			for _, event := range batch.Events {
+				f.mu.Lock()
+				f.events = append(f.events, event)
+				close(f.grown)
+				f.grown = make(chan struct{})
+				f.mu.Unlock()
+				if event.NeedsAck {
+					if ack, ok := f.answer(event); ack {
+						_ = stream.Send(&enginepb.AckBatch{Acks: []*enginepb.EventAck{{Seq: event.Seq, Ok: ok}}})
+					}
 				}
 			}
 		}

@@ -324,6 +324,24 @@ func (n *node) open(l linked, epoch int64, validFor time.Duration) enginepb.Open
 	return response.Result
 }
 
+// Send sends one message by a stream of its own.
+func (n *node) Send(ctx context.Context, request *enginepb.SendRequest) (*enginepb.SendResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := n.EngineClient.Send(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(&enginepb.SendBatch{Sends: []*enginepb.SendBatch_One{{Number: 1, Request: request}}}); err != nil {
+		return nil, err
+	}
+	batch, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return batch.Outcomes[0].Outcome, nil
+}
+
 // text sends a text under epoch 1 with a time limit of 10 s.
 func (n *node) text(l linked, to, id, text string) *enginepb.SendResponse {
 	n.t.Helper()

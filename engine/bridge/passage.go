@@ -69,22 +69,35 @@ func outgoing(answer any) (proto.Message, error) {
 	return fit, nil
 }
 
-// boundedStream is a stream whose every message passes the boundary. An event that cannot goes as unreadable; a notice that
-// needs no ack is dropped, since nothing is lost with it and what is put aside would take the place of what is.
+// boundedStream is a stream whose every message passes the boundary, of events each by itself.
 type boundedStream struct {
 	grpc.ServerStream
 	log *slog.Logger
 }
 
 func (s boundedStream) SendMsg(message any) error {
-	event, ok := message.(*enginepb.Event)
-	if !ok {
-		fit, err := outgoing(message)
-		if err != nil {
-			return err
+	if batch, ok := message.(*enginepb.EventBatch); ok {
+		fit := &enginepb.EventBatch{Events: make([]*enginepb.Event, 0, len(batch.Events))}
+		for _, event := range batch.Events {
+			if event = s.passing(event); event != nil {
+				fit.Events = append(fit.Events, event)
+			}
+		}
+		if len(fit.Events) == 0 {
+			return nil
 		}
 		return s.ServerStream.SendMsg(fit)
 	}
+	fit, err := outgoing(message)
+	if err != nil {
+		return err
+	}
+	return s.ServerStream.SendMsg(fit)
+}
+
+// passing is an event as it may go out. One that cannot goes as unreadable; a notice that needs no ack is dropped, since
+// nothing is lost with it and what is put aside would take the place of what is. Nil: nothing goes.
+func (s boundedStream) passing(event *enginepb.Event) *enginepb.Event {
 	fit, err := passable(event)
 	if err != nil && !event.NeedsAck {
 		s.log.Warn("a notice cannot be passed on", "account", event.Account, "why", err.Error())
@@ -100,5 +113,5 @@ func (s boundedStream) SendMsg(message any) error {
 			return nil // the stream is everybody's
 		}
 	}
-	return s.ServerStream.SendMsg(fit)
+	return fit.(*enginepb.Event)
 }

@@ -12,6 +12,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/socket"
 	"go.mau.fi/whatsmeow/types"
+	"google.golang.org/grpc"
 
 	"chatwren/engine/enginepb"
 )
@@ -26,28 +27,92 @@ const (
 	staleGroup = 421
 )
 
-// Send passes one message to WhatsApp and says what became of it.
-func (s *door) Send(ctx context.Context, request *enginepb.SendRequest) (*enginepb.SendResponse, error) {
+// mostSends bounds what a stream of sends has under way: the worker has at most half as many.
+const mostSends = 2048
+
+// mostOutcomes bounds a batch of outcomes, by number; each has some hundred bytes.
+const mostOutcomes = 512
+
+// Send passes messages to WhatsApp and says what became of each.
+func (s *door) Send(stream grpc.BidiStreamingServer[enginepb.SendBatch, enginepb.OutcomeBatch]) error {
+	ctx := stream.Context()
+	places := make(chan struct{}, mostSends)
+	outcomes := make(chan *enginepb.OutcomeBatch_One, mostSends) // whoever has a place has room here
+	ended := make(chan error, 1)
+	go func() {
+		for {
+			batch, err := stream.Recv()
+			if err != nil {
+				ended <- err
+				return
+			}
+			for _, one := range batch.Sends {
+				select {
+				case places <- struct{}{}:
+				case <-ctx.Done():
+					return
+				}
+				go func() {
+					outcomes <- &enginepb.OutcomeBatch_One{Number: one.Number, Outcome: s.outcome(ctx, one.Request)}
+				}()
+			}
+		}
+	}()
+	for {
+		batch := &enginepb.OutcomeBatch{}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			return nil
+		case one := <-outcomes:
+			batch.Outcomes = append(batch.Outcomes, one)
+		}
+		for more := true; more && len(batch.Outcomes) < mostOutcomes; {
+			select {
+			case one := <-outcomes:
+				batch.Outcomes = append(batch.Outcomes, one)
+			default:
+				more = false
+			}
+		}
+		for range batch.Outcomes {
+			<-places
+		}
+		if err := stream.Send(batch); err != nil {
+			return err
+		}
+	}
+}
+
+// outcome passes one message to WhatsApp and says what became of it. A panic costs this one alone.
+func (s *door) outcome(ctx context.Context, request *enginepb.SendRequest) (response *enginepb.SendResponse) {
+	defer func() {
+		if problem := recover(); problem != nil {
+			s.engine.log.Error("a send panicked", "panic", fmt.Sprint(problem), "stack", string(debug.Stack()))
+			response = unknown("the engine failed at this message")
+		}
+	}()
 	timeout := sendTimeout
-	if request.TimeoutMs > 0 {
+	if request.GetTimeoutMs() > 0 {
 		timeout = time.Duration(request.TimeoutMs) * time.Millisecond
 	}
-	to, err := recipient(request.To)
+	to, err := recipient(request.GetTo())
 	if err != nil {
-		return invalid(err), nil
+		return invalid(err)
 	}
 	if request.Id == "" {
-		return invalid(errors.New("a message needs an id")), nil
+		return invalid(errors.New("a message needs an id"))
 	}
 	message, err := outbound(request.Text, request.Media)
 	if err != nil {
-		return invalid(err), nil
+		return invalid(err)
 	}
 	a, refused := s.engine.sender(request.Account, request.Epoch)
 	if refused != nil {
-		return refused, nil
+		return refused
 	}
-	return a.send(ctx, request.Epoch, to, request.Id, message, timeout), nil
+	return a.send(ctx, request.Epoch, to, request.Id, message, timeout)
 }
 
 // sender is the account to send with, or why there is none.

@@ -248,7 +248,7 @@ func (x SendResponse_NotSent_Reason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SendResponse_NotSent_Reason.Descriptor instead.
 func (SendResponse_NotSent_Reason) EnumDescriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17, 1, 0}
+	return file_engine_proto_rawDescGZIP(), []int{19, 1, 0}
 }
 
 type Event_Receipt_Type int32
@@ -306,7 +306,7 @@ func (x Event_Receipt_Type) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Receipt_Type.Descriptor instead.
 func (Event_Receipt_Type) EnumDescriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 1, 0}
+	return file_engine_proto_rawDescGZIP(), []int{36, 1, 0}
 }
 
 type Event_State_Kind int32
@@ -373,7 +373,7 @@ func (x Event_State_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_State_Kind.Descriptor instead.
 func (Event_State_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 3, 0}
+	return file_engine_proto_rawDescGZIP(), []int{36, 3, 0}
 }
 
 type InfoRequest struct {
@@ -1429,6 +1429,95 @@ func (x *Media) GetThumbnailJpeg() []byte {
 	return nil
 }
 
+// What waits when the batch before has been written. A message of gRPC's costs more than what is in it.
+type SendBatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sends         []*SendBatch_One       `protobuf:"bytes,1,rep,name=sends,proto3" json:"sends,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendBatch) Reset() {
+	*x = SendBatch{}
+	mi := &file_engine_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendBatch) ProtoMessage() {}
+
+func (x *SendBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendBatch.ProtoReflect.Descriptor instead.
+func (*SendBatch) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SendBatch) GetSends() []*SendBatch_One {
+	if x != nil {
+		return x.Sends
+	}
+	return nil
+}
+
+type OutcomeBatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outcomes      []*OutcomeBatch_One    `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutcomeBatch) Reset() {
+	*x = OutcomeBatch{}
+	mi := &file_engine_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutcomeBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutcomeBatch) ProtoMessage() {}
+
+func (x *OutcomeBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutcomeBatch.ProtoReflect.Descriptor instead.
+func (*OutcomeBatch) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *OutcomeBatch) GetOutcomes() []*OutcomeBatch_One {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
 type SendRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Account       string                 `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
@@ -1444,7 +1533,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_engine_proto_msgTypes[16]
+	mi := &file_engine_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1545,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[16]
+	mi := &file_engine_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +1558,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{16}
+	return file_engine_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SendRequest) GetAccount() string {
@@ -1538,7 +1627,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_engine_proto_msgTypes[17]
+	mi := &file_engine_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1550,7 +1639,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[17]
+	mi := &file_engine_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1563,7 +1652,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17}
+	return file_engine_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SendResponse) GetOutcome() isSendResponse_Outcome {
@@ -1680,7 +1769,7 @@ type UploadRequest struct {
 
 func (x *UploadRequest) Reset() {
 	*x = UploadRequest{}
-	mi := &file_engine_proto_msgTypes[18]
+	mi := &file_engine_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1781,7 @@ func (x *UploadRequest) String() string {
 func (*UploadRequest) ProtoMessage() {}
 
 func (x *UploadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[18]
+	mi := &file_engine_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1794,7 @@ func (x *UploadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadRequest.ProtoReflect.Descriptor instead.
 func (*UploadRequest) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{18}
+	return file_engine_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UploadRequest) GetRequest() isUploadRequest_Request {
@@ -1762,7 +1851,7 @@ type UploadResponse struct {
 
 func (x *UploadResponse) Reset() {
 	*x = UploadResponse{}
-	mi := &file_engine_proto_msgTypes[19]
+	mi := &file_engine_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1774,7 +1863,7 @@ func (x *UploadResponse) String() string {
 func (*UploadResponse) ProtoMessage() {}
 
 func (x *UploadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[19]
+	mi := &file_engine_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1787,7 +1876,7 @@ func (x *UploadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
 func (*UploadResponse) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{19}
+	return file_engine_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *UploadResponse) GetResult() isUploadResponse_Result {
@@ -1841,7 +1930,7 @@ type DownloadRequest struct {
 
 func (x *DownloadRequest) Reset() {
 	*x = DownloadRequest{}
-	mi := &file_engine_proto_msgTypes[20]
+	mi := &file_engine_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1853,7 +1942,7 @@ func (x *DownloadRequest) String() string {
 func (*DownloadRequest) ProtoMessage() {}
 
 func (x *DownloadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[20]
+	mi := &file_engine_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1866,7 +1955,7 @@ func (x *DownloadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadRequest.ProtoReflect.Descriptor instead.
 func (*DownloadRequest) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{20}
+	return file_engine_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DownloadRequest) GetAccount() string {
@@ -1892,7 +1981,7 @@ type DownloadChunk struct {
 
 func (x *DownloadChunk) Reset() {
 	*x = DownloadChunk{}
-	mi := &file_engine_proto_msgTypes[21]
+	mi := &file_engine_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1904,7 +1993,7 @@ func (x *DownloadChunk) String() string {
 func (*DownloadChunk) ProtoMessage() {}
 
 func (x *DownloadChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[21]
+	mi := &file_engine_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1917,7 +2006,7 @@ func (x *DownloadChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DownloadChunk.ProtoReflect.Descriptor instead.
 func (*DownloadChunk) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{21}
+	return file_engine_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DownloadChunk) GetChunk() []byte {
@@ -1937,7 +2026,7 @@ type GroupsRequest struct {
 
 func (x *GroupsRequest) Reset() {
 	*x = GroupsRequest{}
-	mi := &file_engine_proto_msgTypes[22]
+	mi := &file_engine_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1949,7 +2038,7 @@ func (x *GroupsRequest) String() string {
 func (*GroupsRequest) ProtoMessage() {}
 
 func (x *GroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[22]
+	mi := &file_engine_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1962,7 +2051,7 @@ func (x *GroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsRequest.ProtoReflect.Descriptor instead.
 func (*GroupsRequest) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{22}
+	return file_engine_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GroupsRequest) GetAccount() string {
@@ -1991,7 +2080,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_engine_proto_msgTypes[23]
+	mi := &file_engine_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2003,7 +2092,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[23]
+	mi := &file_engine_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2016,7 +2105,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{23}
+	return file_engine_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Group) GetJid() string {
@@ -2056,7 +2145,7 @@ type GroupsResponse struct {
 
 func (x *GroupsResponse) Reset() {
 	*x = GroupsResponse{}
-	mi := &file_engine_proto_msgTypes[24]
+	mi := &file_engine_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2068,7 +2157,7 @@ func (x *GroupsResponse) String() string {
 func (*GroupsResponse) ProtoMessage() {}
 
 func (x *GroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[24]
+	mi := &file_engine_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2081,7 +2170,7 @@ func (x *GroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsResponse.ProtoReflect.Descriptor instead.
 func (*GroupsResponse) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{24}
+	return file_engine_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GroupsResponse) GetGroups() []*Group {
@@ -2102,7 +2191,7 @@ type CheckNumbersRequest struct {
 
 func (x *CheckNumbersRequest) Reset() {
 	*x = CheckNumbersRequest{}
-	mi := &file_engine_proto_msgTypes[25]
+	mi := &file_engine_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2114,7 +2203,7 @@ func (x *CheckNumbersRequest) String() string {
 func (*CheckNumbersRequest) ProtoMessage() {}
 
 func (x *CheckNumbersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[25]
+	mi := &file_engine_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2127,7 +2216,7 @@ func (x *CheckNumbersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckNumbersRequest.ProtoReflect.Descriptor instead.
 func (*CheckNumbersRequest) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{25}
+	return file_engine_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CheckNumbersRequest) GetAccount() string {
@@ -2160,7 +2249,7 @@ type CheckNumbersResponse struct {
 
 func (x *CheckNumbersResponse) Reset() {
 	*x = CheckNumbersResponse{}
-	mi := &file_engine_proto_msgTypes[26]
+	mi := &file_engine_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2261,7 @@ func (x *CheckNumbersResponse) String() string {
 func (*CheckNumbersResponse) ProtoMessage() {}
 
 func (x *CheckNumbersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[26]
+	mi := &file_engine_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2274,7 @@ func (x *CheckNumbersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckNumbersResponse.ProtoReflect.Descriptor instead.
 func (*CheckNumbersResponse) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{26}
+	return file_engine_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CheckNumbersResponse) GetResults() []*CheckNumbersResponse_Result {
@@ -2208,7 +2297,7 @@ type MarkReadRequest struct {
 
 func (x *MarkReadRequest) Reset() {
 	*x = MarkReadRequest{}
-	mi := &file_engine_proto_msgTypes[27]
+	mi := &file_engine_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2309,7 @@ func (x *MarkReadRequest) String() string {
 func (*MarkReadRequest) ProtoMessage() {}
 
 func (x *MarkReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[27]
+	mi := &file_engine_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2322,7 @@ func (x *MarkReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkReadRequest.ProtoReflect.Descriptor instead.
 func (*MarkReadRequest) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{27}
+	return file_engine_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *MarkReadRequest) GetAccount() string {
@@ -2279,7 +2368,7 @@ type MarkReadResponse struct {
 
 func (x *MarkReadResponse) Reset() {
 	*x = MarkReadResponse{}
-	mi := &file_engine_proto_msgTypes[28]
+	mi := &file_engine_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2291,7 +2380,7 @@ func (x *MarkReadResponse) String() string {
 func (*MarkReadResponse) ProtoMessage() {}
 
 func (x *MarkReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[28]
+	mi := &file_engine_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2304,7 +2393,51 @@ func (x *MarkReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MarkReadResponse.ProtoReflect.Descriptor instead.
 func (*MarkReadResponse) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{28}
+	return file_engine_proto_rawDescGZIP(), []int{30}
+}
+
+type AckBatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Acks          []*EventAck            `protobuf:"bytes,1,rep,name=acks,proto3" json:"acks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AckBatch) Reset() {
+	*x = AckBatch{}
+	mi := &file_engine_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AckBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AckBatch) ProtoMessage() {}
+
+func (x *AckBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AckBatch.ProtoReflect.Descriptor instead.
+func (*AckBatch) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *AckBatch) GetAcks() []*EventAck {
+	if x != nil {
+		return x.Acks
+	}
+	return nil
 }
 
 type EventAck struct {
@@ -2317,7 +2450,7 @@ type EventAck struct {
 
 func (x *EventAck) Reset() {
 	*x = EventAck{}
-	mi := &file_engine_proto_msgTypes[29]
+	mi := &file_engine_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2329,7 +2462,7 @@ func (x *EventAck) String() string {
 func (*EventAck) ProtoMessage() {}
 
 func (x *EventAck) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[29]
+	mi := &file_engine_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2342,7 +2475,7 @@ func (x *EventAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventAck.ProtoReflect.Descriptor instead.
 func (*EventAck) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{29}
+	return file_engine_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *EventAck) GetSeq() uint64 {
@@ -2371,7 +2504,7 @@ type EventHead struct {
 
 func (x *EventHead) Reset() {
 	*x = EventHead{}
-	mi := &file_engine_proto_msgTypes[30]
+	mi := &file_engine_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +2516,7 @@ func (x *EventHead) String() string {
 func (*EventHead) ProtoMessage() {}
 
 func (x *EventHead) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[30]
+	mi := &file_engine_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +2529,7 @@ func (x *EventHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventHead.ProtoReflect.Descriptor instead.
 func (*EventHead) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{30}
+	return file_engine_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EventHead) GetSeq() uint64 {
@@ -2420,6 +2553,96 @@ func (x *EventHead) GetNeedsAck() bool {
 	return false
 }
 
+// What waits when the batch before has been written, in order.
+type EventBatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventBatch) Reset() {
+	*x = EventBatch{}
+	mi := &file_engine_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventBatch) ProtoMessage() {}
+
+func (x *EventBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
+func (*EventBatch) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *EventBatch) GetEvents() []*Event {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+// The same bytes, for whoever reads each event by itself: one that cannot be read does not cost the others.
+type EventBytes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        [][]byte               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventBytes) Reset() {
+	*x = EventBytes{}
+	mi := &file_engine_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventBytes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventBytes) ProtoMessage() {}
+
+func (x *EventBytes) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventBytes.ProtoReflect.Descriptor instead.
+func (*EventBytes) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *EventBytes) GetEvents() [][]byte {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
 type Event struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Seq      uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"` // counts from 1 in one engine process
@@ -2441,7 +2664,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_engine_proto_msgTypes[31]
+	mi := &file_engine_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2453,7 +2676,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[31]
+	mi := &file_engine_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2466,7 +2689,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31}
+	return file_engine_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -2617,7 +2840,7 @@ type RenewRequest_Lease struct {
 
 func (x *RenewRequest_Lease) Reset() {
 	*x = RenewRequest_Lease{}
-	mi := &file_engine_proto_msgTypes[32]
+	mi := &file_engine_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +2852,7 @@ func (x *RenewRequest_Lease) String() string {
 func (*RenewRequest_Lease) ProtoMessage() {}
 
 func (x *RenewRequest_Lease) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[32]
+	mi := &file_engine_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +2900,7 @@ type PairRequest_Start struct {
 
 func (x *PairRequest_Start) Reset() {
 	*x = PairRequest_Start{}
-	mi := &file_engine_proto_msgTypes[33]
+	mi := &file_engine_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2689,7 +2912,7 @@ func (x *PairRequest_Start) String() string {
 func (*PairRequest_Start) ProtoMessage() {}
 
 func (x *PairRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[33]
+	mi := &file_engine_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2736,7 +2959,7 @@ type PairRequest_Confirm struct {
 
 func (x *PairRequest_Confirm) Reset() {
 	*x = PairRequest_Confirm{}
-	mi := &file_engine_proto_msgTypes[34]
+	mi := &file_engine_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2748,7 +2971,7 @@ func (x *PairRequest_Confirm) String() string {
 func (*PairRequest_Confirm) ProtoMessage() {}
 
 func (x *PairRequest_Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[34]
+	mi := &file_engine_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2781,7 +3004,7 @@ type PairRequest_PasskeyResponse struct {
 
 func (x *PairRequest_PasskeyResponse) Reset() {
 	*x = PairRequest_PasskeyResponse{}
-	mi := &file_engine_proto_msgTypes[35]
+	mi := &file_engine_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +3016,7 @@ func (x *PairRequest_PasskeyResponse) String() string {
 func (*PairRequest_PasskeyResponse) ProtoMessage() {}
 
 func (x *PairRequest_PasskeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[35]
+	mi := &file_engine_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2825,7 +3048,7 @@ type PairRequest_PasskeyConfirmation struct {
 
 func (x *PairRequest_PasskeyConfirmation) Reset() {
 	*x = PairRequest_PasskeyConfirmation{}
-	mi := &file_engine_proto_msgTypes[36]
+	mi := &file_engine_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2837,7 +3060,7 @@ func (x *PairRequest_PasskeyConfirmation) String() string {
 func (*PairRequest_PasskeyConfirmation) ProtoMessage() {}
 
 func (x *PairRequest_PasskeyConfirmation) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[36]
+	mi := &file_engine_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2864,7 +3087,7 @@ type PairEvent_Codes struct {
 
 func (x *PairEvent_Codes) Reset() {
 	*x = PairEvent_Codes{}
-	mi := &file_engine_proto_msgTypes[37]
+	mi := &file_engine_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2876,7 +3099,7 @@ func (x *PairEvent_Codes) String() string {
 func (*PairEvent_Codes) ProtoMessage() {}
 
 func (x *PairEvent_Codes) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[37]
+	mi := &file_engine_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2909,7 +3132,7 @@ type PairEvent_PhoneCode struct {
 
 func (x *PairEvent_PhoneCode) Reset() {
 	*x = PairEvent_PhoneCode{}
-	mi := &file_engine_proto_msgTypes[38]
+	mi := &file_engine_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2921,7 +3144,7 @@ func (x *PairEvent_PhoneCode) String() string {
 func (*PairEvent_PhoneCode) ProtoMessage() {}
 
 func (x *PairEvent_PhoneCode) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[38]
+	mi := &file_engine_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2960,7 +3183,7 @@ type PairEvent_PasskeyRequest struct {
 
 func (x *PairEvent_PasskeyRequest) Reset() {
 	*x = PairEvent_PasskeyRequest{}
-	mi := &file_engine_proto_msgTypes[39]
+	mi := &file_engine_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2972,7 +3195,7 @@ func (x *PairEvent_PasskeyRequest) String() string {
 func (*PairEvent_PasskeyRequest) ProtoMessage() {}
 
 func (x *PairEvent_PasskeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[39]
+	mi := &file_engine_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +3227,7 @@ type PairEvent_PasskeyConfirm struct {
 
 func (x *PairEvent_PasskeyConfirm) Reset() {
 	*x = PairEvent_PasskeyConfirm{}
-	mi := &file_engine_proto_msgTypes[40]
+	mi := &file_engine_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3016,7 +3239,7 @@ func (x *PairEvent_PasskeyConfirm) String() string {
 func (*PairEvent_PasskeyConfirm) ProtoMessage() {}
 
 func (x *PairEvent_PasskeyConfirm) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[40]
+	mi := &file_engine_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3050,7 +3273,7 @@ type PairEvent_Confirm struct {
 
 func (x *PairEvent_Confirm) Reset() {
 	*x = PairEvent_Confirm{}
-	mi := &file_engine_proto_msgTypes[41]
+	mi := &file_engine_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3062,7 +3285,7 @@ func (x *PairEvent_Confirm) String() string {
 func (*PairEvent_Confirm) ProtoMessage() {}
 
 func (x *PairEvent_Confirm) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[41]
+	mi := &file_engine_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3109,7 +3332,7 @@ type PairEvent_Success struct {
 
 func (x *PairEvent_Success) Reset() {
 	*x = PairEvent_Success{}
-	mi := &file_engine_proto_msgTypes[42]
+	mi := &file_engine_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3121,7 +3344,7 @@ func (x *PairEvent_Success) String() string {
 func (*PairEvent_Success) ProtoMessage() {}
 
 func (x *PairEvent_Success) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[42]
+	mi := &file_engine_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3161,7 +3384,7 @@ type PairEvent_Failure struct {
 
 func (x *PairEvent_Failure) Reset() {
 	*x = PairEvent_Failure{}
-	mi := &file_engine_proto_msgTypes[43]
+	mi := &file_engine_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3173,7 +3396,7 @@ func (x *PairEvent_Failure) String() string {
 func (*PairEvent_Failure) ProtoMessage() {}
 
 func (x *PairEvent_Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[43]
+	mi := &file_engine_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3213,7 +3436,7 @@ type PairEvent_Codes_Code struct {
 
 func (x *PairEvent_Codes_Code) Reset() {
 	*x = PairEvent_Codes_Code{}
-	mi := &file_engine_proto_msgTypes[44]
+	mi := &file_engine_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3225,7 +3448,7 @@ func (x *PairEvent_Codes_Code) String() string {
 func (*PairEvent_Codes_Code) ProtoMessage() {}
 
 func (x *PairEvent_Codes_Code) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[44]
+	mi := &file_engine_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3255,6 +3478,110 @@ func (x *PairEvent_Codes_Code) GetValidForMs() int64 {
 	return 0
 }
 
+type SendBatch_One struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // the caller's, by which its outcome is known
+	Request       *SendRequest           `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SendBatch_One) Reset() {
+	*x = SendBatch_One{}
+	mi := &file_engine_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SendBatch_One) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SendBatch_One) ProtoMessage() {}
+
+func (x *SendBatch_One) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SendBatch_One.ProtoReflect.Descriptor instead.
+func (*SendBatch_One) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{16, 0}
+}
+
+func (x *SendBatch_One) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SendBatch_One) GetRequest() *SendRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type OutcomeBatch_One struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Outcome       *SendResponse          `protobuf:"bytes,2,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutcomeBatch_One) Reset() {
+	*x = OutcomeBatch_One{}
+	mi := &file_engine_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutcomeBatch_One) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutcomeBatch_One) ProtoMessage() {}
+
+func (x *OutcomeBatch_One) ProtoReflect() protoreflect.Message {
+	mi := &file_engine_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutcomeBatch_One.ProtoReflect.Descriptor instead.
+func (*OutcomeBatch_One) Descriptor() ([]byte, []int) {
+	return file_engine_proto_rawDescGZIP(), []int{17, 0}
+}
+
+func (x *OutcomeBatch_One) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *OutcomeBatch_One) GetOutcome() *SendResponse {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
 type SendResponse_Sent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerTime    int64                  `protobuf:"varint,1,opt,name=server_time,json=serverTime,proto3" json:"server_time,omitempty"`
@@ -3264,7 +3591,7 @@ type SendResponse_Sent struct {
 
 func (x *SendResponse_Sent) Reset() {
 	*x = SendResponse_Sent{}
-	mi := &file_engine_proto_msgTypes[45]
+	mi := &file_engine_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3276,7 +3603,7 @@ func (x *SendResponse_Sent) String() string {
 func (*SendResponse_Sent) ProtoMessage() {}
 
 func (x *SendResponse_Sent) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[45]
+	mi := &file_engine_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3289,7 +3616,7 @@ func (x *SendResponse_Sent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse_Sent.ProtoReflect.Descriptor instead.
 func (*SendResponse_Sent) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17, 0}
+	return file_engine_proto_rawDescGZIP(), []int{19, 0}
 }
 
 func (x *SendResponse_Sent) GetServerTime() int64 {
@@ -3310,7 +3637,7 @@ type SendResponse_NotSent struct {
 
 func (x *SendResponse_NotSent) Reset() {
 	*x = SendResponse_NotSent{}
-	mi := &file_engine_proto_msgTypes[46]
+	mi := &file_engine_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3322,7 +3649,7 @@ func (x *SendResponse_NotSent) String() string {
 func (*SendResponse_NotSent) ProtoMessage() {}
 
 func (x *SendResponse_NotSent) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[46]
+	mi := &file_engine_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3335,7 +3662,7 @@ func (x *SendResponse_NotSent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse_NotSent.ProtoReflect.Descriptor instead.
 func (*SendResponse_NotSent) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17, 1}
+	return file_engine_proto_rawDescGZIP(), []int{19, 1}
 }
 
 func (x *SendResponse_NotSent) GetReason() SendResponse_NotSent_Reason {
@@ -3362,7 +3689,7 @@ type SendResponse_Unknown struct {
 
 func (x *SendResponse_Unknown) Reset() {
 	*x = SendResponse_Unknown{}
-	mi := &file_engine_proto_msgTypes[47]
+	mi := &file_engine_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3374,7 +3701,7 @@ func (x *SendResponse_Unknown) String() string {
 func (*SendResponse_Unknown) ProtoMessage() {}
 
 func (x *SendResponse_Unknown) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[47]
+	mi := &file_engine_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3387,7 +3714,7 @@ func (x *SendResponse_Unknown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse_Unknown.ProtoReflect.Descriptor instead.
 func (*SendResponse_Unknown) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17, 2}
+	return file_engine_proto_rawDescGZIP(), []int{19, 2}
 }
 
 func (x *SendResponse_Unknown) GetDetail() string {
@@ -3408,7 +3735,7 @@ type SendResponse_Rejected struct {
 
 func (x *SendResponse_Rejected) Reset() {
 	*x = SendResponse_Rejected{}
-	mi := &file_engine_proto_msgTypes[48]
+	mi := &file_engine_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3420,7 +3747,7 @@ func (x *SendResponse_Rejected) String() string {
 func (*SendResponse_Rejected) ProtoMessage() {}
 
 func (x *SendResponse_Rejected) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[48]
+	mi := &file_engine_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3433,7 +3760,7 @@ func (x *SendResponse_Rejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse_Rejected.ProtoReflect.Descriptor instead.
 func (*SendResponse_Rejected) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17, 3}
+	return file_engine_proto_rawDescGZIP(), []int{19, 3}
 }
 
 func (x *SendResponse_Rejected) GetCode() int32 {
@@ -3458,7 +3785,7 @@ type SendResponse_NotOnWhatsApp struct {
 
 func (x *SendResponse_NotOnWhatsApp) Reset() {
 	*x = SendResponse_NotOnWhatsApp{}
-	mi := &file_engine_proto_msgTypes[49]
+	mi := &file_engine_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3470,7 +3797,7 @@ func (x *SendResponse_NotOnWhatsApp) String() string {
 func (*SendResponse_NotOnWhatsApp) ProtoMessage() {}
 
 func (x *SendResponse_NotOnWhatsApp) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[49]
+	mi := &file_engine_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3483,7 +3810,7 @@ func (x *SendResponse_NotOnWhatsApp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse_NotOnWhatsApp.ProtoReflect.Descriptor instead.
 func (*SendResponse_NotOnWhatsApp) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17, 4}
+	return file_engine_proto_rawDescGZIP(), []int{19, 4}
 }
 
 // The request cannot be sent as it is, ever (a malformed JID, say).
@@ -3496,7 +3823,7 @@ type SendResponse_Invalid struct {
 
 func (x *SendResponse_Invalid) Reset() {
 	*x = SendResponse_Invalid{}
-	mi := &file_engine_proto_msgTypes[50]
+	mi := &file_engine_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3508,7 +3835,7 @@ func (x *SendResponse_Invalid) String() string {
 func (*SendResponse_Invalid) ProtoMessage() {}
 
 func (x *SendResponse_Invalid) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[50]
+	mi := &file_engine_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3521,7 +3848,7 @@ func (x *SendResponse_Invalid) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse_Invalid.ProtoReflect.Descriptor instead.
 func (*SendResponse_Invalid) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{17, 5}
+	return file_engine_proto_rawDescGZIP(), []int{19, 5}
 }
 
 func (x *SendResponse_Invalid) GetDetail() string {
@@ -3542,7 +3869,7 @@ type UploadRequest_Start struct {
 
 func (x *UploadRequest_Start) Reset() {
 	*x = UploadRequest_Start{}
-	mi := &file_engine_proto_msgTypes[51]
+	mi := &file_engine_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3554,7 +3881,7 @@ func (x *UploadRequest_Start) String() string {
 func (*UploadRequest_Start) ProtoMessage() {}
 
 func (x *UploadRequest_Start) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[51]
+	mi := &file_engine_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3567,7 +3894,7 @@ func (x *UploadRequest_Start) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadRequest_Start.ProtoReflect.Descriptor instead.
 func (*UploadRequest_Start) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{18, 0}
+	return file_engine_proto_rawDescGZIP(), []int{20, 0}
 }
 
 func (x *UploadRequest_Start) GetAccount() string {
@@ -3601,7 +3928,7 @@ type UploadResponse_Failed struct {
 
 func (x *UploadResponse_Failed) Reset() {
 	*x = UploadResponse_Failed{}
-	mi := &file_engine_proto_msgTypes[52]
+	mi := &file_engine_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3613,7 +3940,7 @@ func (x *UploadResponse_Failed) String() string {
 func (*UploadResponse_Failed) ProtoMessage() {}
 
 func (x *UploadResponse_Failed) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[52]
+	mi := &file_engine_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3626,7 +3953,7 @@ func (x *UploadResponse_Failed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadResponse_Failed.ProtoReflect.Descriptor instead.
 func (*UploadResponse_Failed) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{19, 0}
+	return file_engine_proto_rawDescGZIP(), []int{21, 0}
 }
 
 func (x *UploadResponse_Failed) GetPermanent() bool {
@@ -3654,7 +3981,7 @@ type Group_Participant struct {
 
 func (x *Group_Participant) Reset() {
 	*x = Group_Participant{}
-	mi := &file_engine_proto_msgTypes[53]
+	mi := &file_engine_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3666,7 +3993,7 @@ func (x *Group_Participant) String() string {
 func (*Group_Participant) ProtoMessage() {}
 
 func (x *Group_Participant) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[53]
+	mi := &file_engine_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3679,7 +4006,7 @@ func (x *Group_Participant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group_Participant.ProtoReflect.Descriptor instead.
 func (*Group_Participant) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{23, 0}
+	return file_engine_proto_rawDescGZIP(), []int{25, 0}
 }
 
 func (x *Group_Participant) GetPhone() string {
@@ -3715,7 +4042,7 @@ type CheckNumbersResponse_Result struct {
 
 func (x *CheckNumbersResponse_Result) Reset() {
 	*x = CheckNumbersResponse_Result{}
-	mi := &file_engine_proto_msgTypes[54]
+	mi := &file_engine_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3727,7 +4054,7 @@ func (x *CheckNumbersResponse_Result) String() string {
 func (*CheckNumbersResponse_Result) ProtoMessage() {}
 
 func (x *CheckNumbersResponse_Result) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[54]
+	mi := &file_engine_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3740,7 +4067,7 @@ func (x *CheckNumbersResponse_Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckNumbersResponse_Result.ProtoReflect.Descriptor instead.
 func (*CheckNumbersResponse_Result) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{26, 0}
+	return file_engine_proto_rawDescGZIP(), []int{28, 0}
 }
 
 func (x *CheckNumbersResponse_Result) GetPhone() string {
@@ -3791,7 +4118,7 @@ type Event_Message struct {
 
 func (x *Event_Message) Reset() {
 	*x = Event_Message{}
-	mi := &file_engine_proto_msgTypes[55]
+	mi := &file_engine_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3803,7 +4130,7 @@ func (x *Event_Message) String() string {
 func (*Event_Message) ProtoMessage() {}
 
 func (x *Event_Message) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[55]
+	mi := &file_engine_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3816,7 +4143,7 @@ func (x *Event_Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Message.ProtoReflect.Descriptor instead.
 func (*Event_Message) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 0}
+	return file_engine_proto_rawDescGZIP(), []int{36, 0}
 }
 
 func (x *Event_Message) GetId() string {
@@ -3917,7 +4244,7 @@ type Event_Receipt struct {
 
 func (x *Event_Receipt) Reset() {
 	*x = Event_Receipt{}
-	mi := &file_engine_proto_msgTypes[56]
+	mi := &file_engine_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3929,7 +4256,7 @@ func (x *Event_Receipt) String() string {
 func (*Event_Receipt) ProtoMessage() {}
 
 func (x *Event_Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[56]
+	mi := &file_engine_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3942,7 +4269,7 @@ func (x *Event_Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Receipt.ProtoReflect.Descriptor instead.
 func (*Event_Receipt) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 1}
+	return file_engine_proto_rawDescGZIP(), []int{36, 1}
 }
 
 func (x *Event_Receipt) GetIds() []string {
@@ -3999,7 +4326,7 @@ type Event_Undecryptable struct {
 
 func (x *Event_Undecryptable) Reset() {
 	*x = Event_Undecryptable{}
-	mi := &file_engine_proto_msgTypes[57]
+	mi := &file_engine_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4011,7 +4338,7 @@ func (x *Event_Undecryptable) String() string {
 func (*Event_Undecryptable) ProtoMessage() {}
 
 func (x *Event_Undecryptable) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[57]
+	mi := &file_engine_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4024,7 +4351,7 @@ func (x *Event_Undecryptable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Undecryptable.ProtoReflect.Descriptor instead.
 func (*Event_Undecryptable) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 2}
+	return file_engine_proto_rawDescGZIP(), []int{36, 2}
 }
 
 func (x *Event_Undecryptable) GetId() string {
@@ -4068,7 +4395,7 @@ type Event_State struct {
 
 func (x *Event_State) Reset() {
 	*x = Event_State{}
-	mi := &file_engine_proto_msgTypes[58]
+	mi := &file_engine_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4080,7 +4407,7 @@ func (x *Event_State) String() string {
 func (*Event_State) ProtoMessage() {}
 
 func (x *Event_State) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[58]
+	mi := &file_engine_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4093,7 +4420,7 @@ func (x *Event_State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_State.ProtoReflect.Descriptor instead.
 func (*Event_State) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 3}
+	return file_engine_proto_rawDescGZIP(), []int{36, 3}
 }
 
 func (x *Event_State) GetKind() Event_State_Kind {
@@ -4141,7 +4468,7 @@ type Event_GroupChange struct {
 
 func (x *Event_GroupChange) Reset() {
 	*x = Event_GroupChange{}
-	mi := &file_engine_proto_msgTypes[59]
+	mi := &file_engine_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4153,7 +4480,7 @@ func (x *Event_GroupChange) String() string {
 func (*Event_GroupChange) ProtoMessage() {}
 
 func (x *Event_GroupChange) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[59]
+	mi := &file_engine_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4166,7 +4493,7 @@ func (x *Event_GroupChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_GroupChange.ProtoReflect.Descriptor instead.
 func (*Event_GroupChange) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 4}
+	return file_engine_proto_rawDescGZIP(), []int{36, 4}
 }
 
 func (x *Event_GroupChange) GetGroup() string {
@@ -4185,7 +4512,7 @@ type Event_PushName struct {
 
 func (x *Event_PushName) Reset() {
 	*x = Event_PushName{}
-	mi := &file_engine_proto_msgTypes[60]
+	mi := &file_engine_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4197,7 +4524,7 @@ func (x *Event_PushName) String() string {
 func (*Event_PushName) ProtoMessage() {}
 
 func (x *Event_PushName) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[60]
+	mi := &file_engine_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4210,7 +4537,7 @@ func (x *Event_PushName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_PushName.ProtoReflect.Descriptor instead.
 func (*Event_PushName) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 5}
+	return file_engine_proto_rawDescGZIP(), []int{36, 5}
 }
 
 func (x *Event_PushName) GetName() string {
@@ -4233,7 +4560,7 @@ type Event_Unreadable struct {
 
 func (x *Event_Unreadable) Reset() {
 	*x = Event_Unreadable{}
-	mi := &file_engine_proto_msgTypes[61]
+	mi := &file_engine_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4245,7 +4572,7 @@ func (x *Event_Unreadable) String() string {
 func (*Event_Unreadable) ProtoMessage() {}
 
 func (x *Event_Unreadable) ProtoReflect() protoreflect.Message {
-	mi := &file_engine_proto_msgTypes[61]
+	mi := &file_engine_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4258,7 +4585,7 @@ func (x *Event_Unreadable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event_Unreadable.ProtoReflect.Descriptor instead.
 func (*Event_Unreadable) Descriptor() ([]byte, []int) {
-	return file_engine_proto_rawDescGZIP(), []int{31, 6}
+	return file_engine_proto_rawDescGZIP(), []int{36, 6}
 }
 
 func (x *Event_Unreadable) GetKind() string {
@@ -4425,7 +4752,17 @@ const file_engine_proto_rawDesc = "" +
 	"\x05width\x18\x04 \x01(\x05R\x05width\x12\x16\n" +
 	"\x06height\x18\x05 \x01(\x05R\x06height\x12\x18\n" +
 	"\aseconds\x18\x06 \x01(\x05R\aseconds\x12-\n" +
-	"\x0ethumbnail_jpeg\x18\a \x01(\fB\x06\x88\xb5\x18\x80\x80\x10R\rthumbnailJpeg\"\xc1\x01\n" +
+	"\x0ethumbnail_jpeg\x18\a \x01(\fB\x06\x88\xb5\x18\x80\x80\x10R\rthumbnailJpeg\"\x9e\x01\n" +
+	"\tSendBatch\x127\n" +
+	"\x05sends\x18\x01 \x03(\v2!.chatwren.engine.v1.SendBatch.OneR\x05sends\x1aX\n" +
+	"\x03One\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x129\n" +
+	"\arequest\x18\x02 \x01(\v2\x1f.chatwren.engine.v1.SendRequestR\arequest\"\xab\x01\n" +
+	"\fOutcomeBatch\x12@\n" +
+	"\boutcomes\x18\x01 \x03(\v2$.chatwren.engine.v1.OutcomeBatch.OneR\boutcomes\x1aY\n" +
+	"\x03One\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12:\n" +
+	"\aoutcome\x18\x02 \x01(\v2 .chatwren.engine.v1.SendResponseR\aoutcome\"\xc1\x01\n" +
 	"\vSendRequest\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\x12\x0e\n" +
@@ -4518,14 +4855,22 @@ const file_engine_proto_rawDesc = "" +
 	"\x03ids\x18\x03 \x03(\tR\x03ids\x12\x12\n" +
 	"\x04chat\x18\x04 \x01(\tR\x04chat\x12\x16\n" +
 	"\x06sender\x18\x05 \x01(\tR\x06sender\"\x12\n" +
-	"\x10MarkReadResponse\",\n" +
+	"\x10MarkReadResponse\"<\n" +
+	"\bAckBatch\x120\n" +
+	"\x04acks\x18\x01 \x03(\v2\x1c.chatwren.engine.v1.EventAckR\x04acks\",\n" +
 	"\bEventAck\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x0e\n" +
 	"\x02ok\x18\x02 \x01(\bR\x02ok\"T\n" +
 	"\tEventHead\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
-	"\tneeds_ack\x18\x03 \x01(\bR\bneedsAck\"\xec\r\n" +
+	"\tneeds_ack\x18\x03 \x01(\bR\bneedsAck\"?\n" +
+	"\n" +
+	"EventBatch\x121\n" +
+	"\x06events\x18\x01 \x03(\v2\x19.chatwren.engine.v1.EventR\x06events\"$\n" +
+	"\n" +
+	"EventBytes\x12\x16\n" +
+	"\x06events\x18\x01 \x03(\fR\x06events\"\xec\r\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1b\n" +
@@ -4610,7 +4955,7 @@ const file_engine_proto_rawDesc = "" +
 	"\x05IMAGE\x10\x01\x12\t\n" +
 	"\x05VIDEO\x10\x02\x12\t\n" +
 	"\x05AUDIO\x10\x03\x12\f\n" +
-	"\bDOCUMENT\x10\x042\x83\t\n" +
+	"\bDOCUMENT\x10\x042\x8a\t\n" +
 	"\x06Engine\x12I\n" +
 	"\x04Info\x12\x1f.chatwren.engine.v1.InfoRequest\x1a .chatwren.engine.v1.InfoResponse\x12I\n" +
 	"\x04Open\x12\x1f.chatwren.engine.v1.OpenRequest\x1a .chatwren.engine.v1.OpenResponse\x12L\n" +
@@ -4618,14 +4963,14 @@ const file_engine_proto_rawDesc = "" +
 	"\x05Close\x12 .chatwren.engine.v1.CloseRequest\x1a!.chatwren.engine.v1.CloseResponse\x12O\n" +
 	"\x06Logout\x12!.chatwren.engine.v1.LogoutRequest\x1a\".chatwren.engine.v1.LogoutResponse\x12d\n" +
 	"\rLogoutOrphans\x12(.chatwren.engine.v1.LogoutOrphansRequest\x1a).chatwren.engine.v1.LogoutOrphansResponse\x12J\n" +
-	"\x04Pair\x12\x1f.chatwren.engine.v1.PairRequest\x1a\x1d.chatwren.engine.v1.PairEvent(\x010\x01\x12I\n" +
-	"\x04Send\x12\x1f.chatwren.engine.v1.SendRequest\x1a .chatwren.engine.v1.SendResponse\x12Q\n" +
+	"\x04Pair\x12\x1f.chatwren.engine.v1.PairRequest\x1a\x1d.chatwren.engine.v1.PairEvent(\x010\x01\x12K\n" +
+	"\x04Send\x12\x1d.chatwren.engine.v1.SendBatch\x1a .chatwren.engine.v1.OutcomeBatch(\x010\x01\x12Q\n" +
 	"\x06Upload\x12!.chatwren.engine.v1.UploadRequest\x1a\".chatwren.engine.v1.UploadResponse(\x01\x12T\n" +
 	"\bDownload\x12#.chatwren.engine.v1.DownloadRequest\x1a!.chatwren.engine.v1.DownloadChunk0\x01\x12O\n" +
 	"\x06Groups\x12!.chatwren.engine.v1.GroupsRequest\x1a\".chatwren.engine.v1.GroupsResponse\x12a\n" +
 	"\fCheckNumbers\x12'.chatwren.engine.v1.CheckNumbersRequest\x1a(.chatwren.engine.v1.CheckNumbersResponse\x12U\n" +
-	"\bMarkRead\x12#.chatwren.engine.v1.MarkReadRequest\x1a$.chatwren.engine.v1.MarkReadResponse\x12E\n" +
-	"\x06Events\x12\x1c.chatwren.engine.v1.EventAck\x1a\x19.chatwren.engine.v1.Event(\x010\x01:8\n" +
+	"\bMarkRead\x12#.chatwren.engine.v1.MarkReadRequest\x1a$.chatwren.engine.v1.MarkReadResponse\x12J\n" +
+	"\x06Events\x12\x1c.chatwren.engine.v1.AckBatch\x1a\x1e.chatwren.engine.v1.EventBatch(\x010\x01:8\n" +
 	"\aat_most\x12\x1d.google.protobuf.FieldOptions\x18ц\x03 \x01(\rR\x06atMostB\x1aZ\x18chatwren/engine/enginepbb\x06proto3"
 
 var (
@@ -4641,7 +4986,7 @@ func file_engine_proto_rawDescGZIP() []byte {
 }
 
 var file_engine_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_engine_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_engine_proto_goTypes = []any{
 	(MediaKind)(0),                          // 0: chatwren.engine.v1.MediaKind
 	(OpenResponse_Result)(0),                // 1: chatwren.engine.v1.OpenResponse.Result
@@ -4665,132 +5010,145 @@ var file_engine_proto_goTypes = []any{
 	(*PairEvent)(nil),                       // 19: chatwren.engine.v1.PairEvent
 	(*MediaHandle)(nil),                     // 20: chatwren.engine.v1.MediaHandle
 	(*Media)(nil),                           // 21: chatwren.engine.v1.Media
-	(*SendRequest)(nil),                     // 22: chatwren.engine.v1.SendRequest
-	(*SendResponse)(nil),                    // 23: chatwren.engine.v1.SendResponse
-	(*UploadRequest)(nil),                   // 24: chatwren.engine.v1.UploadRequest
-	(*UploadResponse)(nil),                  // 25: chatwren.engine.v1.UploadResponse
-	(*DownloadRequest)(nil),                 // 26: chatwren.engine.v1.DownloadRequest
-	(*DownloadChunk)(nil),                   // 27: chatwren.engine.v1.DownloadChunk
-	(*GroupsRequest)(nil),                   // 28: chatwren.engine.v1.GroupsRequest
-	(*Group)(nil),                           // 29: chatwren.engine.v1.Group
-	(*GroupsResponse)(nil),                  // 30: chatwren.engine.v1.GroupsResponse
-	(*CheckNumbersRequest)(nil),             // 31: chatwren.engine.v1.CheckNumbersRequest
-	(*CheckNumbersResponse)(nil),            // 32: chatwren.engine.v1.CheckNumbersResponse
-	(*MarkReadRequest)(nil),                 // 33: chatwren.engine.v1.MarkReadRequest
-	(*MarkReadResponse)(nil),                // 34: chatwren.engine.v1.MarkReadResponse
-	(*EventAck)(nil),                        // 35: chatwren.engine.v1.EventAck
-	(*EventHead)(nil),                       // 36: chatwren.engine.v1.EventHead
-	(*Event)(nil),                           // 37: chatwren.engine.v1.Event
-	(*RenewRequest_Lease)(nil),              // 38: chatwren.engine.v1.RenewRequest.Lease
-	(*PairRequest_Start)(nil),               // 39: chatwren.engine.v1.PairRequest.Start
-	(*PairRequest_Confirm)(nil),             // 40: chatwren.engine.v1.PairRequest.Confirm
-	(*PairRequest_PasskeyResponse)(nil),     // 41: chatwren.engine.v1.PairRequest.PasskeyResponse
-	(*PairRequest_PasskeyConfirmation)(nil), // 42: chatwren.engine.v1.PairRequest.PasskeyConfirmation
-	(*PairEvent_Codes)(nil),                 // 43: chatwren.engine.v1.PairEvent.Codes
-	(*PairEvent_PhoneCode)(nil),             // 44: chatwren.engine.v1.PairEvent.PhoneCode
-	(*PairEvent_PasskeyRequest)(nil),        // 45: chatwren.engine.v1.PairEvent.PasskeyRequest
-	(*PairEvent_PasskeyConfirm)(nil),        // 46: chatwren.engine.v1.PairEvent.PasskeyConfirm
-	(*PairEvent_Confirm)(nil),               // 47: chatwren.engine.v1.PairEvent.Confirm
-	(*PairEvent_Success)(nil),               // 48: chatwren.engine.v1.PairEvent.Success
-	(*PairEvent_Failure)(nil),               // 49: chatwren.engine.v1.PairEvent.Failure
-	(*PairEvent_Codes_Code)(nil),            // 50: chatwren.engine.v1.PairEvent.Codes.Code
-	(*SendResponse_Sent)(nil),               // 51: chatwren.engine.v1.SendResponse.Sent
-	(*SendResponse_NotSent)(nil),            // 52: chatwren.engine.v1.SendResponse.NotSent
-	(*SendResponse_Unknown)(nil),            // 53: chatwren.engine.v1.SendResponse.Unknown
-	(*SendResponse_Rejected)(nil),           // 54: chatwren.engine.v1.SendResponse.Rejected
-	(*SendResponse_NotOnWhatsApp)(nil),      // 55: chatwren.engine.v1.SendResponse.NotOnWhatsApp
-	(*SendResponse_Invalid)(nil),            // 56: chatwren.engine.v1.SendResponse.Invalid
-	(*UploadRequest_Start)(nil),             // 57: chatwren.engine.v1.UploadRequest.Start
-	(*UploadResponse_Failed)(nil),           // 58: chatwren.engine.v1.UploadResponse.Failed
-	(*Group_Participant)(nil),               // 59: chatwren.engine.v1.Group.Participant
-	(*CheckNumbersResponse_Result)(nil),     // 60: chatwren.engine.v1.CheckNumbersResponse.Result
-	(*Event_Message)(nil),                   // 61: chatwren.engine.v1.Event.Message
-	(*Event_Receipt)(nil),                   // 62: chatwren.engine.v1.Event.Receipt
-	(*Event_Undecryptable)(nil),             // 63: chatwren.engine.v1.Event.Undecryptable
-	(*Event_State)(nil),                     // 64: chatwren.engine.v1.Event.State
-	(*Event_GroupChange)(nil),               // 65: chatwren.engine.v1.Event.GroupChange
-	(*Event_PushName)(nil),                  // 66: chatwren.engine.v1.Event.PushName
-	(*Event_Unreadable)(nil),                // 67: chatwren.engine.v1.Event.Unreadable
-	(*descriptorpb.FieldOptions)(nil),       // 68: google.protobuf.FieldOptions
+	(*SendBatch)(nil),                       // 22: chatwren.engine.v1.SendBatch
+	(*OutcomeBatch)(nil),                    // 23: chatwren.engine.v1.OutcomeBatch
+	(*SendRequest)(nil),                     // 24: chatwren.engine.v1.SendRequest
+	(*SendResponse)(nil),                    // 25: chatwren.engine.v1.SendResponse
+	(*UploadRequest)(nil),                   // 26: chatwren.engine.v1.UploadRequest
+	(*UploadResponse)(nil),                  // 27: chatwren.engine.v1.UploadResponse
+	(*DownloadRequest)(nil),                 // 28: chatwren.engine.v1.DownloadRequest
+	(*DownloadChunk)(nil),                   // 29: chatwren.engine.v1.DownloadChunk
+	(*GroupsRequest)(nil),                   // 30: chatwren.engine.v1.GroupsRequest
+	(*Group)(nil),                           // 31: chatwren.engine.v1.Group
+	(*GroupsResponse)(nil),                  // 32: chatwren.engine.v1.GroupsResponse
+	(*CheckNumbersRequest)(nil),             // 33: chatwren.engine.v1.CheckNumbersRequest
+	(*CheckNumbersResponse)(nil),            // 34: chatwren.engine.v1.CheckNumbersResponse
+	(*MarkReadRequest)(nil),                 // 35: chatwren.engine.v1.MarkReadRequest
+	(*MarkReadResponse)(nil),                // 36: chatwren.engine.v1.MarkReadResponse
+	(*AckBatch)(nil),                        // 37: chatwren.engine.v1.AckBatch
+	(*EventAck)(nil),                        // 38: chatwren.engine.v1.EventAck
+	(*EventHead)(nil),                       // 39: chatwren.engine.v1.EventHead
+	(*EventBatch)(nil),                      // 40: chatwren.engine.v1.EventBatch
+	(*EventBytes)(nil),                      // 41: chatwren.engine.v1.EventBytes
+	(*Event)(nil),                           // 42: chatwren.engine.v1.Event
+	(*RenewRequest_Lease)(nil),              // 43: chatwren.engine.v1.RenewRequest.Lease
+	(*PairRequest_Start)(nil),               // 44: chatwren.engine.v1.PairRequest.Start
+	(*PairRequest_Confirm)(nil),             // 45: chatwren.engine.v1.PairRequest.Confirm
+	(*PairRequest_PasskeyResponse)(nil),     // 46: chatwren.engine.v1.PairRequest.PasskeyResponse
+	(*PairRequest_PasskeyConfirmation)(nil), // 47: chatwren.engine.v1.PairRequest.PasskeyConfirmation
+	(*PairEvent_Codes)(nil),                 // 48: chatwren.engine.v1.PairEvent.Codes
+	(*PairEvent_PhoneCode)(nil),             // 49: chatwren.engine.v1.PairEvent.PhoneCode
+	(*PairEvent_PasskeyRequest)(nil),        // 50: chatwren.engine.v1.PairEvent.PasskeyRequest
+	(*PairEvent_PasskeyConfirm)(nil),        // 51: chatwren.engine.v1.PairEvent.PasskeyConfirm
+	(*PairEvent_Confirm)(nil),               // 52: chatwren.engine.v1.PairEvent.Confirm
+	(*PairEvent_Success)(nil),               // 53: chatwren.engine.v1.PairEvent.Success
+	(*PairEvent_Failure)(nil),               // 54: chatwren.engine.v1.PairEvent.Failure
+	(*PairEvent_Codes_Code)(nil),            // 55: chatwren.engine.v1.PairEvent.Codes.Code
+	(*SendBatch_One)(nil),                   // 56: chatwren.engine.v1.SendBatch.One
+	(*OutcomeBatch_One)(nil),                // 57: chatwren.engine.v1.OutcomeBatch.One
+	(*SendResponse_Sent)(nil),               // 58: chatwren.engine.v1.SendResponse.Sent
+	(*SendResponse_NotSent)(nil),            // 59: chatwren.engine.v1.SendResponse.NotSent
+	(*SendResponse_Unknown)(nil),            // 60: chatwren.engine.v1.SendResponse.Unknown
+	(*SendResponse_Rejected)(nil),           // 61: chatwren.engine.v1.SendResponse.Rejected
+	(*SendResponse_NotOnWhatsApp)(nil),      // 62: chatwren.engine.v1.SendResponse.NotOnWhatsApp
+	(*SendResponse_Invalid)(nil),            // 63: chatwren.engine.v1.SendResponse.Invalid
+	(*UploadRequest_Start)(nil),             // 64: chatwren.engine.v1.UploadRequest.Start
+	(*UploadResponse_Failed)(nil),           // 65: chatwren.engine.v1.UploadResponse.Failed
+	(*Group_Participant)(nil),               // 66: chatwren.engine.v1.Group.Participant
+	(*CheckNumbersResponse_Result)(nil),     // 67: chatwren.engine.v1.CheckNumbersResponse.Result
+	(*Event_Message)(nil),                   // 68: chatwren.engine.v1.Event.Message
+	(*Event_Receipt)(nil),                   // 69: chatwren.engine.v1.Event.Receipt
+	(*Event_Undecryptable)(nil),             // 70: chatwren.engine.v1.Event.Undecryptable
+	(*Event_State)(nil),                     // 71: chatwren.engine.v1.Event.State
+	(*Event_GroupChange)(nil),               // 72: chatwren.engine.v1.Event.GroupChange
+	(*Event_PushName)(nil),                  // 73: chatwren.engine.v1.Event.PushName
+	(*Event_Unreadable)(nil),                // 74: chatwren.engine.v1.Event.Unreadable
+	(*descriptorpb.FieldOptions)(nil),       // 75: google.protobuf.FieldOptions
 }
 var file_engine_proto_depIdxs = []int32{
 	1,  // 0: chatwren.engine.v1.OpenResponse.result:type_name -> chatwren.engine.v1.OpenResponse.Result
-	38, // 1: chatwren.engine.v1.RenewRequest.leases:type_name -> chatwren.engine.v1.RenewRequest.Lease
-	39, // 2: chatwren.engine.v1.PairRequest.start:type_name -> chatwren.engine.v1.PairRequest.Start
-	40, // 3: chatwren.engine.v1.PairRequest.confirm:type_name -> chatwren.engine.v1.PairRequest.Confirm
-	41, // 4: chatwren.engine.v1.PairRequest.passkey_response:type_name -> chatwren.engine.v1.PairRequest.PasskeyResponse
-	42, // 5: chatwren.engine.v1.PairRequest.passkey_confirmation:type_name -> chatwren.engine.v1.PairRequest.PasskeyConfirmation
-	43, // 6: chatwren.engine.v1.PairEvent.codes:type_name -> chatwren.engine.v1.PairEvent.Codes
-	44, // 7: chatwren.engine.v1.PairEvent.phone_code:type_name -> chatwren.engine.v1.PairEvent.PhoneCode
-	45, // 8: chatwren.engine.v1.PairEvent.passkey_request:type_name -> chatwren.engine.v1.PairEvent.PasskeyRequest
-	46, // 9: chatwren.engine.v1.PairEvent.passkey_confirm:type_name -> chatwren.engine.v1.PairEvent.PasskeyConfirm
-	47, // 10: chatwren.engine.v1.PairEvent.confirm:type_name -> chatwren.engine.v1.PairEvent.Confirm
-	48, // 11: chatwren.engine.v1.PairEvent.success:type_name -> chatwren.engine.v1.PairEvent.Success
-	49, // 12: chatwren.engine.v1.PairEvent.failure:type_name -> chatwren.engine.v1.PairEvent.Failure
+	43, // 1: chatwren.engine.v1.RenewRequest.leases:type_name -> chatwren.engine.v1.RenewRequest.Lease
+	44, // 2: chatwren.engine.v1.PairRequest.start:type_name -> chatwren.engine.v1.PairRequest.Start
+	45, // 3: chatwren.engine.v1.PairRequest.confirm:type_name -> chatwren.engine.v1.PairRequest.Confirm
+	46, // 4: chatwren.engine.v1.PairRequest.passkey_response:type_name -> chatwren.engine.v1.PairRequest.PasskeyResponse
+	47, // 5: chatwren.engine.v1.PairRequest.passkey_confirmation:type_name -> chatwren.engine.v1.PairRequest.PasskeyConfirmation
+	48, // 6: chatwren.engine.v1.PairEvent.codes:type_name -> chatwren.engine.v1.PairEvent.Codes
+	49, // 7: chatwren.engine.v1.PairEvent.phone_code:type_name -> chatwren.engine.v1.PairEvent.PhoneCode
+	50, // 8: chatwren.engine.v1.PairEvent.passkey_request:type_name -> chatwren.engine.v1.PairEvent.PasskeyRequest
+	51, // 9: chatwren.engine.v1.PairEvent.passkey_confirm:type_name -> chatwren.engine.v1.PairEvent.PasskeyConfirm
+	52, // 10: chatwren.engine.v1.PairEvent.confirm:type_name -> chatwren.engine.v1.PairEvent.Confirm
+	53, // 11: chatwren.engine.v1.PairEvent.success:type_name -> chatwren.engine.v1.PairEvent.Success
+	54, // 12: chatwren.engine.v1.PairEvent.failure:type_name -> chatwren.engine.v1.PairEvent.Failure
 	0,  // 13: chatwren.engine.v1.MediaHandle.kind:type_name -> chatwren.engine.v1.MediaKind
 	20, // 14: chatwren.engine.v1.Media.handle:type_name -> chatwren.engine.v1.MediaHandle
-	21, // 15: chatwren.engine.v1.SendRequest.media:type_name -> chatwren.engine.v1.Media
-	51, // 16: chatwren.engine.v1.SendResponse.sent:type_name -> chatwren.engine.v1.SendResponse.Sent
-	52, // 17: chatwren.engine.v1.SendResponse.not_sent:type_name -> chatwren.engine.v1.SendResponse.NotSent
-	53, // 18: chatwren.engine.v1.SendResponse.unknown:type_name -> chatwren.engine.v1.SendResponse.Unknown
-	54, // 19: chatwren.engine.v1.SendResponse.rejected:type_name -> chatwren.engine.v1.SendResponse.Rejected
-	55, // 20: chatwren.engine.v1.SendResponse.not_on_whatsapp:type_name -> chatwren.engine.v1.SendResponse.NotOnWhatsApp
-	56, // 21: chatwren.engine.v1.SendResponse.invalid:type_name -> chatwren.engine.v1.SendResponse.Invalid
-	57, // 22: chatwren.engine.v1.UploadRequest.start:type_name -> chatwren.engine.v1.UploadRequest.Start
-	20, // 23: chatwren.engine.v1.UploadResponse.handle:type_name -> chatwren.engine.v1.MediaHandle
-	58, // 24: chatwren.engine.v1.UploadResponse.failed:type_name -> chatwren.engine.v1.UploadResponse.Failed
-	20, // 25: chatwren.engine.v1.DownloadRequest.handle:type_name -> chatwren.engine.v1.MediaHandle
-	59, // 26: chatwren.engine.v1.Group.participants:type_name -> chatwren.engine.v1.Group.Participant
-	29, // 27: chatwren.engine.v1.GroupsResponse.groups:type_name -> chatwren.engine.v1.Group
-	60, // 28: chatwren.engine.v1.CheckNumbersResponse.results:type_name -> chatwren.engine.v1.CheckNumbersResponse.Result
-	61, // 29: chatwren.engine.v1.Event.message:type_name -> chatwren.engine.v1.Event.Message
-	62, // 30: chatwren.engine.v1.Event.receipt:type_name -> chatwren.engine.v1.Event.Receipt
-	63, // 31: chatwren.engine.v1.Event.undecryptable:type_name -> chatwren.engine.v1.Event.Undecryptable
-	64, // 32: chatwren.engine.v1.Event.state:type_name -> chatwren.engine.v1.Event.State
-	65, // 33: chatwren.engine.v1.Event.group_change:type_name -> chatwren.engine.v1.Event.GroupChange
-	66, // 34: chatwren.engine.v1.Event.push_name:type_name -> chatwren.engine.v1.Event.PushName
-	67, // 35: chatwren.engine.v1.Event.unreadable:type_name -> chatwren.engine.v1.Event.Unreadable
-	50, // 36: chatwren.engine.v1.PairEvent.Codes.codes:type_name -> chatwren.engine.v1.PairEvent.Codes.Code
-	2,  // 37: chatwren.engine.v1.PairEvent.Failure.kind:type_name -> chatwren.engine.v1.PairEvent.Failure.Kind
-	3,  // 38: chatwren.engine.v1.SendResponse.NotSent.reason:type_name -> chatwren.engine.v1.SendResponse.NotSent.Reason
-	0,  // 39: chatwren.engine.v1.UploadRequest.Start.kind:type_name -> chatwren.engine.v1.MediaKind
-	21, // 40: chatwren.engine.v1.Event.Message.media:type_name -> chatwren.engine.v1.Media
-	4,  // 41: chatwren.engine.v1.Event.Receipt.type:type_name -> chatwren.engine.v1.Event.Receipt.Type
-	5,  // 42: chatwren.engine.v1.Event.State.kind:type_name -> chatwren.engine.v1.Event.State.Kind
-	68, // 43: chatwren.engine.v1.at_most:extendee -> google.protobuf.FieldOptions
-	6,  // 44: chatwren.engine.v1.Engine.Info:input_type -> chatwren.engine.v1.InfoRequest
-	8,  // 45: chatwren.engine.v1.Engine.Open:input_type -> chatwren.engine.v1.OpenRequest
-	10, // 46: chatwren.engine.v1.Engine.Renew:input_type -> chatwren.engine.v1.RenewRequest
-	12, // 47: chatwren.engine.v1.Engine.Close:input_type -> chatwren.engine.v1.CloseRequest
-	14, // 48: chatwren.engine.v1.Engine.Logout:input_type -> chatwren.engine.v1.LogoutRequest
-	16, // 49: chatwren.engine.v1.Engine.LogoutOrphans:input_type -> chatwren.engine.v1.LogoutOrphansRequest
-	18, // 50: chatwren.engine.v1.Engine.Pair:input_type -> chatwren.engine.v1.PairRequest
-	22, // 51: chatwren.engine.v1.Engine.Send:input_type -> chatwren.engine.v1.SendRequest
-	24, // 52: chatwren.engine.v1.Engine.Upload:input_type -> chatwren.engine.v1.UploadRequest
-	26, // 53: chatwren.engine.v1.Engine.Download:input_type -> chatwren.engine.v1.DownloadRequest
-	28, // 54: chatwren.engine.v1.Engine.Groups:input_type -> chatwren.engine.v1.GroupsRequest
-	31, // 55: chatwren.engine.v1.Engine.CheckNumbers:input_type -> chatwren.engine.v1.CheckNumbersRequest
-	33, // 56: chatwren.engine.v1.Engine.MarkRead:input_type -> chatwren.engine.v1.MarkReadRequest
-	35, // 57: chatwren.engine.v1.Engine.Events:input_type -> chatwren.engine.v1.EventAck
-	7,  // 58: chatwren.engine.v1.Engine.Info:output_type -> chatwren.engine.v1.InfoResponse
-	9,  // 59: chatwren.engine.v1.Engine.Open:output_type -> chatwren.engine.v1.OpenResponse
-	11, // 60: chatwren.engine.v1.Engine.Renew:output_type -> chatwren.engine.v1.RenewResponse
-	13, // 61: chatwren.engine.v1.Engine.Close:output_type -> chatwren.engine.v1.CloseResponse
-	15, // 62: chatwren.engine.v1.Engine.Logout:output_type -> chatwren.engine.v1.LogoutResponse
-	17, // 63: chatwren.engine.v1.Engine.LogoutOrphans:output_type -> chatwren.engine.v1.LogoutOrphansResponse
-	19, // 64: chatwren.engine.v1.Engine.Pair:output_type -> chatwren.engine.v1.PairEvent
-	23, // 65: chatwren.engine.v1.Engine.Send:output_type -> chatwren.engine.v1.SendResponse
-	25, // 66: chatwren.engine.v1.Engine.Upload:output_type -> chatwren.engine.v1.UploadResponse
-	27, // 67: chatwren.engine.v1.Engine.Download:output_type -> chatwren.engine.v1.DownloadChunk
-	30, // 68: chatwren.engine.v1.Engine.Groups:output_type -> chatwren.engine.v1.GroupsResponse
-	32, // 69: chatwren.engine.v1.Engine.CheckNumbers:output_type -> chatwren.engine.v1.CheckNumbersResponse
-	34, // 70: chatwren.engine.v1.Engine.MarkRead:output_type -> chatwren.engine.v1.MarkReadResponse
-	37, // 71: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.Event
-	58, // [58:72] is the sub-list for method output_type
-	44, // [44:58] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	43, // [43:44] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	56, // 15: chatwren.engine.v1.SendBatch.sends:type_name -> chatwren.engine.v1.SendBatch.One
+	57, // 16: chatwren.engine.v1.OutcomeBatch.outcomes:type_name -> chatwren.engine.v1.OutcomeBatch.One
+	21, // 17: chatwren.engine.v1.SendRequest.media:type_name -> chatwren.engine.v1.Media
+	58, // 18: chatwren.engine.v1.SendResponse.sent:type_name -> chatwren.engine.v1.SendResponse.Sent
+	59, // 19: chatwren.engine.v1.SendResponse.not_sent:type_name -> chatwren.engine.v1.SendResponse.NotSent
+	60, // 20: chatwren.engine.v1.SendResponse.unknown:type_name -> chatwren.engine.v1.SendResponse.Unknown
+	61, // 21: chatwren.engine.v1.SendResponse.rejected:type_name -> chatwren.engine.v1.SendResponse.Rejected
+	62, // 22: chatwren.engine.v1.SendResponse.not_on_whatsapp:type_name -> chatwren.engine.v1.SendResponse.NotOnWhatsApp
+	63, // 23: chatwren.engine.v1.SendResponse.invalid:type_name -> chatwren.engine.v1.SendResponse.Invalid
+	64, // 24: chatwren.engine.v1.UploadRequest.start:type_name -> chatwren.engine.v1.UploadRequest.Start
+	20, // 25: chatwren.engine.v1.UploadResponse.handle:type_name -> chatwren.engine.v1.MediaHandle
+	65, // 26: chatwren.engine.v1.UploadResponse.failed:type_name -> chatwren.engine.v1.UploadResponse.Failed
+	20, // 27: chatwren.engine.v1.DownloadRequest.handle:type_name -> chatwren.engine.v1.MediaHandle
+	66, // 28: chatwren.engine.v1.Group.participants:type_name -> chatwren.engine.v1.Group.Participant
+	31, // 29: chatwren.engine.v1.GroupsResponse.groups:type_name -> chatwren.engine.v1.Group
+	67, // 30: chatwren.engine.v1.CheckNumbersResponse.results:type_name -> chatwren.engine.v1.CheckNumbersResponse.Result
+	38, // 31: chatwren.engine.v1.AckBatch.acks:type_name -> chatwren.engine.v1.EventAck
+	42, // 32: chatwren.engine.v1.EventBatch.events:type_name -> chatwren.engine.v1.Event
+	68, // 33: chatwren.engine.v1.Event.message:type_name -> chatwren.engine.v1.Event.Message
+	69, // 34: chatwren.engine.v1.Event.receipt:type_name -> chatwren.engine.v1.Event.Receipt
+	70, // 35: chatwren.engine.v1.Event.undecryptable:type_name -> chatwren.engine.v1.Event.Undecryptable
+	71, // 36: chatwren.engine.v1.Event.state:type_name -> chatwren.engine.v1.Event.State
+	72, // 37: chatwren.engine.v1.Event.group_change:type_name -> chatwren.engine.v1.Event.GroupChange
+	73, // 38: chatwren.engine.v1.Event.push_name:type_name -> chatwren.engine.v1.Event.PushName
+	74, // 39: chatwren.engine.v1.Event.unreadable:type_name -> chatwren.engine.v1.Event.Unreadable
+	55, // 40: chatwren.engine.v1.PairEvent.Codes.codes:type_name -> chatwren.engine.v1.PairEvent.Codes.Code
+	2,  // 41: chatwren.engine.v1.PairEvent.Failure.kind:type_name -> chatwren.engine.v1.PairEvent.Failure.Kind
+	24, // 42: chatwren.engine.v1.SendBatch.One.request:type_name -> chatwren.engine.v1.SendRequest
+	25, // 43: chatwren.engine.v1.OutcomeBatch.One.outcome:type_name -> chatwren.engine.v1.SendResponse
+	3,  // 44: chatwren.engine.v1.SendResponse.NotSent.reason:type_name -> chatwren.engine.v1.SendResponse.NotSent.Reason
+	0,  // 45: chatwren.engine.v1.UploadRequest.Start.kind:type_name -> chatwren.engine.v1.MediaKind
+	21, // 46: chatwren.engine.v1.Event.Message.media:type_name -> chatwren.engine.v1.Media
+	4,  // 47: chatwren.engine.v1.Event.Receipt.type:type_name -> chatwren.engine.v1.Event.Receipt.Type
+	5,  // 48: chatwren.engine.v1.Event.State.kind:type_name -> chatwren.engine.v1.Event.State.Kind
+	75, // 49: chatwren.engine.v1.at_most:extendee -> google.protobuf.FieldOptions
+	6,  // 50: chatwren.engine.v1.Engine.Info:input_type -> chatwren.engine.v1.InfoRequest
+	8,  // 51: chatwren.engine.v1.Engine.Open:input_type -> chatwren.engine.v1.OpenRequest
+	10, // 52: chatwren.engine.v1.Engine.Renew:input_type -> chatwren.engine.v1.RenewRequest
+	12, // 53: chatwren.engine.v1.Engine.Close:input_type -> chatwren.engine.v1.CloseRequest
+	14, // 54: chatwren.engine.v1.Engine.Logout:input_type -> chatwren.engine.v1.LogoutRequest
+	16, // 55: chatwren.engine.v1.Engine.LogoutOrphans:input_type -> chatwren.engine.v1.LogoutOrphansRequest
+	18, // 56: chatwren.engine.v1.Engine.Pair:input_type -> chatwren.engine.v1.PairRequest
+	22, // 57: chatwren.engine.v1.Engine.Send:input_type -> chatwren.engine.v1.SendBatch
+	26, // 58: chatwren.engine.v1.Engine.Upload:input_type -> chatwren.engine.v1.UploadRequest
+	28, // 59: chatwren.engine.v1.Engine.Download:input_type -> chatwren.engine.v1.DownloadRequest
+	30, // 60: chatwren.engine.v1.Engine.Groups:input_type -> chatwren.engine.v1.GroupsRequest
+	33, // 61: chatwren.engine.v1.Engine.CheckNumbers:input_type -> chatwren.engine.v1.CheckNumbersRequest
+	35, // 62: chatwren.engine.v1.Engine.MarkRead:input_type -> chatwren.engine.v1.MarkReadRequest
+	37, // 63: chatwren.engine.v1.Engine.Events:input_type -> chatwren.engine.v1.AckBatch
+	7,  // 64: chatwren.engine.v1.Engine.Info:output_type -> chatwren.engine.v1.InfoResponse
+	9,  // 65: chatwren.engine.v1.Engine.Open:output_type -> chatwren.engine.v1.OpenResponse
+	11, // 66: chatwren.engine.v1.Engine.Renew:output_type -> chatwren.engine.v1.RenewResponse
+	13, // 67: chatwren.engine.v1.Engine.Close:output_type -> chatwren.engine.v1.CloseResponse
+	15, // 68: chatwren.engine.v1.Engine.Logout:output_type -> chatwren.engine.v1.LogoutResponse
+	17, // 69: chatwren.engine.v1.Engine.LogoutOrphans:output_type -> chatwren.engine.v1.LogoutOrphansResponse
+	19, // 70: chatwren.engine.v1.Engine.Pair:output_type -> chatwren.engine.v1.PairEvent
+	23, // 71: chatwren.engine.v1.Engine.Send:output_type -> chatwren.engine.v1.OutcomeBatch
+	27, // 72: chatwren.engine.v1.Engine.Upload:output_type -> chatwren.engine.v1.UploadResponse
+	29, // 73: chatwren.engine.v1.Engine.Download:output_type -> chatwren.engine.v1.DownloadChunk
+	32, // 74: chatwren.engine.v1.Engine.Groups:output_type -> chatwren.engine.v1.GroupsResponse
+	34, // 75: chatwren.engine.v1.Engine.CheckNumbers:output_type -> chatwren.engine.v1.CheckNumbersResponse
+	36, // 76: chatwren.engine.v1.Engine.MarkRead:output_type -> chatwren.engine.v1.MarkReadResponse
+	40, // 77: chatwren.engine.v1.Engine.Events:output_type -> chatwren.engine.v1.EventBatch
+	64, // [64:78] is the sub-list for method output_type
+	50, // [50:64] is the sub-list for method input_type
+	50, // [50:50] is the sub-list for extension type_name
+	49, // [49:50] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_engine_proto_init() }
@@ -4813,7 +5171,7 @@ func file_engine_proto_init() {
 		(*PairEvent_Success_)(nil),
 		(*PairEvent_Failure_)(nil),
 	}
-	file_engine_proto_msgTypes[17].OneofWrappers = []any{
+	file_engine_proto_msgTypes[19].OneofWrappers = []any{
 		(*SendResponse_Sent_)(nil),
 		(*SendResponse_NotSent_)(nil),
 		(*SendResponse_Unknown_)(nil),
@@ -4821,15 +5179,15 @@ func file_engine_proto_init() {
 		(*SendResponse_NotOnWhatsapp)(nil),
 		(*SendResponse_Invalid_)(nil),
 	}
-	file_engine_proto_msgTypes[18].OneofWrappers = []any{
+	file_engine_proto_msgTypes[20].OneofWrappers = []any{
 		(*UploadRequest_Start_)(nil),
 		(*UploadRequest_Chunk)(nil),
 	}
-	file_engine_proto_msgTypes[19].OneofWrappers = []any{
+	file_engine_proto_msgTypes[21].OneofWrappers = []any{
 		(*UploadResponse_Handle)(nil),
 		(*UploadResponse_Failed_)(nil),
 	}
-	file_engine_proto_msgTypes[31].OneofWrappers = []any{
+	file_engine_proto_msgTypes[36].OneofWrappers = []any{
 		(*Event_Message_)(nil),
 		(*Event_Receipt_)(nil),
 		(*Event_Undecryptable_)(nil),
@@ -4844,7 +5202,7 @@ func file_engine_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_engine_proto_rawDesc), len(file_engine_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   62,
+			NumMessages:   69,
 			NumExtensions: 1,
 			NumServices:   1,
 		},

@@ -47,7 +47,7 @@ const (
 //
 // gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
 // not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-// again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+// again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
 type EngineClient interface {
 	// What this process is: build, protocol version, and which server it talks to.
 	Info(ctx context.Context, in *InfoRequest, opts ...grpc.CallOption) (*InfoResponse, error)
@@ -68,9 +68,9 @@ type EngineClient interface {
 	// Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
 	// success, the phone may list the device: its keys stay stored until Logout.
 	Pair(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PairRequest, PairEvent], error)
-	// Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
-	// which is an unknown outcome.
-	Send(ctx context.Context, in *SendRequest, opts ...grpc.CallOption) (*SendResponse, error)
+	// Send messages, each under the caller's id: many at a time, whose typed outcomes come as they are there, in any order.
+	// That the stream ends means an unknown outcome of all that have none. Beyond 2,048 of these it is not read.
+	Send(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SendBatch, OutcomeBatch], error)
 	// Encrypt and upload one file. The first request is `start`, then chunks. The handle may be sent any number of times.
 	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadRequest, UploadResponse], error)
 	// Fetch and decrypt the media of a message.
@@ -83,7 +83,7 @@ type EngineClient interface {
 	// All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
 	// A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
 	// anew with all that awaits its ack; each account's events come in order.
-	Events(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EventAck, Event], error)
+	Events(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AckBatch, EventBatch], error)
 }
 
 type engineClient struct {
@@ -167,19 +167,22 @@ func (c *engineClient) Pair(ctx context.Context, opts ...grpc.CallOption) (grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Engine_PairClient = grpc.BidiStreamingClient[PairRequest, PairEvent]
 
-func (c *engineClient) Send(ctx context.Context, in *SendRequest, opts ...grpc.CallOption) (*SendResponse, error) {
+func (c *engineClient) Send(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SendBatch, OutcomeBatch], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(SendResponse)
-	err := c.cc.Invoke(ctx, Engine_Send_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[1], Engine_Send_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[SendBatch, OutcomeBatch]{ClientStream: stream}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Engine_SendClient = grpc.BidiStreamingClient[SendBatch, OutcomeBatch]
 
 func (c *engineClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadRequest, UploadResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[1], Engine_Upload_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[2], Engine_Upload_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +195,7 @@ type Engine_UploadClient = grpc.ClientStreamingClient[UploadRequest, UploadRespo
 
 func (c *engineClient) Download(ctx context.Context, in *DownloadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadChunk], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[2], Engine_Download_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[3], Engine_Download_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -239,18 +242,18 @@ func (c *engineClient) MarkRead(ctx context.Context, in *MarkReadRequest, opts .
 	return out, nil
 }
 
-func (c *engineClient) Events(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[EventAck, Event], error) {
+func (c *engineClient) Events(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AckBatch, EventBatch], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[3], Engine_Events_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Engine_ServiceDesc.Streams[4], Engine_Events_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[EventAck, Event]{ClientStream: stream}
+	x := &grpc.GenericClientStream[AckBatch, EventBatch]{ClientStream: stream}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Engine_EventsClient = grpc.BidiStreamingClient[EventAck, Event]
+type Engine_EventsClient = grpc.BidiStreamingClient[AckBatch, EventBatch]
 
 // EngineServer is the server API for Engine service.
 // All implementations must embed UnimplementedEngineServer
@@ -258,7 +261,7 @@ type Engine_EventsClient = grpc.BidiStreamingClient[EventAck, Event]
 //
 // gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
 // not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-// again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+// again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
 type EngineServer interface {
 	// What this process is: build, protocol version, and which server it talks to.
 	Info(context.Context, *InfoRequest) (*InfoResponse, error)
@@ -279,9 +282,9 @@ type EngineServer interface {
 	// Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
 	// success, the phone may list the device: its keys stay stored until Logout.
 	Pair(grpc.BidiStreamingServer[PairRequest, PairEvent]) error
-	// Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
-	// which is an unknown outcome.
-	Send(context.Context, *SendRequest) (*SendResponse, error)
+	// Send messages, each under the caller's id: many at a time, whose typed outcomes come as they are there, in any order.
+	// That the stream ends means an unknown outcome of all that have none. Beyond 2,048 of these it is not read.
+	Send(grpc.BidiStreamingServer[SendBatch, OutcomeBatch]) error
 	// Encrypt and upload one file. The first request is `start`, then chunks. The handle may be sent any number of times.
 	Upload(grpc.ClientStreamingServer[UploadRequest, UploadResponse]) error
 	// Fetch and decrypt the media of a message.
@@ -294,7 +297,7 @@ type EngineServer interface {
 	// All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
 	// A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
 	// anew with all that awaits its ack; each account's events come in order.
-	Events(grpc.BidiStreamingServer[EventAck, Event]) error
+	Events(grpc.BidiStreamingServer[AckBatch, EventBatch]) error
 	mustEmbedUnimplementedEngineServer()
 }
 
@@ -326,8 +329,8 @@ func (UnimplementedEngineServer) LogoutOrphans(context.Context, *LogoutOrphansRe
 func (UnimplementedEngineServer) Pair(grpc.BidiStreamingServer[PairRequest, PairEvent]) error {
 	return status.Error(codes.Unimplemented, "method Pair not implemented")
 }
-func (UnimplementedEngineServer) Send(context.Context, *SendRequest) (*SendResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Send not implemented")
+func (UnimplementedEngineServer) Send(grpc.BidiStreamingServer[SendBatch, OutcomeBatch]) error {
+	return status.Error(codes.Unimplemented, "method Send not implemented")
 }
 func (UnimplementedEngineServer) Upload(grpc.ClientStreamingServer[UploadRequest, UploadResponse]) error {
 	return status.Error(codes.Unimplemented, "method Upload not implemented")
@@ -344,7 +347,7 @@ func (UnimplementedEngineServer) CheckNumbers(context.Context, *CheckNumbersRequ
 func (UnimplementedEngineServer) MarkRead(context.Context, *MarkReadRequest) (*MarkReadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MarkRead not implemented")
 }
-func (UnimplementedEngineServer) Events(grpc.BidiStreamingServer[EventAck, Event]) error {
+func (UnimplementedEngineServer) Events(grpc.BidiStreamingServer[AckBatch, EventBatch]) error {
 	return status.Error(codes.Unimplemented, "method Events not implemented")
 }
 func (UnimplementedEngineServer) mustEmbedUnimplementedEngineServer() {}
@@ -483,23 +486,12 @@ func _Engine_Pair_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Engine_PairServer = grpc.BidiStreamingServer[PairRequest, PairEvent]
 
-func _Engine_Send_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SendRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(EngineServer).Send(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Engine_Send_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(EngineServer).Send(ctx, req.(*SendRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+func _Engine_Send_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(EngineServer).Send(&grpc.GenericServerStream[SendBatch, OutcomeBatch]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Engine_SendServer = grpc.BidiStreamingServer[SendBatch, OutcomeBatch]
 
 func _Engine_Upload_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(EngineServer).Upload(&grpc.GenericServerStream[UploadRequest, UploadResponse]{ServerStream: stream})
@@ -574,11 +566,11 @@ func _Engine_MarkRead_Handler(srv interface{}, ctx context.Context, dec func(int
 }
 
 func _Engine_Events_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(EngineServer).Events(&grpc.GenericServerStream[EventAck, Event]{ServerStream: stream})
+	return srv.(EngineServer).Events(&grpc.GenericServerStream[AckBatch, EventBatch]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Engine_EventsServer = grpc.BidiStreamingServer[EventAck, Event]
+type Engine_EventsServer = grpc.BidiStreamingServer[AckBatch, EventBatch]
 
 // Engine_ServiceDesc is the grpc.ServiceDesc for Engine service.
 // It's only intended for direct use with grpc.RegisterService,
@@ -612,10 +604,6 @@ var Engine_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Engine_LogoutOrphans_Handler,
 		},
 		{
-			MethodName: "Send",
-			Handler:    _Engine_Send_Handler,
-		},
-		{
 			MethodName: "Groups",
 			Handler:    _Engine_Groups_Handler,
 		},
@@ -632,6 +620,12 @@ var Engine_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Pair",
 			Handler:       _Engine_Pair_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Send",
+			Handler:       _Engine_Send_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

@@ -77,20 +77,20 @@ class FakeEngine:
     def _has(self, number: int) -> bool:
         return number <= self._seq
 
-    async def _serve(self, acks: AsyncIterator[pb.EventAck], context: Any) -> None:
+    async def _serve(self, acks: AsyncIterator[pb.AckBatch], context: Any) -> None:
         self.streams += 1
         self._ended.clear()
 
         async def read() -> None:
-            async for ack in acks:
-                self.acks.append((ack.seq, ack.ok))
+            async for batch in acks:
+                self.acks += [(ack.seq, ack.ok) for ack in batch.acks]
 
         async def write() -> None:
             for number in itertools.count(1):
                 async with self._more:
                     await self._more.wait_for(partial(self._has, number))
                 if number in self.waiting():
-                    await context.write(self._events[number])
+                    await context.write(pb.EventBytes(events=[self._events[number]]))
                     self.sent += 1
 
         tasks = [asyncio.create_task(one) for one in (read(), write(), self._ended.wait())]
@@ -120,11 +120,12 @@ async def _served(socket: Path, calls: dict[str, Any]) -> AsyncIterator[Engine]:
 def _handler(method: Any, call: Any) -> Any:
     kind = "_".join("stream" if many else "unary" for many in (method.client_streaming, method.server_streaming))
     question, answer = getattr(pb, method.input_type.name), getattr(pb, method.output_type.name)
+    if method.name == "Events":  # which go as the bytes that they are, and need not be events
+        answer = pb.EventBytes
     return getattr(grpc, f"{kind}_rpc_method_handler")(
         call,
         request_deserializer=question.FromString,
-        # Events go as the bytes that they are, which need not be events.
-        response_serializer=None if method.name == "Events" else answer.SerializeToString,
+        response_serializer=answer.SerializeToString,
     )
 
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -85,6 +86,24 @@ type process struct {
 	read   chan struct{}
 	enginepb.EngineClient
 	conn *grpc.ClientConn
+}
+
+// Send sends one message by a stream of its own.
+func (p *process) Send(ctx context.Context, request *enginepb.SendRequest) (*enginepb.SendResponse, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := p.EngineClient.Send(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(&enginepb.SendBatch{Sends: []*enginepb.SendBatch_One{{Number: 1, Request: request}}}); err != nil {
+		return nil, err
+	}
+	batch, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return batch.Outcomes[0].Outcome, nil
 }
 
 func start(t testing.TB, url, socket string, environment []string, files ...*os.File) *process {

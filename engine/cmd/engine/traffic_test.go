@@ -151,14 +151,18 @@ func (run *traffic) listen(engine *process) {
 	}
 	go func() {
 		for {
-			event, err := stream.Recv()
+			batch, err := stream.Recv()
 			if err != nil {
 				return
 			}
-			run.store(event)
-			if event.NeedsAck {
-				_ = stream.Send(&enginepb.EventAck{Seq: event.Seq, Ok: true})
+			acks := &enginepb.AckBatch{}
+			for _, event := range batch.Events {
+				run.store(event)
+				if event.NeedsAck {
+					acks.Acks = append(acks.Acks, &enginepb.EventAck{Seq: event.Seq, Ok: true})
+				}
 			}
+			_ = stream.Send(acks)
 		}
 	}()
 }

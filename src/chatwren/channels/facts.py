@@ -3,7 +3,7 @@
 A message and a receipt are true whoever hears them; a state of an account was true at its moment.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -151,8 +151,8 @@ class Events(Protocol):
     def __aiter__(self) -> AsyncIterator[Event]:
         """Events as they come; raises ChannelError when the stream ends."""
 
-    async def ack(self, event: Event) -> None:
-        """Say that the event is on disk. Not to be called twice at a time."""
+    async def ack(self, events: Iterable[Event]) -> None:
+        """Say that these are on disk. Not to be called twice at a time."""
 
 
 class Source(Protocol):

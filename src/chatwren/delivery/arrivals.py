@@ -37,13 +37,17 @@ log = structlog.get_logger(__name__)
 async def apply_facts(connection: Connection, events: Sequence[Event]) -> Recorded:
     """Store the messages and receipts among these events. To be called in a transaction."""
     messages = [_inbound(event.account, event.what) for event in events if isinstance(event.what, MessageReceived)]
-    receipts = [
+    return await arrivals.store(connection, receipts(events), messages)
+
+
+def receipts(events: Sequence[Event]) -> list[Receipt]:
+    """The receipts among these events, one for each message that they name."""
+    return [
         Receipt(event.account, wa_id, event.what.chat, event.what.chat_alt, event.what.read, event.what.at)
         for event in events
         if isinstance(event.what, ReceiptReceived)
         for wa_id in dict.fromkeys(event.what.ids)
     ]
-    return await arrivals.store(connection, receipts, messages)
 
 
 async def apply_state(connection: Connection, worker: UUID, event: Event, *, expire_after: timedelta) -> None:

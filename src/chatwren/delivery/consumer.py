@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from uuid import UUID
 
 import structlog
@@ -12,6 +12,7 @@ from chatwren.channels.channel import ChannelError
 from chatwren.channels.facts import Event, Events, ReceiptReceived, Source, State, Unreadable
 from chatwren.delivery import arrivals, dead_letters
 from chatwren.domain.outcomes import Recorded
+from chatwren.service import arrivals as service
 from chatwren.settings import Settings
 from chatwren.store.database import CLASHES, UNREACHABLE, Connection, Database
 
@@ -35,6 +36,8 @@ class Consumer:
     Args:
         worker: whose channel it is. States count only of accounts that it owns.
         settings: when messages expire.
+        recording_over: returns when what is known of messages of these accounts is on disk, before receipts of them are
+            stored: a receipt of what is known to be sent costs a third less.
         on_recorded: called with what receipts settled.
         on_state: called with each stored state of an account.
     """
@@ -45,12 +48,14 @@ class Consumer:
         worker: UUID,
         *,
         settings: Settings,
+        recording_over: Callable[[Collection[UUID]], Awaitable[None]],
         on_recorded: Callable[[Recorded], None],
         on_state: Callable[[UUID, State], None],
     ) -> None:
         self._db = db
         self._worker = worker
         self._expire_after = settings.expire_after
+        self._recording_over = recording_over
         self._on_recorded = on_recorded
         self._on_state = on_state
 
@@ -70,23 +75,20 @@ class Consumer:
         came = _Came()
 
         async def read() -> None:
-            async for event in stream:
-                await came.put(event)
+            try:
+                async for event in stream:
+                    await came.put(event)
+            finally:
+                came.end()
 
         reading = asyncio.create_task(read())
-        taking: asyncio.Task[list[Event]] | None = None
         try:
-            while True:
-                taking = asyncio.create_task(came.take())
-                await asyncio.wait([taking, reading], return_when=asyncio.FIRST_COMPLETED)
-                if not taking.done():
-                    return await reading
-                await self._store(taking.result(), stream)
+            while batch := await came.take():
+                await self._store(batch, stream)
+            await reading
         finally:
-            running = [reading] if taking is None else [reading, taking]
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _store(self, batch: Sequence[Event], stream: Events) -> None:
         """Store events, however long it takes, and acknowledge each that is on disk: as what it is, or put aside."""
@@ -108,9 +110,8 @@ class Consumer:
             else:
                 self._tell(recorded, batch)
                 break
-        for event in batch:
-            if event.needs_ack:
-                await stream.ack(event)
+        if stored := [event for event in batch if event.needs_ack]:
+            await stream.ack(stored)
 
     async def _may_go_again(self, error: Exception, tries: int, waiting: int) -> bool:
         """Whether the fault lies elsewhere; then wait until it may be over. Too often, and it lies with the events."""
@@ -133,6 +134,14 @@ class Consumer:
                 self._on_state(event.account, event.what)
 
     async def _write(self, batch: Sequence[Event]) -> Recorded:
+        if all(isinstance(event.what, ReceiptReceived) for event in batch):
+            await self._recording_over({event.account for event in batch})
+            async with self._db.connection() as connection:
+                others = await service.note(connection, arrivals.receipts(batch))
+            if not others:
+                return Recorded(frozenset(), {})
+            async with self._db.transaction() as connection:
+                return await service.store(connection, others, [])
         async with self._db.transaction() as connection:
             return await self._apply(connection, batch)
 
@@ -158,31 +167,41 @@ class Consumer:
 
 
 class _Came:
-    """Events on the way from the stream to the database, no more than can be held."""
+    """Events on the way from the stream to the database, no more than can be held. One task puts, one takes."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
         self._bytes = 0
-        self._changed = asyncio.Condition()
+        self._some = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ended = False
 
     async def put(self, event: Event) -> None:
         """Add an event, when there is room for it."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._has_room(len(event.raw)))
-            self._events.append(event)
-            self._bytes += len(event.raw)
-            self._changed.notify_all()
+        while not self._has_room(len(event.raw)):
+            self._room.clear()
+            await self._room.wait()
+        self._events.append(event)
+        self._bytes += len(event.raw)
+        self._some.set()
+
+    def end(self) -> None:
+        """No more will come."""
+        self._ended = True
+        self._some.set()
 
     async def take(self) -> list[Event]:
-        """The next events, at least one."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._events)
-            taken = [self._events.popleft()]
-            facts = _facts(taken[0])
-            while self._events and len(taken) < _BATCH and (facts := facts + _facts(self._events[0])) <= _MOST_FACTS:
-                taken.append(self._events.popleft())
-            self._bytes -= sum(len(event.raw) for event in taken)
-            self._changed.notify_all()
+        """The next events: at least one, unless no more will come."""
+        while not self._events and not self._ended:
+            self._some.clear()
+            await self._some.wait()
+        taken: list[Event] = []
+        facts = 0
+        while self._events and len(taken) < _BATCH and (not taken or facts + _facts(self._events[0]) <= _MOST_FACTS):
+            taken.append(self._events.popleft())
+            facts += _facts(taken[-1])
+            self._bytes -= len(taken[-1].raw)
+        self._room.set()
         return taken
 
     def _has_room(self, size: int) -> bool:

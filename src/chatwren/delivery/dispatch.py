@@ -79,7 +79,14 @@ class Dispatcher:
         """An outcome is on disk: each account goes on after its pause."""
         loop = asyncio.get_running_loop()
         for account, pause in recorded.pauses.items():
-            loop.call_later(max(0.0, pause.total_seconds()), self.look, (account,))
+            if pause > timedelta():
+                loop.call_later(pause.total_seconds(), self.look, (account,))
+            elif account not in self._sending:  # which are looked at when that is over
+                self.look((account,))
+
+    async def recording_over(self, accounts: Iterable[UUID]) -> None:
+        """Return when the outcomes that are known by now of these accounts' messages are on disk."""
+        await self._recorder.over(accounts)
 
     def is_busy(self, account: UUID) -> bool:
         """Whether a message of the account is under way, or about to be."""

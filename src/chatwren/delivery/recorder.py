@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -28,17 +28,27 @@ class Recorder:
         self._worker = worker
         self._on_recorded = on_recorded
         self._batches = Batches(self._write)
+        self._recording: dict[UUID, asyncio.Event] = {}  # by account
 
     async def record(self, outcome: Outcome) -> None:
         """Return when the outcome is on disk, or could not be written for a reason of its own.
 
         At a time at most one outcome for each account may be under way.
         """
+        over = self._recording[outcome.account] = asyncio.Event()
         try:
             await self._batches.do((outcome, time.monotonic()))
         except Exception:
             # It stays `sending`, and goes again under the same id when its guard is over.
             log.exception("recorder.failed", message=str(outcome.message))
+        finally:
+            del self._recording[outcome.account]
+            over.set()
+
+    async def over(self, accounts: Iterable[UUID]) -> None:
+        """Return when nothing is being recorded any more that was when this was called, of these accounts."""
+        for one in [self._recording[account] for account in accounts if account in self._recording]:
+            await one.wait()
 
     async def end(self) -> None:
         """Write no more. Nobody may be recording."""

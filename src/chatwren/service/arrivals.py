@@ -12,6 +12,12 @@ from chatwren.store.database import Connection
 log = structlog.get_logger(__name__)
 
 
+async def note(connection: Connection, receipts: Sequence[Receipt]) -> Sequence[Receipt]:
+    """Store the usual ones of these receipts in one statement. Returns the others, which are for `store`."""
+    _, others = await facts.note_receipts(connection, receipts)
+    return others
+
+
 async def store(connection: Connection, receipts: Sequence[Receipt], messages: Sequence[Inbound]) -> Recorded:
     """Store what arrived; what is stored already changes nothing. To be called in a transaction.
 

@@ -30,31 +30,52 @@ _DELIVERED_TO = contacts.reach(
     "SELECT account_id, recipient, min(delivered_at) FROM settled WHERE recipient_kind <> 'group'"
     " GROUP BY account_id, recipient"
 )
+# It went to its recipient's address or, where WhatsApp has another one for that number, there.
+_MEANT = """
+  (CASE m.recipient_kind WHEN 'phone' THEN m.recipient || '@s.whatsapp.net' ELSE m.recipient END
+     IN (f.chat, f.chat_alt)
+   OR k.jid IN (f.chat, f.chat_alt)) IS TRUE
+"""
+_ITS_CONTACT = "LEFT JOIN contact k ON k.account_id = m.account_id AND k.address = m.recipient"
+_TOLD = "f.read, least(f.at, now()) AS at"
+_FACT = "id, min(at) AS delivered, min(at) FILTER (WHERE read) AS read"
+# WhatsApp's times are whole seconds: what follows must not seem to have come before.
+_TIMES = """
+  delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
+  read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
+            THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
+"""
+_NEWS = "m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))"
+_NOTE = f"""
+    WITH named AS MATERIALIZED (
+      SELECT m.id, m.account_id, m.wa_id, {_TOLD},
+             m.status = 'sent' AND (m.recipient_kind = 'group' OR k.reached_at IS NOT NULL) AND {_MEANT} AS usual
+      FROM {_NAMED} {_ITS_CONTACT}
+    ), noted AS (
+      UPDATE message m SET {_TIMES}
+      FROM (SELECT {_FACT} FROM named WHERE usual GROUP BY id) AS f
+      WHERE m.id = f.id AND {_NEWS}
+      RETURNING m.user_id
+    )
+    SELECT user_id, NULL AS account_id, NULL AS wa_id FROM noted
+    UNION ALL
+    SELECT NULL, account_id, wa_id FROM named WHERE NOT usual
+"""
 _SETTLE = f"""
     WITH named AS (
-      -- It went to its recipient's address or, where WhatsApp has another one for that number, there.
-      SELECT m.id, m.account_id, f.read, least(f.at, now()) AS at,
-             (CASE m.recipient_kind WHEN 'phone' THEN m.recipient || '@s.whatsapp.net' ELSE m.recipient END
-                IN (f.chat, f.chat_alt)
-              OR (SELECT k.jid FROM contact k WHERE k.account_id = m.account_id AND k.address = m.recipient)
-                IN (f.chat, f.chat_alt)) IS TRUE AS meant
-      FROM {_NAMED}
+      SELECT m.id, m.account_id, {_TOLD}, {_MEANT} AS meant FROM {_NAMED} {_ITS_CONTACT}
     ), fact AS (
-      SELECT id, min(at) AS delivered, min(at) FILTER (WHERE read) AS read FROM named WHERE meant GROUP BY id
+      SELECT {_FACT} FROM named WHERE meant GROUP BY id
     ), settled AS (
-      -- WhatsApp's times are whole seconds: what follows must not seem to have come before.
       UPDATE message m SET
         status = 'sent',
         sent_at = coalesce(m.sent_at, greatest(f.delivered, m.claimed_at)),
         ended_at = NULL, error_code = NULL, error_params = NULL, error_message = NULL,
-        delivered_at = coalesce(m.delivered_at, greatest(f.delivered, m.sent_at, m.claimed_at)),
-        read_at = CASE WHEN m.read_at IS NULL AND f.read IS NOT NULL
-                  THEN greatest(f.read, m.delivered_at, m.sent_at, m.claimed_at) ELSE m.read_at END
+        {_TIMES}
       FROM fact f
       WHERE m.id = f.id
         AND (m.status = 'sending' OR (m.status = 'failed' AND m.error_code = '{OUTCOME_UNKNOWN}')
-             OR (m.status = 'waiting' AND m.unconfirmed > 0)
-             OR (m.status = 'sent' AND (m.delivered_at IS NULL OR (m.read_at IS NULL AND f.read IS NOT NULL))))
+             OR (m.status = 'waiting' AND m.unconfirmed > 0) OR ({_NEWS}))
       RETURNING m.id, m.account_id, m.user_id, m.recipient, m.recipient_kind, m.claimed_at, m.delivered_at
     ), reached AS (
       {_DELIVERED_TO}
@@ -69,6 +90,19 @@ _SETTLE = f"""
     UNION ALL
     SELECT NULL, n.account_id, NULL, NULL FROM named n WHERE NOT n.meant GROUP BY n.account_id
 """
+
+
+async def note_receipts(connection: Connection, receipts: Sequence[Receipt]) -> tuple[frozenset[UUID], list[Receipt]]:
+    """Apply the usual ones of these receipts, of messages that are known to be sent, to contacts known to be reached.
+
+    It is one statement, and locks no account. Returns the users whose messages it changed, and the receipts that are
+    left for `apply_receipts`.
+    """
+    rows = await connection.fetch(*named(_NOTE, **_RECEIPTS.values(receipts)))
+    users = frozenset(row["user_id"] for row in rows if row["user_id"] is not None)
+    connection.tell(Topic.MESSAGES, users)
+    others = {(row["account_id"], row["wa_id"]) for row in rows if row["user_id"] is None}
+    return users, [one for one in receipts if (one.account, one.wa_id) in others] if others else []
 
 
 async def apply_receipts(connection: Connection, receipts: Sequence[Receipt]) -> Recorded:

@@ -1,5 +1,6 @@
 """One account with one message that its owner has just claimed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -45,8 +46,16 @@ class Scene:
             return await fenced_messages.record(connection, worker or self.worker, outcomes)
 
     async def receive(self, *receipts: Receipt) -> Recorded:
+        async with self.db.connection() as connection:
+            users, others = await facts.note_receipts(connection, receipts)
         async with self.db.transaction() as connection:
-            return await facts.apply_receipts(connection, receipts)
+            recorded = await facts.apply_receipts(connection, others)
+        return replace(recorded, users=recorded.users | users)
+
+    async def note(self, *receipts: Receipt) -> list[Receipt]:
+        """Apply the usual ones. Returns the others."""
+        async with self.db.connection() as connection:
+            return (await facts.note_receipts(connection, receipts))[1]
 
     def receipt(self, *, read: bool = False, ago: float = 0) -> Receipt:
         return receipt_of(self.claimed, read=read, at=datetime.now(UTC) - timedelta(seconds=ago))

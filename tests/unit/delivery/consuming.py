@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +33,9 @@ class Scene:
         self.engine = engine
         self.recorded: list[Recorded] = []
         self.states: list[tuple[UUID, State]] = []
+        self.asked_of: set[UUID] = set()
+        self.recorded_all = asyncio.Event()
+        self.recorded_all.set()
         self.worker: UUID
         self.alice: UUID
         self.bob: UUID
@@ -42,6 +45,11 @@ class Scene:
         self.worker = await self.rows.worker()
         await self.rows.own(self.worker)
 
+    async def recording_over(self, accounts: Collection[UUID]) -> None:
+        """Outcomes of these accounts' messages are on disk."""
+        self.asked_of |= set(accounts)
+        await self.recorded_all.wait()
+
     @contextlib.asynccontextmanager
     async def following(self) -> AsyncIterator[None]:
         settings = Settings(_env_file=None, expire_after_hours=1)
@@ -49,6 +57,7 @@ class Scene:
             self.db,
             self.worker,
             settings=settings,
+            recording_over=self.recording_over,
             on_recorded=self.recorded.append,
             on_state=lambda account, state: self.states.append((account, state)),
         )

@@ -144,3 +144,13 @@ async def test_callbacks_are_called_once_and_only_for_what_is_stored(scene: Scen
         await scene.say(state(scene.bob, "DISCONNECTED"))
     assert scene.states == [(scene.bob, Offline("connection_lost", None, 0, ""))]
     assert len(scene.recorded) <= 2
+
+
+async def test_receipts_are_stored_when_what_is_known_of_their_accounts_messages_is_on_disk(scene: Scene) -> None:
+    scene.recorded_all.clear()
+    async with scene.following():
+        await scene.engine.say(receipt(scene.alice, "ONE"), receipt(scene.alice, "TWO"))
+        await until(lambda: scene.asked_of == {scene.alice})
+        assert not scene.engine.acks
+        scene.recorded_all.set()
+        await until(lambda: len(scene.engine.acks) == 2)

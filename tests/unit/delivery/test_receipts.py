@@ -198,3 +198,31 @@ async def test_delivered_is_not_read(scene: Scene) -> None:
     assert (await scene.rows.get(scene.claimed.id))["read_at"] is None
     await scene.receive(scene.receipt(read=True))
     assert (await scene.rows.get(scene.claimed.id))["read_at"] is not None
+
+
+async def test_usual_receipts_wait_for_nobody_who_changes_the_account(scene: Scene) -> None:
+    await scene.record(scene.outcome("sent", fact=True))
+    async with scene.db.transaction() as other:
+        await other.execute("SELECT FROM account FOR UPDATE")
+        assert not await scene.note(scene.receipt(read=True), scene.receipt())
+        row = await scene.rows.get(scene.claimed.id)
+    assert (row["status"], row["delivered_at"] is not None, row["read_at"] is not None) == ("sent", True, True)
+
+
+@pytest.mark.parametrize("status", ["sending", "failed", "waiting"])
+async def test_a_receipt_that_proves_something_is_not_usual(scene: Scene, status: str) -> None:
+    if status != "sending":
+        failure = UNCONFIRMED if status == "failed" else None
+        await scene.record(scene.outcome(status, failure=failure, unconfirmed=True))
+    before = await scene.rows.get(scene.claimed.id)
+    assert await scene.note(receipt := scene.receipt()) == [receipt]
+    assert await scene.rows.get(scene.claimed.id) == before
+
+
+async def test_nor_is_the_first_that_reaches_a_contact_or_one_from_elsewhere(scene: Scene) -> None:
+    await scene.record(scene.outcome("sent", fact=True))
+    stray = replace(receipt := scene.receipt(), chat=STRANGERS)
+    assert await scene.note(stray) == [stray]
+    await scene.rows.one("UPDATE contact SET reached_at = NULL, cold_at = NULL")
+    assert await scene.note(receipt) == [receipt]
+    assert (await scene.rows.get(scene.claimed.id))["delivered_at"] is None

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from uuid import UUID
@@ -14,6 +14,7 @@ from chatwren.channels.engine import convert
 from chatwren.channels.engine.enginepb import engine_pb2 as pb
 from chatwren.channels.engine.enginepb.engine_pb2_grpc import EngineStub
 from chatwren.channels.engine.model import Group, Media, PairEvent
+from chatwren.channels.engine.sends import Sends
 from chatwren.channels.facts import Event
 from chatwren.channels.results import Result, Unknown
 
@@ -115,14 +116,15 @@ class Events:
             EngineError: the stream ended.
         """
         with _translated():
-            while (raw := await self._call.read()) is not grpc.aio.EOF:
-                yield convert.event(raw)
+            while (batch := await self._call.read()) is not grpc.aio.EOF:
+                for raw in batch.events:
+                    yield convert.event(raw)
         raise EngineError("the stream of events ended")
 
-    async def ack(self, event: Event) -> None:
-        """Say that the event is on disk. Not to be called twice at a time."""
+    async def ack(self, events: Iterable[Event]) -> None:
+        """Say that these are on disk. Not to be called twice at a time."""
         with _translated():
-            await self._call.write(pb.EventAck(seq=event.seq, ok=True))
+            await self._call.write(pb.AckBatch(acks=[pb.EventAck(seq=event.seq, ok=True) for event in events]))
 
 
 class Engine:
@@ -130,15 +132,25 @@ class Engine:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: Any = EngineStub(channel)  # the generated stub is typed for blocking calls
-        # As bytes: an event that cannot be parsed would come as None, and could not be acknowledged.
-        self._events: Any = channel.stream_stream(_EVENTS, request_serializer=pb.EventAck.SerializeToString)
+        # As bytes: an event that cannot be parsed could not be acknowledged, and what came with it would be lost.
+        self._events: Any = channel.stream_stream(
+            _EVENTS,
+            request_serializer=pb.AckBatch.SerializeToString,
+            response_deserializer=pb.EventBytes.FromString,
+        )
+        self._sends: Sends | None = None
 
     @classmethod
     @contextlib.asynccontextmanager
     async def connect(cls, socket: Path) -> AsyncIterator[Self]:
         """Connect to the engine that listens on this unix socket. Calls under way fail when the block ends."""
         async with grpc.aio.insecure_channel(f"unix:{socket}", options=_CHANNEL_OPTIONS) as channel:
-            yield cls(channel)
+            engine = cls(channel)
+            try:
+                yield engine
+            finally:
+                if engine._sends is not None:
+                    await engine._sends.end()
 
     async def describe(self) -> Mapping[str, str]:
         """Its build, whatsmeow's, the protocol version, and the server that it talks to (empty: WhatsApp's)."""
@@ -240,10 +252,14 @@ class Engine:
         )
         try:
             with _translated():
-                response = await self._stub.Send(request, timeout=wait + _GRACE_SECONDS)
-                return convert.send_result(response, message_id, to)
-        except EngineError as error:
-            return Unknown(error.message)
+                if self._sends is None or self._sends.ended:
+                    self._sends = Sends(self._stub.Send)
+            response = await self._sends.send(request, within=wait + _GRACE_SECONDS)
+        except TimeoutError:
+            return Unknown("the engine does not answer")
+        except (EngineError, ConnectionError) as error:
+            return Unknown(str(error))
+        return convert.send_result(response, message_id, to)
 
     async def upload(self, account: UUID, epoch: int, kind: str, chunks: AsyncIterator[bytes]) -> bytes:
         """Encrypt and upload a file (image, video, audio or document). Returns a handle that can be sent many times.

@@ -91,7 +91,13 @@ class AnsweringEngine(FakeEngine):
             return pb.UploadResponse(failed=pb.UploadResponse.Failed(permanent=True))
         return pb.UploadResponse(handle=pb.MediaHandle(media_key=b"".join(one.chunk for one in chunks)))
 
-    async def Send(self, request: Any, _context: Any) -> Any:  # noqa: N802
+    async def Send(self, batches: AsyncIterator[Any], _context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        async for batch in batches:
+            for one in batch.sends:
+                outcome = pb.OutcomeBatch.One(number=one.number, outcome=self._outcome(one.request))
+                yield pb.OutcomeBatch(outcomes=[outcome])
+
+    def _outcome(self, request: Any) -> Any:
         answer = self._next(request.account, *_ANSWERS)
         if request.account == str(self.whose) and answer in (None, Answer.UNHEARD):
             file = hashlib.sha256(request.media.handle.media_key).hexdigest() if request.HasField("media") else None
@@ -200,7 +206,7 @@ async def side(
     database_url: str, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[EngineSide]:
     engine = AnsweringEngine()
-    monkeypatch.setattr(worker, "EngineProcess", lambda *_: OneProcess(engine))
+    monkeypatch.setattr(worker, "EngineProcess", lambda *_, **__: OneProcess(engine))
     settings = Settings(
         _env_file=None,
         database_url=database_url,

@@ -39,15 +39,20 @@ NOTHING_KEPT = {
 }  # fmt: skip
 
 
+BATCHES = {"EventBatch": pb.Event.DESCRIPTOR, "OutcomeBatch": pb.SendResponse.DESCRIPTOR}
+"""Of what each is read by itself."""
+ANSWERS = [BATCHES.get(method.output_type.name, method.output_type) for method in SERVICE.methods]
+
+
 def test_every_answer_of_the_engine_is_accounted_for() -> None:
-    assert {method.output_type.name for method in SERVICE.methods} == READ.keys() | NOTHING_KEPT
+    assert {answer.name for answer in ANSWERS} == READ.keys() | NOTHING_KEPT
 
 
 def strangers() -> Iterator[tuple[str, str, Message]]:
-    for method in SERVICE.methods:
-        if method.output_type.name in READ:
-            for path, message in hostile.messages(method.output_type):
-                yield method.output_type.name, path, message
+    for answer in ANSWERS:
+        if answer.name in READ:
+            for path, message in hostile.messages(answer):
+                yield answer.name, path, message
 
 
 def test_every_field_with_every_value_can_be_stored() -> None:

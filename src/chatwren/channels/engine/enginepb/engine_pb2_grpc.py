@@ -28,7 +28,7 @@ if _version_not_supported:
 class EngineStub:
     """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
     not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
     """
 
     def __init__(self, channel):
@@ -72,10 +72,10 @@ class EngineStub:
                 request_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.PairRequest.SerializeToString,
                 response_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.PairEvent.FromString,
                 _registered_method=True)
-        self.Send = channel.unary_unary(
+        self.Send = channel.stream_stream(
                 '/chatwren.engine.v1.Engine/Send',
-                request_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendRequest.SerializeToString,
-                response_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendResponse.FromString,
+                request_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendBatch.SerializeToString,
+                response_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.OutcomeBatch.FromString,
                 _registered_method=True)
         self.Upload = channel.stream_unary(
                 '/chatwren.engine.v1.Engine/Upload',
@@ -104,15 +104,15 @@ class EngineStub:
                 _registered_method=True)
         self.Events = channel.stream_stream(
                 '/chatwren.engine.v1.Engine/Events',
-                request_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.EventAck.SerializeToString,
-                response_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.Event.FromString,
+                request_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.AckBatch.SerializeToString,
+                response_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.EventBatch.FromString,
                 _registered_method=True)
 
 
 class EngineServicer:
     """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
     not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
     """
 
     def Info(self, request, context):
@@ -169,9 +169,9 @@ class EngineServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Send(self, request, context):
-        """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
-        which is an unknown outcome.
+    def Send(self, request_iterator, context):
+        """Send messages, each under the caller's id: many at a time, whose typed outcomes come as they are there, in any order.
+        That the stream ends means an unknown outcome of all that have none. Beyond 2,048 of these it is not read.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -258,10 +258,10 @@ def add_EngineServicer_to_server(servicer, server):
                     request_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.PairRequest.FromString,
                     response_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.PairEvent.SerializeToString,
             ),
-            'Send': grpc.unary_unary_rpc_method_handler(
+            'Send': grpc.stream_stream_rpc_method_handler(
                     servicer.Send,
-                    request_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendRequest.FromString,
-                    response_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendResponse.SerializeToString,
+                    request_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendBatch.FromString,
+                    response_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.OutcomeBatch.SerializeToString,
             ),
             'Upload': grpc.stream_unary_rpc_method_handler(
                     servicer.Upload,
@@ -290,8 +290,8 @@ def add_EngineServicer_to_server(servicer, server):
             ),
             'Events': grpc.stream_stream_rpc_method_handler(
                     servicer.Events,
-                    request_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.EventAck.FromString,
-                    response_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.Event.SerializeToString,
+                    request_deserializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.AckBatch.FromString,
+                    response_serializer=chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.EventBatch.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -304,7 +304,7 @@ def add_EngineServicer_to_server(servicer, server):
 class Engine:
     """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
     not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
     """
 
     @staticmethod
@@ -497,7 +497,7 @@ class Engine:
             _registered_method=True)
 
     @staticmethod
-    def Send(request,
+    def Send(request_iterator,
             target,
             options=(),
             channel_credentials=None,
@@ -507,12 +507,12 @@ class Engine:
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
+        return grpc.experimental.stream_stream(
+            request_iterator,
             target,
             '/chatwren.engine.v1.Engine/Send',
-            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendRequest.SerializeToString,
-            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendResponse.FromString,
+            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.SendBatch.SerializeToString,
+            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.OutcomeBatch.FromString,
             options,
             channel_credentials,
             insecure,
@@ -673,8 +673,8 @@ class Engine:
             request_iterator,
             target,
             '/chatwren.engine.v1.Engine/Events',
-            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.EventAck.SerializeToString,
-            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.Event.FromString,
+            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.AckBatch.SerializeToString,
+            chatwren_dot_channels_dot_engine_dot_enginepb_dot_engine__pb2.EventBatch.FromString,
             options,
             channel_credentials,
             insecure,

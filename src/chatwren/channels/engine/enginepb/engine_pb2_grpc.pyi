@@ -34,7 +34,7 @@ GRPC_VERSION: str
 class EngineStub:
     """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
     not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
     """
 
     @_typing.overload
@@ -63,9 +63,9 @@ class EngineStub:
     Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
     success, the phone may list the device: its keys stay stored until Logout.
     """
-    Send: _grpc.UnaryUnaryMultiCallable[_engine_pb2.SendRequest, _engine_pb2.SendResponse]
-    """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
-    which is an unknown outcome.
+    Send: _grpc.StreamStreamMultiCallable[_engine_pb2.SendBatch, _engine_pb2.OutcomeBatch]
+    """Send messages, each under the caller's id: many at a time, whose typed outcomes come as they are there, in any order.
+    That the stream ends means an unknown outcome of all that have none. Beyond 2,048 of these it is not read.
     """
     Upload: _grpc.StreamUnaryMultiCallable[_engine_pb2.UploadRequest, _engine_pb2.UploadResponse]
     """Encrypt and upload one file. The first request is `start`, then chunks. The handle may be sent any number of times."""
@@ -76,7 +76,7 @@ class EngineStub:
     CheckNumbers: _grpc.UnaryUnaryMultiCallable[_engine_pb2.CheckNumbersRequest, _engine_pb2.CheckNumbersResponse]
     """Which of these phone numbers are on WhatsApp, and under which address."""
     MarkRead: _grpc.UnaryUnaryMultiCallable[_engine_pb2.MarkReadRequest, _engine_pb2.MarkReadResponse]
-    Events: _grpc.StreamStreamMultiCallable[_engine_pb2.EventAck, _engine_pb2.Event]
+    Events: _grpc.StreamStreamMultiCallable[_engine_pb2.AckBatch, _engine_pb2.EventBatch]
     """All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
     A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
     anew with all that awaits its ack; each account's events come in order.
@@ -86,7 +86,7 @@ class EngineStub:
 class EngineAsyncStub(EngineStub):
     """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
     not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -112,9 +112,9 @@ class EngineAsyncStub(EngineStub):
     Renew in time. Ending the stream ends the pairing. Of one that ends after `confirm` was accepted, other than with
     success, the phone may list the device: its keys stay stored until Logout.
     """
-    Send: _aio.UnaryUnaryMultiCallable[_engine_pb2.SendRequest, _engine_pb2.SendResponse]  # type: ignore[assignment]
-    """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
-    which is an unknown outcome.
+    Send: _aio.StreamStreamMultiCallable[_engine_pb2.SendBatch, _engine_pb2.OutcomeBatch]  # type: ignore[assignment]
+    """Send messages, each under the caller's id: many at a time, whose typed outcomes come as they are there, in any order.
+    That the stream ends means an unknown outcome of all that have none. Beyond 2,048 of these it is not read.
     """
     Upload: _aio.StreamUnaryMultiCallable[_engine_pb2.UploadRequest, _engine_pb2.UploadResponse]  # type: ignore[assignment]
     """Encrypt and upload one file. The first request is `start`, then chunks. The handle may be sent any number of times."""
@@ -125,7 +125,7 @@ class EngineAsyncStub(EngineStub):
     CheckNumbers: _aio.UnaryUnaryMultiCallable[_engine_pb2.CheckNumbersRequest, _engine_pb2.CheckNumbersResponse]  # type: ignore[assignment]
     """Which of these phone numbers are on WhatsApp, and under which address."""
     MarkRead: _aio.UnaryUnaryMultiCallable[_engine_pb2.MarkReadRequest, _engine_pb2.MarkReadResponse]  # type: ignore[assignment]
-    Events: _aio.StreamStreamMultiCallable[_engine_pb2.EventAck, _engine_pb2.Event]  # type: ignore[assignment]
+    Events: _aio.StreamStreamMultiCallable[_engine_pb2.AckBatch, _engine_pb2.EventBatch]  # type: ignore[assignment]
     """All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
     A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
     anew with all that awaits its ack; each account's events come in order.
@@ -134,7 +134,7 @@ class EngineAsyncStub(EngineStub):
 class EngineServicer(metaclass=_abc_1.ABCMeta):
     """gRPC errors: INVALID_ARGUMENT (malformed, permanent), FAILED_PRECONDITION (the account is not open under this epoch, or
     not connected), NOT_FOUND (media that WhatsApp no longer has), UNAVAILABLE (WhatsApp or the database did not answer: try
-    again), ABORTED (an Events stream that a newer one replaced). Send never answers with one of them.
+    again), ABORTED (an Events stream that a newer one replaced). Send does not answer with one of them.
     """
 
     @_abc_1.abstractmethod
@@ -204,11 +204,11 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Send(
         self,
-        request: _engine_pb2.SendRequest,
+        request_iterator: _MaybeAsyncIterator[_engine_pb2.SendBatch],
         context: _ServicerContext,
-    ) -> _typing.Union[_engine_pb2.SendResponse, _abc.Awaitable[_engine_pb2.SendResponse]]:
-        """Send one message under the caller's id. The outcome is typed; a gRPC error means that the engine itself is gone,
-        which is an unknown outcome.
+    ) -> _typing.Union[_abc.Iterator[_engine_pb2.OutcomeBatch], _abc.AsyncIterator[_engine_pb2.OutcomeBatch]]:
+        """Send messages, each under the caller's id: many at a time, whose typed outcomes come as they are there, in any order.
+        That the stream ends means an unknown outcome of all that have none. Beyond 2,048 of these it is not read.
         """
 
     @_abc_1.abstractmethod
@@ -253,9 +253,9 @@ class EngineServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Events(
         self,
-        request_iterator: _MaybeAsyncIterator[_engine_pb2.EventAck],
+        request_iterator: _MaybeAsyncIterator[_engine_pb2.AckBatch],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_engine_pb2.Event], _abc.AsyncIterator[_engine_pb2.Event]]:
+    ) -> _typing.Union[_abc.Iterator[_engine_pb2.EventBatch], _abc.AsyncIterator[_engine_pb2.EventBatch]]:
         """All events of all accounts. One stream at a time: a new one replaces the old and replays what awaits its ack.
         A message or receipt is acknowledged to WhatsApp only after its event's ack with ok = true. A new stream begins
         anew with all that awaits its ack; each account's events come in order.
