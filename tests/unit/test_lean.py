@@ -21,7 +21,7 @@ APPLICATION = (
     ],
 )
 def test_what_is_heavy_is_loaded_where_it_is_needed(load: str, needed: set[str]) -> None:
-    shown = f"print(*[one for one in {HEAVY!r} if sys.modules.get(one)])"
+    shown = f"print(*{{name.partition('.')[0] for name, one in sys.modules.items() if one}} & set({HEAVY!r}))"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys, chatwren.__main__; {load}; {shown}"],
         capture_output=True,
