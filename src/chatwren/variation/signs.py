@@ -32,7 +32,7 @@ _PIECES = re.compile(
     r"|(?P<word>[^\W\d_](?:[^\W\d_]|[\u0900-\u0963])*)"
     r"|(?P<end>[!?।;\n]|(?<=[^\W\d_]{3})\.|(?<=[\u0900-\u0963\d])\.)"
 )
-_CODE = re.compile(r"(?!(?:19|20)\d\d$)\d{4,8}|\d{3}[ -]\d{3}|\d(?: \d){3,7}|\d\d(?: \d\d){1,3}|\d\d-\d\d-\d\d")
+_CODE = re.compile(r"(?!(?:19[5-9]|20[0-4])\d$)\d{4,8}|\d{3}[ -]\d{3}|\d(?: \d){3,7}|\d\d(?: \d\d){1,3}|\d\d-\d\d-\d\d")
 _LONG = re.compile(r"(.)\1{2,}")
 _LIST = re.compile(r"\(([^()]*)\)")
 _EXPANDED = 4  # times as long: more than letters come to that are written as one
