@@ -37,6 +37,7 @@ class Apart:
         scans: of a JPEG; 0 if it has no picture. More than are accepted are not counted.
         shown: whether it is coded as phones can show it.
         deep: whether it has 16 bits a channel.
+        unpacked: of a PNG: bytes of its pixels; 0 if that is not known.
         animated: whether it is more than one picture, shown one after the other.
     """
 
@@ -49,6 +50,7 @@ class Apart:
     scans: int = 1
     shown: bool = True
     deep: bool = False
+    unpacked: int = 0
     animated: bool = False
 
 

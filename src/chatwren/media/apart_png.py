@@ -8,7 +8,8 @@ from typing import BinaryIO, NamedTuple
 
 from chatwren.media.apart import EXIF, MAX_UNPACKED, PIECE, Apart, Taken, is_padding, is_profile, part
 
-_SIGNATURE = 8
+SIGNATURE_BYTES = 8
+"""What a PNG begins with, before its first chunk."""
 _HEADER = 13
 _MAX_CHUNKS = 200_000
 _MAX_PALETTE = 3 * 256
@@ -32,7 +33,7 @@ class _Chunk(NamedTuple):
 def png_apart(file: BinaryIO) -> Apart:
     """What a PNG holds."""
     reading = _Reading(file)
-    for chunk in _chunks(file):
+    for chunk in chunks(file):
         if chunk.kind == b"IEND":
             reading.note_rest(chunk.stop + 4)
             return reading.result(ended=True)
@@ -46,10 +47,9 @@ class _Reading:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._apart = Apart(file)
-        self._taken = Taken(file).take(0, _SIGNATURE)
+        self._taken = Taken(file).take(0, SIGNATURE_BYTES)
         self._room = MAX_UNPACKED
         self._colours = -1
-        self._needed = 0
 
     def chunk(self, chunk: _Chunk) -> None:
         """Note it."""
@@ -75,7 +75,7 @@ class _Reading:
         apart = self._apart
         apart.pixels = self._taken.write(_written(b"IEND", b"")).as_file()
         apart.ended = ended
-        apart.complete = ended or _unpacks_to(apart.pixels, self._needed)
+        apart.complete = ended or _unpacks_to(apart.pixels, apart.unpacked)
         return apart
 
     def _head(self, kind: bytes, content: bytes) -> None:
@@ -83,7 +83,7 @@ class _Reading:
         if kind == b"IHDR" and len(content) == _HEADER:
             self._colours = content[9]
             self._apart.deep = content[8] == 16  # noqa: PLR2004 - bits a channel
-            self._needed = _needed(content) if self._colours in _CHANNELS else 0
+            self._apart.unpacked = _needed(content) if self._colours in _CHANNELS else 0
 
     def _beside(self, chunk: _Chunk, content: bytes) -> None:
         """Note what is beside the pixels, and take what decoders need for these."""
@@ -117,8 +117,9 @@ class _Reading:
                 self._apart.exif = bytes.fromhex(digits.decode()).removeprefix(EXIF)
 
 
-def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
-    end, at = file.seek(0, os.SEEK_END), _SIGNATURE
+def chunks(file: BinaryIO) -> Iterator[_Chunk]:
+    """The chunks of a PNG, as far as there are any."""
+    end, at = file.seek(0, os.SEEK_END), SIGNATURE_BYTES
     for _ in range(_MAX_CHUNKS):
         head = part(file, at, at + 8)
         stop = at + 8 + int.from_bytes(head[:4])
@@ -155,7 +156,7 @@ def _unpacks_to(pixels: BinaryIO, needed: int) -> bool:
     """Whether there are so many bytes of pixels."""
     unpacking, left = zlib.decompressobj(), needed
     try:
-        for kind, start, stop in _chunks(pixels):
+        for kind, start, stop in chunks(pixels):
             for at in range(start, stop, PIECE) if kind == b"IDAT" else ():
                 piece = part(pixels, at, min(stop, at + PIECE))
                 while left > 0 and piece:

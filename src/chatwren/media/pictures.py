@@ -20,6 +20,7 @@ from chatwren.media.decoder_wire import Job, Other, Picture, Why, pack
 from chatwren.media.images import MAX_SCANNED_PIXELS, webp_size
 from chatwren.media.recognise import MediaKind
 from chatwren.media.told import told
+from chatwren.media.unpacked_png import NotUnpackedError, unpacked
 
 _THUMBNAIL_EDGE = 100
 _THUMBNAIL_QUALITY = 60
@@ -64,7 +65,10 @@ _WORKING = 40_000_000
 def decode(file: BinaryIO, job: Job) -> bytes:
     """The reply to the job of decoding a picture."""
     try:
-        return _decoded(file, job)
+        try:
+            return _decoded(file, job)
+        except NotUnpackedError:
+            return _decoded(file, job, by_zlib=True)
     except MemoryError:
         return pack(Other("memory"))
     except Image.DecompressionBombError:
@@ -73,7 +77,7 @@ def decode(file: BinaryIO, job: Job) -> bytes:
         return pack(Other("unknown" if str(error).startswith("Unsupported BMP") else "damaged"))
 
 
-def _decoded(file: BinaryIO, job: Job) -> bytes:
+def _decoded(file: BinaryIO, job: Job, *, by_zlib: bool = False) -> bytes:
     width, height = webp_size(file.read(_HEAD)) if job.mimetype == "image/webp" else (0, 0)
     if width * height > recognise.MAX_IMAGE_PIXELS:
         return pack(Other("pixels"))
@@ -82,7 +86,9 @@ def _decoded(file: BinaryIO, job: Job) -> bytes:
     apart = _APART.get(job.mimetype, Apart)(file)
     if why := _unfit(apart):
         return pack(Other(why))
-    with _opened(apart.pixels) as image:
+    # What is not as its writer left it zlib judges, which knows more faults.
+    quick = apart.unpacked and apart.ended and not apart.amiss and not by_zlib
+    with _opened(unpacked(apart.pixels, apart.unpacked) if quick else apart.pixels) as image:
         why = _too_much(image, apart)
         if not why and not apart.ended:
             why = _lost(image, apart, job)
