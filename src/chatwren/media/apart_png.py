@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from isal import isal_zlib
+
 from chatwren.media.apart import EXIF, MAX_UNPACKED, PIECE, Apart, Taken, is_padding, is_profile, part
 
 SIGNATURE_BYTES = 8
@@ -131,9 +133,9 @@ def chunks(file: BinaryIO) -> Iterator[_Chunk]:
 
 def _is_sound(file: BinaryIO, chunk: _Chunk) -> bool:
     """Whether its check sum is right."""
-    total = zlib.crc32(chunk.kind)
+    total = isal_zlib.crc32(chunk.kind)
     for at in range(chunk.start, chunk.stop, PIECE):
-        total = zlib.crc32(part(file, at, min(chunk.stop, at + PIECE)), total)
+        total = isal_zlib.crc32(part(file, at, min(chunk.stop, at + PIECE)), total)
     return part(file, chunk.stop, chunk.stop + 4) == total.to_bytes(4)
 
 

@@ -27,6 +27,7 @@ _THUMBNAIL_QUALITY = 60
 _JPEG_QUALITY = 90
 
 _HEAD = 64
+_BLOCK = 256 * 1024  # of a file, that Pillow decodes at a time: by its own 64 kB a PNG takes 3 % more
 _TAILS = (b"\xa5" * 64, b"")  # whatever stands in the place of bits that are missing
 
 Image.init()  # loads what it would load when it needs it, which the process may not do
@@ -102,7 +103,9 @@ def _decoded(file: BinaryIO, job: Job, *, by_zlib: bool = False) -> bytes:
 
 def _opened(file: BinaryIO) -> ImageFile.ImageFile:
     file.seek(0)
-    return Image.open(file, formats=_FORMATS)
+    image = Image.open(file, formats=_FORMATS)
+    image.decodermaxblock = _BLOCK
+    return image
 
 
 def _unfit(apart: Apart) -> Why | None:
