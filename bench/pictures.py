@@ -37,7 +37,7 @@ from parts.system import Person, Web
 
 PICTURES = 50
 MOST_SECONDS = 14.0
-"""Of two cores; ADR 26 says where they go."""
+"""Of two cores; ADR 10 says where they go."""
 MOST_STALL = 0.05
 ROUNDS = 15
 SECONDS = 40.0
