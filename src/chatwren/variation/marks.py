@@ -12,7 +12,7 @@ from itertools import pairwise
 from chatwren.variation import tables
 from chatwren.variation.phrases import Hit, Index, Phrase, Text
 from chatwren.variation.sentences import Sentence, goes_on
-from chatwren.variation.words import WORD, words
+from chatwren.variation.words import WORD, plain, words
 
 KINDS = frozenset({"question", "negation", "condition", "setback"})
 """A setback tells that what its sentence says has come to nothing: "has been shipped and was returned"."""
@@ -105,7 +105,7 @@ def _starts(text: str, sentences: Sequence[Sentence]) -> list[int]:
 def _found(text: Text, signs: _Signs, weighty: Mapping[str, str]) -> Iterator[_Mark]:
     if text.has_one_of(signs.single.keys()):
         for match in WORD.finditer(text.text):
-            word = match[0].lower().replace("’", "'").strip("-'")
+            word = plain(match[0])
             if word in signs.single:
                 yield _Mark(signs.single[word], match.start(), frozenset({word}))
     for kind, hit in signs.several.found(text):

@@ -28,7 +28,7 @@ from typing import Generic, TypeVar
 
 from chatwren.variation import tables
 from chatwren.variation.masks import token_class
-from chatwren.variation.words import LETTER, words
+from chatwren.variation.words import LETTER, WORD, plain, words
 
 _CAPITAL = r"A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f\u0370-\u03ff\u0400-\u042f\u0590-\u06ff\u0900-\u0963"
 _WRITTEN = token_class("placeholder"), token_class("bold"), token_class("capitals")
@@ -109,9 +109,21 @@ class Text:
         if "ँ" not in text:
             self.spelling.append(("ँ", "ं"))
 
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Where each word begins."""
+        found: dict[str, list[int]] = {}
+        for match in WORD.finditer(self.text):
+            found.setdefault(plain(match[0]), []).append(match.start())
+        return found
+
     def has_one_of(self, group: AbstractSet[str]) -> bool:
         """Whether one of the words stands in the text."""
         return not self._known.isdisjoint(group)
+
+    def places(self, group: AbstractSet[str]) -> list[int]:
+        """Where one of the words begins, in ascending order."""
+        return sorted(chain.from_iterable(self._places[word] for word in group if word in self._places))
 
     def says(self, phrase: str) -> bool:
         """Whether the words of `phrase` stand in the text, one after the other."""
@@ -138,7 +150,9 @@ class Phrase:
         self._capital = body[:1].isupper()
         self._any_case = any_case
         self._begins_with_choice = body.startswith("(")
-        self._needed = _needed(body)
+        needed = _needed(body)
+        self._needed = list(needed.values())
+        self._first = needed.get(0)  # the words of which one is the first
         self._own = frozenset(words(body))
         self.rarest: AbstractSet[str] = max(
             self._needed, key=lambda group: min(map(len, group)), default=frozenset({""})
@@ -164,7 +178,7 @@ class Phrase:
         """Where the phrase stands, from left to right."""
         if not all(text.has_one_of(group) for group in self._needed):
             return
-        for match in self._regex.finditer(text.text):
+        for match in self._matches(text):
             at_start = bool(_SENTENCE_BEFORE.search(text.text, max(0, match.start() - 8), match.start()))
             upper = text.text[match.start()].isupper()
             if self._start and not (
@@ -188,6 +202,17 @@ class Phrase:
                 at_start and upper,
                 self._own.union(*map(words, numbers)),
             )
+
+    def _matches(self, text: Text) -> Iterator[re.Match[str]]:
+        """Where the expression matches, before it is asked what stands around it."""
+        if self._first is None:
+            yield from self._regex.finditer(text.text)
+            return
+        end = 0
+        for place in text.places(self._first):
+            if place >= end and (match := self._regex.match(text.text, place)):
+                end = match.end()
+                yield match
 
     def _stood_for(self, letters: str, match: re.Match[str]) -> tuple[str, ...]:
         return tuple(match[number] or "" for number in self._groups[letters])
@@ -251,9 +276,12 @@ def _bounded(body: str, regex: str) -> str:
     return f"{before}(?:{regex}){after}"
 
 
-def _needed(body: str) -> list[frozenset[str]]:
-    """Sets of words of which a text must have one each, or the phrase cannot stand in it: a quick first look."""
-    found = []
+def _needed(body: str) -> dict[int, frozenset[str]]:
+    """Sets of words of which a text must have one each, or the phrase cannot stand in it: a quick first look.
+
+    They stand at the places in the pattern that they are for. At 0 are those with one of which it begins.
+    """
+    found = {}
     for part in re.finditer(rf"\((?P<choice>[^()]*)\)|(?P<word>[{LETTER}]+)", body):
         touching = body[part.start() - 1 : part.start()].strip("^ ") or body[part.end() : part.end() + 1].strip(
             "$ ,!:?."
@@ -261,7 +289,8 @@ def _needed(body: str) -> list[frozenset[str]]:
         choices = (part["choice"] or part["word"] or "").split("|")
         first_words = [words(choice)[:1] for choice in choices]
         if not touching and all(first_words) and not any(sign in part[0] for sign in (*_LITERAL, "#", "*")):
-            found.append(frozenset(word for group in first_words for word in group))
+            begins = part.start() == 0 and not all(WORD.match(choice) for choice in choices)
+            found[part.start() - begins] = frozenset(word for group in first_words for word in group)
     return found
 
 
@@ -274,8 +303,8 @@ def say(template: str, hit: Hit, text: Text) -> str:
 
     said = _RECALL.sub(recall, template)
     said = " ".join(said.split())
-    for sign, plain in text.spelling:
-        said = said.replace(sign, plain)
+    for sign, other in text.spelling:
+        said = said.replace(sign, other)
     first = next((position for position, letter in enumerate(said) if letter.isalpha()), None)
     if first is not None and hit.capital:
         said = said[:first] + said[first].upper() + said[first + 1 :]

@@ -10,3 +10,8 @@ WORD = re.compile(rf"[{LETTER}]+")
 def words(text: str) -> list[str]:
     """The words of a text in order, in lower case, with plain apostrophes."""
     return [word.strip("-'") for word in WORD.findall(text.lower().replace("’", "'"))]
+
+
+def plain(word: str) -> str:
+    """A word as `words` gives it."""
+    return word.lower().replace("’", "'").strip("-'")
