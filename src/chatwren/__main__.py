@@ -231,27 +231,38 @@ def show_settings() -> None:
 
 @app.command()
 def vary(
-    message: Annotated[str, typer.Argument(help="The text to vary.")],
+    message: Annotated[str | None, typer.Argument(help="The text to vary. Without it, standard input is read.")] = None,
+    *,
     seed: Annotated[str, typer.Option(help="Another seed, another variation.")] = "0",
     number: Annotated[int, typer.Option("-n", "--number", min=1, max=1000, help="How many variations.")] = 1,
+    synonyms: Annotated[bool, typer.Option(help="Say phrases in another way.")] = True,
+    emojis: Annotated[bool, typer.Option(help="Add emojis, and swap those of the text.")] = True,
+    shuffle: Annotated[bool, typer.Option(help="Let sentences that stand alone change places.")] = True,
+    spintax: Annotated[bool, typer.Option("--spintax", help="Print all of them as one text to edit: {a|b}.")] = False,
 ) -> None:
     """Print variations of a text, each once, and what was changed or why nothing was."""
-    from chatwren.variation import Modifications, Unchanged, explain
-    from chatwren.variation import vary as make
+    from chatwren import variation
 
-    wanted = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
+    text = sys.stdin.read().removesuffix("\n") if message is None else message
+    wanted = variation.Modifications(use_synonyms=synonyms, add_emojis=emojis, shuffle_sentences=shuffle)
+    if spintax:
+        written = variation.spintax(text, wanted)
+        if written is None:
+            raise CannotStart("The wordings of this text cannot be written as one: they are too many, or too long.")
+        print(written)
+        return
     printed: set[str] = set()
     for one in (seed, *(f"{seed}.{again}" for again in range(1, number * _VARY_TRIES))):
-        variation = make(message, wanted, seed=one)
-        if variation.text in printed:
+        varied = variation.vary(text, wanted, seed=one)
+        if varied.text in printed:
             continue
-        printed.add(variation.text)
-        print(variation.text)
-        for change in variation.changes:
+        printed.add(varied.text)
+        print(varied.text)
+        for change in varied.changes:
             print(f"  {change.rule}: {change.before!r} -> {change.after!r}")
-        if variation.unchanged_because is not None:
-            print(f"  {explain(Unchanged(variation.unchanged_because))}")
-        if len(printed) >= min(number, variation.variants_possible):
+        if varied.unchanged_because is not None:
+            print(f"  {variation.explain(variation.Unchanged(varied.unchanged_because))}")
+        if len(printed) >= min(number, varied.variants_possible):
             break
 
 

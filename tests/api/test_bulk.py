@@ -340,6 +340,28 @@ def test_who_is_in_a_list_twice_is_told_and_may_be_skipped(shop: httpx.Client, s
     assert "Skipped" in done["rows"][2]["errors"][0]["message"]
 
 
+def test_more_rows_than_wordings_are_told(shop: httpx.Client, server: WebServer) -> None:
+    def rows(text: str, count: int, **more: str) -> str:
+        members = {"message": text, **more}
+        return "\n".join(
+            json.dumps({"phoneId": f"+9198111111{number:02}", **members}) for number in range(10, 10 + count)
+        )
+
+    asked = {"aiModifications[useSynonyms]": "true"}
+    few, many = "Your parcel is on its way.", "{Hi|Hello|Hey} {you|all}: your parcel is on its way."
+    for text, more, told in (
+        (few, asked, ["3 rows have the text of line 1, of which there are 2 wordings"]),
+        ("Your taxi is here.", asked, ["3 rows have the text of line 1, of which there is 1 wording"]),
+        (many, asked, []),
+        (few, {}, []),
+        ("Hi {{name}}, your parcel is on its way.", asked, []),  # refused, row by row
+    ):
+        answer = shop.post("/api/messages/bulk", content=rows(text, 3, **more), headers=JSONL).json()
+        assert [one.partition(":")[0] for one in answer.get("warnings", [])] == told
+    accept(server)
+    assert follow(shop, answer["bulkId"])["refused"] == 3
+
+
 def test_one_person_in_two_spellings_is_skipped_too(shop: httpx.Client, server: WebServer) -> None:
     for numbers in (("+5215512345678", "+525512345678"), ("+541123456789", "+5491123456789")):
         body = "phoneId,message\n" + "".join(f"{one},{one}\n" for one in numbers)

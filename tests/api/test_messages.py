@@ -341,6 +341,7 @@ def test_a_previewed_wording_is_sent_to_the_letter_by_its_seed(shop: httpx.Clien
     assert len({one["text"] for one in shown["variants"]}) == 3
     assert shown["variantsPossible"] >= 3
     assert shown["unchangedBecause"] is None
+    assert shown["spintax"].startswith("{Hi {{name}},|Hello {{name}},} {thank you for shopping with us|")
     chosen = shown["variants"][2]
     assert "Priya" in chosen["text"]
     assert chosen["changes"][0].keys() == {"rule", "before", "after"}
@@ -351,11 +352,27 @@ def test_a_previewed_wording_is_sent_to_the_letter_by_its_seed(shop: httpx.Clien
     assert (listed["message"], listed["original"]) == (chosen["text"], PREVIEW["message"])
 
 
+def test_a_preview_as_spintax_may_be_edited_and_sent(shop: httpx.Client) -> None:
+    asked = {**PREVIEW, "message": "Hi {{name}}, call me \\{now\\}."}
+    written = shop.post("/api/messages/preview", json=asked).json()["spintax"]
+    assert written == "{Hi {{name}},|Hello {{name}},} call me \\{now\\}."
+    edited = {**TEXT, **PREVIEW, "message": written.replace("Hello", "Hey"), "aiModifications": None}
+    accepted = shop.post("/api/messages/send", json=edited).json()
+    assert accepted["preview"] in {"Hi Priya, call me {now}.", "Hey Priya, call me {now}."}
+
+
+def test_wordings_that_cannot_be_written_as_one_text_are_null(shop: httpx.Client) -> None:
+    asked = {**PREVIEW, "message": "{a|b} {c|d} {e|f} {g|h}: thank you for shopping with us!"}
+    shown = shop.post("/api/messages/preview", json=asked).json()
+    assert (shown["spintax"], shown["variantsPossible"] > 16) == (None, True)
+
+
 def test_a_one_time_code_stays_as_it_is_and_says_why(shop: httpx.Client) -> None:
     text = "Your OTP is 482913. Do not share it with anyone."
     shown = shop.post("/api/messages/preview", json={**PREVIEW, "message": text}).json()
     assert [one["text"] for one in shown["variants"]] == [text]
     assert shown["unchangedBecause"]["code"] == "sensitive_one_time_code"
+    assert shown["spintax"] == text
 
 
 @pytest.mark.parametrize(

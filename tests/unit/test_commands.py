@@ -89,6 +89,25 @@ def test_an_option_is_read_alike_in_both_forms(tmp_path: Path, line: str) -> Non
     assert done.stderr == "chatwren: CHATWREN_PORT is not usable: must be a whole number from 0 to 65535.\n"
 
 
+def test_vary_prints_wordings_or_all_of_them_as_one_text(tmp_path: Path) -> None:
+    text = "Hi Bob, your parcel is on its way."
+    done = chatwren("vary", text, "--no-emojis", "-n", "9", cwd=tmp_path)
+    assert [line for line in done.stdout.splitlines() if not line.startswith("  ")][1:]
+    written = "{Hi Bob,|Hello Bob,} your parcel {is on its way|is on the way|is already on its way}.\n"
+    assert chatwren("vary", text, "--no-emojis", "--spintax", cwd=tmp_path).stdout == written
+    read = subprocess.run(
+        [sys.executable, "-m", "chatwren", "vary", "--no-emojis", "--spintax"],
+        input=f"{text}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert read.stdout == written
+    none = chatwren("vary", f"{'{a|b}' * 4} {text}", "--spintax", cwd=tmp_path)
+    assert (none.returncode, none.stdout) == (1, "")
+    assert re.fullmatch(r"chatwren: The wordings of this text cannot be written as one: [^\n]*\n", none.stderr)
+
+
 @pytest.mark.parametrize("command", ["web", "worker"])
 def test_without_a_database_one_line_says_what_to_do(tmp_path: Path, command: str) -> None:
     done = chatwren(command, cwd=tmp_path)

@@ -36,6 +36,7 @@ from chatwren.service.accounts import never_linked
 from chatwren.service.bulk_list import ListOptions, Recipients
 from chatwren.service.bulk_outlook import outlook
 from chatwren.service.bulk_rows import FileKind
+from chatwren.service.bulk_texts import Texts
 from chatwren.service.compose import due_at, row_of
 from chatwren.service.computing import Computing
 from chatwren.service.idempotency import KeyTakenError, answer_earlier, key_of_bulk, take_key, winners_answer
@@ -112,13 +113,18 @@ async def submit(
     bulk = uuid7()
     with tempfile.TemporaryFile(prefix="chatwren-bulk-") as rows:
         # Read to its end before the database hears of it: what takes its time must not keep a transaction open.
-        recipients = Recipients(options, Whereabouts(user, account, None).country)
-        with contextlib.closing(bulk_rows.read(path, kind, recipients)) as given:
+        here = Whereabouts(user, account, None)
+        recipients, texts = Recipients(options, here.country), Texts()
+        with contextlib.closing(bulk_rows.read(path, kind, recipients.look, texts.look)) as given:
             total, to_do = await _read(computing, user.id, bulk, given, rows)
         # Before they are stored: also rows that are taken back have been written to the disk.
         _check(has.with_another(total), allowed)
         await limits.take_messages(user.id, total)
-        warnings = recipients.warnings()
+        message_of = partial(bulk_rows.message_of, now=now(), here=here)
+        warnings = [
+            *recipients.warnings(),
+            *await computing.run(user.id, partial(texts.warnings, message_of), much=True),
+        ]
         answer: dict[str, Any] = {"id": bulk_public_id(bulk), "rows": total, "warnings": warnings}
         try:
             async with db.transaction() as connection:

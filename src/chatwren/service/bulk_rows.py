@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -18,7 +18,6 @@ from chatwren.domain.fields import Reader
 from chatwren.domain.members import base_name
 from chatwren.domain.text import MAX_SHORT, absent
 from chatwren.domain.whereabouts import Whereabouts
-from chatwren.service.bulk_list import Recipients
 from chatwren.service.compose import NewMessage, compose
 from chatwren.store.bulks import GivenRow
 
@@ -55,13 +54,13 @@ _NO_UTF8 = re.compile("[\udc80-\udcff]")
 csv.field_size_limit(_MAX_ROW_BYTES)
 
 
-def read(path: Path, kind: FileKind, recipients: Recipients) -> Generator[GivenRow, None, None]:
+def read(path: Path, kind: FileKind, *looks: Callable[[int, dict[str, Any]], None]) -> Generator[GivenRow, None, None]:
     """The rows of a file, as they are asked for, until it is closed. One that cannot be read is given with its errors.
 
     No more than a row of the file is held in memory, and a row without an end is none.
 
     Args:
-        recipients: looks at each row's.
+        looks: each is shown every row that can be read, by its line, and may write into it.
 
     Raises:
         Invalid: the file as a whole cannot be read, or has more than MAX_ROWS rows.
@@ -77,7 +76,8 @@ def read(path: Path, kind: FileKind, recipients: Recipients) -> Generator[GivenR
             elif no_values := _no_values(row):
                 yield refused(line, no_values)
             else:
-                recipients.look(line, row)
+                for look in looks:
+                    look(line, row)
                 yield _given(line, row)
     if not count:
         raise Invalid("The file has no rows.", code="no_rows")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from chatwren.domain.clock import now
@@ -22,7 +23,7 @@ from chatwren.service.queue_times import queue_times
 from chatwren.store import bulks, listing, messages
 from chatwren.store.database import CLASHES, Connection, Database
 from chatwren.store.messages import MessageRow
-from chatwren.variation import Modifications, Template, Variation, bounded
+from chatwren.variation import Modifications, Template, Variation, bounded, spintax
 
 _CANCELLED_AT_ONCE = 1000
 _STOPPED = json.dumps([{"field": "", "message": "The bulk was cancelled before this row was accepted."}])
@@ -210,6 +211,19 @@ async def retry(
         return await _shown(connection, row)
 
 
+@dataclass(frozen=True, slots=True)
+class Wordings:
+    """How the words of a text may vary.
+
+    Attributes:
+        shown: different wordings, each under the seed that gives it again. At least one.
+        spintax: all of them and the text's own, or None: see `chatwren.variation.spintax`.
+    """
+
+    shown: list[Variation]
+    spintax: str | None
+
+
 async def preview(
     computing: Computing,
     user_id: UUID,
@@ -218,10 +232,8 @@ async def preview(
     *,
     variants: int,
     fields: Mapping[str, str] | None,
-) -> list[Variation]:
-    """Up to `variants` different wordings of a text, each under the seed that gives it again. At least one.
-
-    Fewer when looking for them takes long.
+) -> Wordings:
+    """Up to `variants` different wordings of a text; fewer when looking for them takes long.
 
     Raises:
         Invalid: a placeholder has no value, a wording is too long, or the text is not one that can be worded.
@@ -250,7 +262,8 @@ async def preview(
     async with computing.much(user_id) if much else nullcontext():
         while await computing.run(user_id, look, much=much) and time.monotonic() < deadline:
             pass
-    return list(found.values())
+        written = await computing.run(user_id, partial(spintax, text, modifications, fields=fields), much=much)
+    return Wordings(list(found.values()), written)
 
 
 async def _row(connection: Connection, user_id: UUID, message_id: UUID) -> MessageRow:

@@ -151,8 +151,16 @@ class Masked:
 
     def unmask(self, text: str, values: Mapping[str, str]) -> str:
         """`text` with its tokens turned back, and the placeholders filled with `values`. These are not looked into."""
-        stretched = _TOKENS.sub(lambda match: self._stretches.get(match[0], match[0]), text)
-        return _TOKENS.sub(lambda match: values[self._fields[match[0]]], stretched)
+        return _TOKENS.sub(lambda match: values[self._fields[match[0]]], self.stretched(text))
+
+    def stretched(self, text: str) -> str:
+        """`text` with its tokens turned back, but for those of placeholders."""
+        return _TOKENS.sub(lambda match: self._stretches.get(match[0], match[0]), text)
+
+    @property
+    def names(self) -> set[str]:
+        """The names of its placeholders."""
+        return set(self._fields.values())
 
 
 def tokens(text: str) -> list[str]:

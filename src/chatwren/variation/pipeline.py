@@ -10,7 +10,7 @@ from chatwren.variation.language import languages
 from chatwren.variation.masks import Masked, TooManyTokens
 from chatwren.variation.model import Change, MissingField, Modifications, NoPlaceholder, Unchanged, Variation
 from chatwren.variation.phrases import Text
-from chatwren.variation.plan import plan
+from chatwren.variation.plan import Plan, plan
 from chatwren.variation.sensitivity import sensitivity
 from chatwren.variation.template import Piece, Placeholder, Template, unescaped
 
@@ -42,13 +42,13 @@ def vary(
     """
     template = Template(text) if isinstance(text, str) else text
     values = dict(fields or {})
-    _check_filled(template, values)
+    check_filled(template, values)
     pieces, spins = template.resolve(draw(template.count, TABLE_VERSION, seed, "spintax"))
     length = sum(len(values[piece.name] if isinstance(piece, Placeholder) else piece) for piece in pieces)
     if length > _MOST:  # before it is put together: a short text with a long value, many times
         raise too_long(length)
-    changes = [Change("spintax", spin.before, _fill(spin.after, values)) for spin in spins]
-    filled = _fill(pieces, values)
+    changes = [Change("spintax", spin.before, fill(spin.after, values)) for spin in spins]
+    filled = fill(pieces, values)
     outcome = _modify(pieces, filled, modifications, seed, values)
     possible = template.count * outcome.possible
     unchanged = outcome.unchanged
@@ -73,11 +73,16 @@ def literal(text: str) -> str:
     """
     if not has_braces(text):
         return text
-    _check_filled(Template(text), {})
+    check_filled(Template(text), {})
     return unescaped(text)
 
 
-def _check_filled(template: Template, values: Mapping[str, str]) -> None:
+def check_filled(template: Template, values: Mapping[str, str]) -> None:
+    """Whether each placeholder has a value.
+
+    Raises:
+        MissingField: one has none, or is none (`NoPlaceholder`).
+    """
     for name in template.names:
         if name not in values:
             raise MissingField(name)
@@ -95,40 +100,52 @@ class _Outcome:
     unchanged: Unchanged | None
 
 
-def _fill(pieces: Sequence[Piece], values: Mapping[str, str]) -> str:
+def fill(pieces: Sequence[Piece], values: Mapping[str, str]) -> str:
+    """The text of these pieces, with values for the placeholders."""
     return "".join(values[piece.name] if isinstance(piece, Placeholder) else piece for piece in pieces)
+
+
+def planned(pieces: Sequence[Piece], filled: str, modifications: Modifications) -> tuple[Plan, Masked] | Unchanged:
+    """What may be done to a text without spintax, and what its tokens stand for; or why nothing may.
+
+    Args:
+        pieces: of the text.
+        filled: the same, with values for its placeholders.
+        modifications: what is asked for.
+    """
+    if modifications == Modifications():
+        return Unchanged.NOTHING_ASKED
+    if len(filled) > _LONGEST:
+        return Unchanged.TOO_LONG
+    sensitive = sensitivity(filled)
+    if sensitive and sensitive.frozen:
+        return sensitive.reason
+    try:
+        masked = Masked(pieces)
+    except TooManyTokens:
+        return Unchanged.LANGUAGE
+    text = Text(masked.text)
+    if not text.words:
+        return Unchanged.NOTHING_FITS
+    found = languages(masked.text)
+    if not found:
+        return Unchanged.LANGUAGE
+    made = plan(text, masked, found, modifications, sober=sensitive is not None)
+    if made.possible == 0:
+        return sensitive.reason if sensitive else Unchanged.NOTHING_FITS
+    return made, masked
 
 
 def _modify(
     pieces: Sequence[Piece], filled: str, modifications: Modifications, seed: str, values: dict[str, str]
 ) -> _Outcome:
-    def same(reason: Unchanged) -> _Outcome:
-        return _Outcome(filled, (), 1, reason)
-
-    if modifications == Modifications():
-        return same(Unchanged.NOTHING_ASKED)
-    if len(filled) > _LONGEST:
-        return same(Unchanged.TOO_LONG)
-    sensitive = sensitivity(filled)
-    if sensitive and sensitive.frozen:
-        return same(sensitive.reason)
-    try:
-        masked = Masked(pieces)
-    except TooManyTokens:
-        return same(Unchanged.LANGUAGE)
-    text = Text(masked.text)
-    if not text.words:
-        return same(Unchanged.NOTHING_FITS)
-    found = languages(masked.text)
-    if not found:
-        return same(Unchanged.LANGUAGE)
-    made = plan(text, masked, found, modifications, sober=sensitive is not None)
-    possible = made.possible
-    if possible == 0:
-        return same(sensitive.reason if sensitive else Unchanged.NOTHING_FITS)
-    number = draw(possible, TABLE_VERSION, seed, "wording") + 1
+    found = planned(pieces, filled, modifications)
+    if isinstance(found, Unchanged):
+        return _Outcome(filled, (), 1, found)
+    made, masked = found
+    number = draw(made.possible, TABLE_VERSION, seed, "wording") + 1
     wording = made.wording(number, lambda part: masked.unmask(part, values))
     worded = masked.unmask(wording.text, values)
     if wording.failed:
         return _Outcome(filled, (Change(f"check/{wording.failed}", worded, filled),), 1, Unchanged.CHECK_FAILED)
-    return _Outcome(worded, wording.changes, possible, None)
+    return _Outcome(worded, wording.changes, made.possible, None)

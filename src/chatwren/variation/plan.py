@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 
 from chatwren.variation.emoji import Own, Spot, own, spots
@@ -33,7 +34,7 @@ class Wording:
     failed: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Everything that may be done to a masked text. Each choice is made by itself, and all of them together hold."""
 
@@ -54,7 +55,7 @@ class Plan:
             *(len(one.emojis) + 1 for one in self.own),
         ]
 
-    @property
+    @cached_property
     def possible(self) -> int:
         """How many wordings there are beside the text's own."""
         return prod(self._counts) - 1

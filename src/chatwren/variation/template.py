@@ -37,6 +37,9 @@ _TOKEN = re.compile(
 )
 _CODE_TOKEN = re.compile(rf"(?P<braces> \\\{{\\\{{ | \\\}}\\\}} ) | {_PLACEHOLDER}", re.VERBOSE)
 _BRACED = re.compile(rf"(?<![{{\\]) \{{ [ \t]* (?P<name> {_NAME} ) [ \t]* \}} (?!\}})", re.VERBOSE)
+_CODE = re.compile(r"```.+?```|`[^`\n]+`", re.DOTALL)
+_SIGN = re.compile(r"[{|}]")
+_TWO_BRACES = re.compile(r"\{\{|\}\}")
 _ESCAPED_BRACE = re.compile(r"\\([{}])")
 
 
@@ -254,3 +257,13 @@ class _Parser:
 def unescaped(text: str) -> str:
     r"""`text`, from which no template was read, with its braces: `\{\{` writes two."""
     return _ESCAPED_BRACE.sub(r"\1", text)
+
+
+def escaped(text: str) -> str:
+    r"""`text` as a template that becomes it and nothing else: `\{` for a brace, in code `\{\{` for two."""
+    made, position = [], 0
+    for code in _CODE.finditer(text):
+        made.append(_SIGN.sub(r"\\\g<0>", text[position : code.start()]))
+        made.append(_TWO_BRACES.sub(lambda match: f"\\{match[0][0]}" * 2, code[0]))
+        position = code.end()
+    return "".join((*made, _SIGN.sub(r"\\\g<0>", text[position:])))

@@ -36,7 +36,7 @@ def rows(path: Path, kind: FileKind) -> list[tuple[int, bool]]:
 
 
 def _rows(path: Path, kind: FileKind) -> Iterator[GivenRow]:
-    with closing(read(path, kind, Recipients(ListOptions(), lambda: None))) as given:
+    with closing(read(path, kind, Recipients(ListOptions(), lambda: None).look)) as given:
         yield from given
 
 
@@ -250,7 +250,7 @@ def test_a_list_is_told_who_comes_again_and_who_is_in_no_plan(write: Any, kind: 
         "csv": "\n".join(["phoneId,message", *(f"{one},x" for one in numbers)]),
     }[kind]
     recipients = Recipients(ListOptions(numbers_are="national", skip_duplicates=True), lambda: "IN")
-    with closing(read(write(body.encode()), kind, recipients)) as given:
+    with closing(read(write(body.encode()), kind, recipients.look)) as given:
         read_as = [json.loads(one.given or "")["phoneId"] for one in given]
     assert read_as == ["+919811111111", "+919811111111", "+919811111112", "+919811111111", "+9112345", "+9112345", "x"]
     again, doubted = recipients.warnings()
@@ -264,7 +264,7 @@ def test_a_recipient_in_two_spellings_of_whatsapp_comes_again(write: Any) -> Non
     numbers = ["+5215512345678", "+525512345678", "+541123456789", "+5491123456789", "+5551991234567", "+555191234567"]
     recipients = Recipients(ListOptions(), lambda: None)
     body = "phoneId,message\n" + "".join(f"{one},x\n" for one in numbers)
-    with closing(read(write(body.encode()), "csv", recipients)) as given:
+    with closing(read(write(body.encode()), "csv", recipients.look)) as given:
         assert len(list(given)) == 6
     assert recipients.warnings()[0].endswith("line 3, line 5, line 7.")
 

@@ -92,7 +92,10 @@ class AcceptedBulk(Struct, rename="camel"):
     bulk_id: Annotated[str, Meta(examples=["bulk_0197a3f2c9e07c3b9d5f8e6a41b2c3d4"])]
     rows: Annotated[int, Meta(examples=[1])]
     warnings: Annotated[
-        list[str] | UnsetType, Meta(description="Recipients who come again, and numbers in no number plan.")
+        list[str] | UnsetType,
+        Meta(
+            description="Recipients who come again, numbers in no number plan, and texts with fewer wordings than rows."
+        ),
     ] = UNSET
 
 

@@ -17,12 +17,18 @@ MAX_LIMIT = 100
 
 
 class AiModifications(Struct, rename="camel"):
-    """How the words may vary from message to message. A form sends it as a JSON text."""
+    """How the words may vary from message to message. A form sends it as a JSON text.
+
+    Tables of phrases do it, no language model: in English, Hinglish, Hindi, Spanish and Portuguese. Some messages stay
+    as they are.
+    """
 
     use_synonyms: Annotated[
         bool, Meta(description="Say some phrases in other words that mean the same.", examples=[True])
     ] = False
-    add_emojis: Annotated[bool, Meta(description="Add an emoji where one fits.", examples=[True])] = False
+    add_emojis: Annotated[
+        bool, Meta(description="Add an emoji where one fits, and swap those of the text.", examples=[True])
+    ] = False
     shuffle_sentences: Annotated[
         bool, Meta(description="Let sentences that do not depend on each other change places.", examples=[False])
     ] = False
@@ -44,7 +50,9 @@ Modifications = Annotated[
     AiModifications | None,
     Meta(
         description="How words may vary: useSynonyms, addEmojis, shuffleSentences, and seed for a previewed wording. "
-        "No fact is changed. A form sends it as a JSON text.",
+        "Tables of phrases do it, no language model: in English, Hinglish, Hindi, Spanish and Portuguese, and some "
+        "messages stay as they are, which the preview explains. No fact is changed. Whether varied words keep a number "
+        "from being restricted or banned is not known. A form sends it as a JSON text.",
         examples=[{"useSynonyms": True, "addEmojis": True, "shuffleSentences": False}],
     ),
 ]

@@ -48,6 +48,16 @@ class Preview(Struct, rename="camel"):
 
     variants: list[Variant]
     variants_possible: Annotated[int, Meta(description="How many wordings there are; counted up to a million.")]
+    spintax: Annotated[
+        str | None,
+        Meta(
+            description="All of these wordings and the text's own, as a text to edit and send: `{Hi|Hello} "
+            "{{name}}`. What was in braces is escaped, placeholders are kept. null where it would be longer than the "
+            "65,536 bytes of a message, where the text's own spintax can become more than eight texts or long ones, "
+            "and where it could not be read as it is meant.",
+            examples=["{Thank you for|Thanks for} shopping with us!"],
+        ),
+    ]
     unchanged_because: Annotated[WhyNot | None, Meta(description="Why it stays as it is.", examples=[None])]
 
 
@@ -77,13 +87,15 @@ async def preview(request: HttpRequest) -> Preview:
         request,
         messages.preview(context(request).computing, user.id, text, modifications, variants=variants, fields=fields),
     )
-    because = found[0].unchanged_because
+    shown = found.shown
+    because = shown[0].unchanged_because
     return Preview(
         [
             Variant(one.text, one.seed, [Change(change.rule, change.before, change.after) for change in one.changes])
-            for one in found
+            for one in shown
         ],
-        found[0].variants_possible,
+        shown[0].variants_possible,
+        found.spintax,
         WhyNot(because, explain(because)) if because else None,
     )
 
