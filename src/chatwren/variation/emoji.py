@@ -12,7 +12,7 @@ from functools import cache
 from chatwren.variation import tables
 from chatwren.variation.marks import Marks, even_in
 from chatwren.variation.masks import token_class
-from chatwren.variation.phrases import Index, Phrase, Text
+from chatwren.variation.phrases import NAME, Index, Phrase, Text
 from chatwren.variation.sentences import Sentence
 from chatwren.variation.words import WORD
 
@@ -24,7 +24,9 @@ _STANDS = re.compile(token_class("emoji"))
 _LOOSE_END = re.compile(
     f"{token_class('link')}|{token_class('email')}|{token_class('code')}|{token_class('reference')}|[,;:–—-]"
 )
+_SIGNED = re.compile(rf", ?{NAME}(?: (?:of|from|at|and|&|de|y|e|aur|और) {NAME})? *\Z")  # "Thank you, Blue Bakery"
 _MOST_OWN = 2
+_SIGNATURE = 64  # characters
 _NO_INTENTS = {"never", "own"}
 _STOPS = ".!?।…"
 _LABELLED = re.compile(r"[^:\n]{1,30}:")
@@ -100,7 +102,7 @@ def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], m
         part = Text(text.text[sentence.start : sentence.end])
         line = text.text.rfind("\n", 0, sentence.start) + 1
         listed = _LIST_ITEM.match(text.text, line) or (len(labelled) > 1 and line in labelled)
-        if not (_LOOSE_END.fullmatch(part.text[-1:]) or listed):
+        if not (_LOOSE_END.fullmatch(part.text[-1:]) or _SIGNED.search(part.text[-_SIGNATURE:]) or listed):
             fitting += [
                 (intent, number)
                 for name in languages

@@ -33,7 +33,7 @@ from chatwren.variation.words import LETTER, WORD, plain, words
 _CAPITAL = r"A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f\u0370-\u03ff\u0400-\u042f\u0590-\u06ff\u0900-\u0963"
 _WRITTEN = token_class("placeholder"), token_class("bold"), token_class("capitals")
 _NAME_WORD = rf"(?:{'|'.join(_WRITTEN)}|[{_CAPITAL}][{LETTER}]{{0,3}}\.|[{_CAPITAL}][{LETTER}]*)"
-_NAME = rf"{_NAME_WORD}(?: (?:{_NAME_WORD}|ji|जी|de|da|do|bin|van)(?![{LETTER}])){{0,3}}"
+NAME = rf"{_NAME_WORD}(?: (?:{_NAME_WORD}|ji|जी|de|da|do|bin|van)(?![{LETTER}])){{0,3}}"
 _PARTS = re.compile(
     r"\((?P<choice>[^()]*)\)|(?P<number> ?#\?)|#(?P<kind>[a-z]*)|(?P<name>\*)|(?P<gap> ?… ?)|(?P<space> +)|(?P<sign>.)",
     re.DOTALL,
@@ -253,7 +253,7 @@ def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool
         elif part["kind"] is not None:
             made.append(f"(?P<{slot}f{number}>{token_class(part['kind'])})")
         elif part["name"]:
-            made.append(f"(?P<{slot}k{number}>{_NAME})")
+            made.append(f"(?P<{slot}k{number}>{NAME})")
         elif part["gap"] and part.end() < len(body):
             made.append(rf"{_SPACES}(?:(?P<{gap}{number}>[^.!?।\n]{{1,40}}?){_SPACES})?")
         elif part["gap"]:

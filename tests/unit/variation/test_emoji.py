@@ -30,6 +30,8 @@ def test_where_nothing_else_changes_the_text_without_an_emoji_is_its_own_and_is_
     "text",
     [
         "The shop is open for you. Many thanks for your order,\nAlice of Blue Bakery",
+        "The shop is open for you. Many thanks for your order, Alice of Blue Bakery",
+        "The shop is open for you. Many thanks for your order, *Blue Bakery*",
         "Your parcel is on its way:\nit comes by van",
         "Your parcel is on its way –\nit comes by van",
         "श्रीमान रमेश जी, आपका ऑर्डर हमें मिल गया है।",
