@@ -32,7 +32,7 @@ def spintax(text: str, allowed: Modifications, *, fields: Mapping[str, str] | No
     """The spintax that gives the wordings that `vary` gives, and the text's own; each is as likely as the others.
 
     None where it would be longer than a text may be; where the text's own spintax can become more than eight texts, or
-    long ones; or where it could not be read as it is meant: within code, braces are no group.
+    long ones, or has code beside it; or where it could not be read as it is meant: within code, braces are no group.
 
     Args:
         text: as the user wrote it.
@@ -46,7 +46,9 @@ def spintax(text: str, allowed: Modifications, *, fields: Mapping[str, str] | No
     template = bounded(text)
     values = dict(fields or {})
     check_filled(template, values)
-    if template.count > 1 and (template.count > _MOST_BRANCHES or template.count * len(text) > _MOST_CHARACTERS):
+    if template.count > 1 and (
+        "`" in text or template.count > _MOST_BRANCHES or template.count * len(text) > _MOST_CHARACTERS
+    ):
         return None
     branches: list[str] = []
     wordings = 0

@@ -123,9 +123,10 @@ def test_of_a_text_that_is_left_alone_it_is_the_text(text: str) -> None:
         )
         * 19,
         "`" + "please contact us, " * 40 + "`",
+        "` {one|two} ` Thank you for your order. {one|two} `",
         "Thank you for your order. \U0010fff0",
     ],
-    ids=["many branches", "long branches", "too long", "code", "signs of its own"],
+    ids=["many branches", "long branches", "too long", "code", "code beside branches", "signs of its own"],
 )
 def test_what_cannot_be_said_so_is_none(text: str) -> None:
     assert vary(text, EVERYTHING, seed="1").variants_possible > 1

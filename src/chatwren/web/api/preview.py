@@ -53,8 +53,8 @@ class Preview(Struct, rename="camel"):
         Meta(
             description="All of these wordings and the text's own, as a text to edit and send: `{Hi|Hello} "
             "{{name}}`. What was in braces is escaped, placeholders are kept. null where it would be longer than the "
-            "65,536 bytes of a message, where the text's own spintax can become more than eight texts or long ones, "
-            "and where it could not be read as it is meant.",
+            "65,536 bytes of a message, where the text's own spintax can become more than eight texts or long ones or "
+            "has code beside it, and where it could not be read as it is meant.",
             examples=["{Thank you for|Thanks for} shopping with us!"],
         ),
     ]
