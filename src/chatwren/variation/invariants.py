@@ -61,10 +61,10 @@ def _survive(kept: Sequence[str], said: Sequence[str], *, shuffled: bool) -> boo
     return all(word in left for word in kept)
 
 
-def _negations(found: Sequence[str]) -> Counter[str]:
-    """How often each kind of negation is among these words; contractions count as what they are short for."""
+def _negations(found: Sequence[str]) -> list[str]:
+    """The kinds of the negations among these words, sorted; contractions count as what they are short for."""
     known = _known()
-    return Counter(known[word] for word in found if word in known)
+    return sorted(known[word] for word in found if word in known)
 
 
 @cache

@@ -76,6 +76,8 @@ def runs(text: Text, sentences: Sequence[Sentence], languages: Sequence[str]) ->
     What follows a run must stand alone too, or the run's last sentence stays where it is: "But not Amex." is about it.
     The first stays, where the sentence before may announce it: "What is new?", "This week only!".
     """
+    if not any(True for language in languages for _ in _whole(language, move=True).found(text)):
+        return []  # most texts have none, and need not be looked at by sentences
     found: list[list[int]] = [[]]
     in_line = Counter(sentence.line for sentence in sentences)
     for number, sentence in enumerate(sentences):
