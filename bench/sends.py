@@ -48,10 +48,10 @@ class Size:
     cpu: float
 
 
-SIZES = (Size(1, 300, 0.5, 3.0), Size(10, 100, 0.7, 1.7), Size(100, 30, 0.75, 1.4))
+SIZES = (Size(1, 300, 0.2, 7.5), Size(10, 100, 0.3, 2.9), Size(100, 30, 0.45, 1.6))
 RUSH_ACCOUNTS, RUSH = 10, 1000
 STARTS_IN = timedelta(seconds=3)
-LATEST_P99 = 1.2
+LATEST_P99 = 2.0
 """Seconds."""
 TICK = os.sysconf("SC_CLK_TCK")
 OURS = ("engine", "PostgreSQL", "worker", "web", "serve")
