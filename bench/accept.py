@@ -1,34 +1,65 @@
-"""How many messages a second are accepted over HTTP, durably, against pgbench inserting the same row.
+"""How many messages a second are accepted over HTTP, durably: against pgbench, and while others are sent.
 
     python bench/accept.py [--check]
 
 `chatwren web` and the embedded PostgreSQL run as in production, and each caller sends its next message, to somebody who
 has been reached before, when the one before was answered. pgbench inserts the row that web has stored, under new ids,
 with as many clients. First a lone caller has the server, whose statements nobody has planned yet; then both take turns
-in each of three rounds, and what is printed are the medians. --check: exit 1 when a ratio is under its floor.
+in each of three rounds, and what is printed are the medians. Nobody takes statistics of the tables.
+
+Then with all of `chatwren serve --sandbox`: messages are scheduled for tomorrow, alone and while 400 a second of other
+accounts become due and go out through worker, engine and sandbox. --check: exit 1 when a ratio is under its floor.
 """
 
 import asyncio
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chatwren.machine.places import find_home, find_programs
+from chatwren.machine.postgres import reach_database
 from chatwren.settings import Settings
 from chatwren.store.database import Database
 from parts import callers, command, system
 from parts.callers import Load
+from parts.served import link_accounts, serve, until
 from parts.system import Person
+from sends import STARTS_IN, put
 
 ROUNDS = 3
 SECONDS = 3.0
 CALLERS = (1, 16, 64)
 USERS = 16
 RECIPIENTS = 100
+SENDERS, SENT_A_SECOND = 40, 400
+SENDING_SECONDS = 4.0
+CALLERS_WHILE_SENDING = (1, 16)
 FLOORS = {1: 0.19, 16: 0.3, 64: 0.49}
 """Least accepted a second, as a share of what pgbench inserts with as many clients: 0.8 of the best that was seen,
 of one user or of many, whichever is less."""
+FLOOR_WHILE_SENDING = 0.5
+"""Least accepted a second while others are sent, as a share of what is accepted alone."""
+LEAST_SENT = 0.9
+"""Of those that became due meanwhile: what is accepted must not be at their cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Accepting alone, and while others are sent; the share that was sent of what was due of them."""
+
+    alone: Load
+    meanwhile: Load
+    sent: float
+
+    @property
+    def ratio(self) -> float:
+        """What is accepted a second meanwhile, as a share of what is alone."""
+        return self.meanwhile.rate / self.alone.rate
+
+
+ALL_SENT = "SELECT NOT EXISTS (SELECT FROM message WHERE status <= 'sending' AND due < now() + interval '1 h')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +89,12 @@ class Pgbench:
         return Load(float(rate), sorted(took))
 
 
-def requests_of(person: Person) -> list[bytes]:
-    """Messages of a person to one recipient after the other, as a browser's form sends them."""
+def requests_of(person: Person, **more: str) -> list[bytes]:
+    """Messages of a person to one recipient after the other, as a browser's form sends them, with further fields."""
     made = []
     for number in range(RECIPIENTS):
         fields = {"phoneId": f"+49152{number:08d}", "message": "Hello, your table is booked for tonight at eight."}
+        fields |= more
         parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{fields[name]}\r\n' for name in fields]
         body = "".join((*parts, "--b--\r\n"))
         made.append(
@@ -112,13 +144,26 @@ async def insert_like(db: Database, person: Person) -> str:
     )
 
 
+async def leave_unknown(db: Database) -> None:
+    """Let nobody take statistics of the tables that grow."""
+    async with db.connection() as connection:
+        for table in ("account", "app_user", "contact", "message", "message_total", "session"):
+            await connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+
+
 async def measure(folder: Path) -> list[str]:
     """Print how it went; what is under its floor."""
+    return [*await against_pgbench(_made(folder / "web")), *await while_sending(_made(folder / "served"))]
+
+
+async def against_pgbench(folder: Path) -> list[str]:
+    """Accepting against pgbench."""
     settings = Settings(_env_file=None, data_dir=folder)
     under = []
     async with system.postgres(folder) as url, Database.connect(url) as db, system.web(url, folder) as web:
         pgbench = find_programs(find_home(settings)[1]) / "pgbench"
         people = await system.sign_up(db, USERS)
+        await leave_unknown(db)
         await know(db)
         cold = await callers.call(web.port, [requests_of(people[0])], callers=1, seconds=SECONDS)
         print(f"a lone caller before anybody else: {cold.rate:.0f} accepted/s, p50 {cold.percentile(50):.2f} ms")
@@ -138,6 +183,68 @@ async def measure(folder: Path) -> list[str]:
                 if report(users, count, pairs) < FLOORS[count]:
                     under.append(f"{users} users, {count} callers: under the floor")
     return under
+
+
+async def while_sending(folder: Path) -> list[str]:
+    """Accepting while others are sent, against accepting alone."""
+    under = []
+    async with (
+        serve(folder) as served,
+        reach_database(Settings(_env_file=None, data_dir=folder)) as url,
+        Database.connect(url) as db,
+    ):
+        people = await link_accounts(db, served, SENDERS)
+        await leave_unknown(db)
+        await know(db)
+        await put(db, SENDERS, 2, due="since")  # the first asks for an address and for keys
+        await until(db, ALL_SENT)
+        port = int(served.web.rpartition(":")[2])
+        tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+        requests = [requests_of(one, scheduledTime=tomorrow) for one in people[:USERS]]
+        rounds: dict[int, list[Both]] = {count: [] for count in CALLERS_WHILE_SENDING}
+        for _ in range(ROUNDS):
+            for count in CALLERS_WHILE_SENDING:
+                alone = await callers.call(port, requests, callers=count, seconds=SENDING_SECONDS)
+                each = int(SENT_A_SECOND * SENDING_SECONDS / SENDERS)
+                due = f"since + random() * interval '{SENDING_SECONDS} s'"
+                since = await put(db, SENDERS, each, due=due)
+                await asyncio.sleep(STARTS_IN.total_seconds())
+                meanwhile = await callers.call(port, requests, callers=count, seconds=SENDING_SECONDS)
+                async with db.connection() as connection:
+                    sent = await connection.fetchval(
+                        "SELECT count(*) FILTER (WHERE sent_at IS NOT NULL) / count(*)::float8 FROM message"
+                        " WHERE due BETWEEN $1 AND now()",
+                        since,
+                    )
+                await until(db, ALL_SENT)
+                rounds[count].append(Both(alone, meanwhile, sent))
+    print(
+        f"callers   accepted/s: alone, while {SENT_A_SECOND} a second are sent  ratio"
+        "   p50 ms: alone, meanwhile  sent of due"
+    )
+    for count, found in rounds.items():
+        ratio, sent = (statistics.median(one) for one in zip(*((one.ratio, one.sent) for one in found), strict=True))
+        rates = [statistics.median(load.rate for load in loads) for loads in _loads(found)]
+        p50 = [statistics.median(load.percentile(50) for load in loads) for loads in _loads(found)]
+        print(
+            f"{count:7} {rates[0]:18.0f} {rates[1]:34.0f} {ratio:6.2f} {p50[0]:14.2f} {p50[1]:10.2f} {sent:13.2f}",
+            flush=True,
+        )
+        if ratio < FLOOR_WHILE_SENDING:
+            under.append(f"{count} callers while others are sent: under the floor")
+        if sent < LEAST_SENT:
+            under.append(f"{count} callers: others are late meanwhile")
+    return under
+
+
+def _loads(found: Sequence[Both]) -> tuple[list[Load], list[Load]]:
+    return [one.alone for one in found], [one.meanwhile for one in found]
+
+
+def _made(folder: Path) -> Path:
+    """A new folder, which PostgreSQL's user can enter."""
+    folder.mkdir(mode=0o711)
+    return folder
 
 
 def _file(path: Path, text: str) -> Path:

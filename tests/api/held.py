@@ -4,7 +4,9 @@ import http.client
 import json
 from types import TracebackType
 from typing import Any, Self
+from unittest.mock import patch
 
+from chatwren.service import sessions
 from tests.api.conftest import Person
 from tests.waiting import wait_until
 
@@ -22,9 +24,11 @@ class Held:
     def __init__(self, person: Person, method: str, path: str, **given: Any) -> None:
         self._person = person
         self._request = person.http.build_request(method, path, **given)
+        self._asked = patch.object(sessions, "_KNOWN_SECONDS", 0)  # nobody is supposed to be who they were
         self._connection = http.client.HTTPConnection("127.0.0.1", person.server.port, timeout=30)
 
     def __enter__(self) -> Self:
+        self._asked.start()
         server, session = self._person.server, "SELECT FROM session WHERE user_id = $1 AND last_seen_at > now()"
         server.sql("UPDATE session SET last_seen_at = now() - interval '6 minutes' WHERE user_id = $1", self._person.id)
         self._connection.putrequest(self._request.method, self._request.url.raw_path.decode(), skip_host=True)
@@ -45,3 +49,4 @@ class Held:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+        self._asked.stop()

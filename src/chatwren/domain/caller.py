@@ -40,12 +40,15 @@ class Caller:
         way: how it was proved.
         session: hash of the id of the session that proved it. What the caller asks for counts only while that lasts.
         account: the one that is meant where none is named; None before the first linking.
+        standing: None, or all this was so a moment ago and is only supposed to be so still; then what stands for it,
+            by which whoever stores something for the caller sees to it.
     """
 
     user: User
     way: Way
     session: bytes
     account: Account | None
+    standing: int | None = None
 
     def may(self, scope: Scope) -> bool:
         """Whether the caller may do what needs this scope."""

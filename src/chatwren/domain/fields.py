@@ -43,6 +43,10 @@ class Reader:
         """A reader of what has one value for each name, as a JSON object."""
         return cls({name: (value,) for name, value in members.items()})
 
+    def begin(self) -> None:
+        """Read from the beginning again: nothing of what was read is remembered."""
+        self._failures = []
+
     def read(self, name: str, parse: Parse[T_co]) -> T_co:
         """The field's value as `parse` makes it. If it cannot, something without meaning; `check` then raises."""
         try:

@@ -149,6 +149,7 @@ def row_of(
     due: datetime,
     media_id: UUID | None = None,
     sid_hash: bytes | None = None,
+    standing: int | None = None,
 ) -> NewRow:
     """The row that the message becomes, under a WhatsApp id of its own.
 
@@ -175,6 +176,7 @@ def row_of(
         expires_at=new.expires.at if new.expires else None,
         wa_id=whatsapp_message_id(),
         sid_hash=sid_hash,
+        standing=standing,
     )
 
 

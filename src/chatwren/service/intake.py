@@ -43,6 +43,10 @@ class Accepted:
     changes: list[dict[str, Any]] | None
 
 
+class NotAsSupposed(Exception):
+    """Nothing was accepted: the caller's session has ended, or something is known of them that was not."""
+
+
 class Intake:
     """Accepts messages, those of many requests at once."""
 
@@ -71,6 +75,7 @@ class Intake:
             zone: tells the name of the zone in which the user thinks: warnings give times in that too.
 
         Raises:
+            NotAsSupposed: of a caller with a standing.
             NotAuthenticated: the session has ended meanwhile.
             Conflict: nothing was ever linked (`never_linked`), or the key was used for another request
                 (`idempotency_mismatch`).
@@ -115,9 +120,12 @@ class Intake:
             accepted_at=accepted_at,
             due=due,
             sid_hash=caller.session,
+            standing=caller.standing,
         )
         if key is None and new.media is None:
             lane = await self._batches.do(row)
+            if lane is None and caller.standing is not None:
+                raise NotAsSupposed
             with contextlib.suppress(*UNREACHABLE):  # it is stored, whatever else can be said of it
                 accepted = await self._told(accepted, account, row, lane, self._db.connection, zone=zone)
         else:

@@ -3,7 +3,9 @@
 import hashlib
 import re
 import secrets
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from chatwren.domain.caller import Caller, Way
@@ -15,6 +17,8 @@ from chatwren.store.database import Connection, Database
 from chatwren.store.sessions import SeenSession, Session
 
 _PUBLIC_ID = re.compile("[0-9a-f]{32}")
+_KNOWN_SECONDS = 5.0
+_MOST_KNOWN = 1_000
 _COOKIE_SECRET = "session cookie"  # noqa: S105 - the name of its row
 
 
@@ -44,16 +48,28 @@ class Sessions:
 
     def __init__(self, db: Database) -> None:
         self._db = db
+        self._known: dict[bytes, tuple[float, Caller]] = {}
         self._batches = Batches(self._get)
 
     async def caller(self, sid: str) -> Caller | None:
         """Whose session has this id; None when there is no such session, or not any more."""
         found = await self._batches.do(hash_of(sid))
-        return Caller(found.user, Way.SESSION, found.sid_hash, found.account) if found else None
+        if found is None:
+            return None
+        caller = Caller(found.user, Way.SESSION, found.sid_hash, found.account)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[found.sid_hash] = (time.monotonic(), replace(caller, standing=found.standing))
+        return caller
+
+    def supposed(self, sid: str) -> Caller | None:
+        """Whose session had this id a moment ago, with their standing; None when nobody asked for it."""
+        asked_at, caller = self._known.get(hash_of(sid), (0, None))
+        return caller if time.monotonic() < asked_at + _KNOWN_SECONDS else None
 
     async def _get(self, sid_hashes: Sequence[bytes]) -> list[Session | None]:
         async with self._db.connection() as connection:
-            found = await sessions.get(connection, set(sid_hashes))
+            found = await sessions.get(connection, list(set(sid_hashes)))
             stale = [session.sid_hash for session in found.values() if session.stale]
             if stale:
                 await sessions.touch(connection, sorted(stale))  # in one order for all processes

@@ -1,6 +1,7 @@
 """Accounts as the API sees them. What the worker writes of them: fenced/accounts.py."""
 
 from collections.abc import Collection
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,9 +14,17 @@ from chatwren.store import pacing
 from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns
 
+_MOVING = {"in_flight", "next_at", "now", "pacing"}
 _ACCOUNT = Columns(Account, "account", status="account.status::text", now="now()", pacing=None)
 COLUMNS = f"{_ACCOUNT}, {pacing.SELECTED}"
 """The columns of an account, for `account_of`, of a query that may join other tables."""
+STANDING = f"""ROW({
+    ", ".join(
+        f"account.{name}"
+        for name in (*(one.name for one in fields(Account) if one.name not in _MOVING), *pacing.COLUMNS)
+    )
+}, account.restricted_until > now())::text"""
+"""What is as long the same as all that is known of an account but for what changes with each message that it sends."""
 DEFAULT_OF_USER = "account WHERE account.user_id = {user} ORDER BY account.created_at, account.id LIMIT 1"
 """What of `SELECT … FROM` gives the account that a user means who names none: their first."""
 

@@ -111,7 +111,10 @@ class Connection:
 
 
 class Database:
-    """A pool of connections to one database. Made by `Database.connect`."""
+    """A pool of connections to one database. Made by `Database.connect`.
+
+    The one that was used last stays at hand: what the pool does to give and take one costs as much as a short question.
+    """
 
     def __init__(self, pool: asyncpg.Pool, dsn: str, application_name: str) -> None:
         self._pool = pool
@@ -120,6 +123,8 @@ class Database:
         self._hints: dict[Topic, set[UUID]] = {topic: set() for topic in Topic}
         self._hint_task: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self._at_hand: asyncpg.pool.PoolConnectionProxy | None = None
+        self._wanting = 0
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -158,19 +163,47 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection without a transaction: for one statement, or for reading."""
-        async with asyncio.timeout(_WAIT_SECONDS):  # the pool's own time limit makes a task of each wait
-            acquired = await self._pool.acquire()
+        acquired = await self._take()
         connection = Connection(acquired)
+        is_well = False
         try:
             await acquired.forget_old_plans()
             yield connection
+            is_well = True
         except asyncpg.ReadOnlySQLTransactionError:
             # A session stays read-only when its server is not any more, and when another server takes the writes now.
             await self._pool.expire_connections()
+            await self._put_away()
             raise
         finally:
             self._hint(connection.news)
-            await self._pool.release(acquired, timeout=_RELEASE_SECONDS)
+            if is_well and self._at_hand is None and not (self._wanting or self._closing.is_set()):
+                self._at_hand = acquired
+            else:
+                await self._pool.release(acquired, timeout=_RELEASE_SECONDS)
+
+    async def _take(self) -> asyncpg.pool.PoolConnectionProxy:
+        """The connection that is at hand, else one of the pool."""
+        at_hand, self._at_hand = self._at_hand, None
+        if at_hand is not None:
+            # Raised where its session has ended, and the pool has it back.
+            with contextlib.suppress(asyncpg.exceptions.InterfaceError):
+                if not at_hand.is_closed():
+                    return at_hand
+            await self._pool.release(at_hand)
+        self._wanting += 1
+        try:
+            async with asyncio.timeout(_WAIT_SECONDS):  # the pool's own time limit makes a task of each wait
+                acquired: asyncpg.pool.PoolConnectionProxy = await self._pool.acquire()
+        finally:
+            self._wanting -= 1
+        return acquired
+
+    async def _put_away(self) -> None:
+        """Give the pool what is at hand."""
+        at_hand, self._at_hand = self._at_hand, None
+        if at_hand is not None:
+            await self._pool.release(at_hand, timeout=_RELEASE_SECONDS)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -272,6 +305,7 @@ class Database:
 
     async def _close(self) -> None:
         self._closing.set()
+        await self._put_away()
         if self._hint_task is not None:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hint_task, 2)

@@ -13,7 +13,7 @@ from chatwren.domain.clock import LATEST
 from chatwren.store.contacts import KNOWN
 from chatwren.store.database import Connection, Topic
 from chatwren.store.rows import Columns, Given, named
-from chatwren.store.sessions import LIVING
+from chatwren.store.sessions import LIVING, STANDING_OF_USER
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,22 @@ class _Message:
 
 @dataclass(frozen=True, slots=True)
 class NewRow(_Message):
-    """What is stored of a message at acceptance. `sid_hash`: of the session that must not have ended, if any must."""
+    """What is stored of a message at acceptance.
+
+    Attributes:
+        lane: urgent, normal or bulk; whether it is cold is found when it is stored.
+        sid_hash: of the session that must not have ended, if any must.
+        standing: what must be known of the user and their account (`sessions.STANDING_OF_USER`), if anything must.
+    """
 
     media_id: UUID | None
-    lane: str  # urgent, normal or bulk; whether it is cold is found when it is stored
+    lane: str
     accepted_at: datetime
     due: datetime
     expires_at: datetime | None
     wa_id: str
     sid_hash: bytes | None = None
+    standing: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +127,15 @@ _GIVEN = Given[NewRow](
     expires_at="timestamptz",
     wa_id="text",
     sid_hash="bytea",
+    standing="bigint",
 )
 _INSERT = f"""
     WITH given AS MATERIALIZED (
       SELECT g.* FROM {_GIVEN}
       LEFT JOIN LATERAL ({LIVING.format(sid_hash="g.sid_hash")}) AS session ON true
-      WHERE g.sid_hash IS NULL OR session.user_id = g.user_id
+      LEFT JOIN LATERAL ({STANDING_OF_USER.format(user="g.user_id")}) AS known ON g.standing IS NOT NULL
+      WHERE (g.sid_hash IS NULL OR session.user_id = g.user_id)
+        AND (g.standing IS NULL OR known.standing = g.standing)
     ), stranger AS (
       INSERT INTO contact (account_id, address)
       SELECT DISTINCT g.account_id, g.recipient FROM given g
@@ -158,12 +168,13 @@ async def insert(connection: Connection, rows: Sequence[NewRow]) -> dict[UUID, s
     until the commit: were it reached meanwhile, the message would stay behind in that lane.
 
     Returns:
-        The lane of each that is stored, by id: of all but those whose session has ended.
+        The lane of each that is stored, by id: of all but those whose session has ended, or whose user's standing is
+        another.
     """
-    stored = await connection.fetch(*named(_INSERT, **_GIVEN.values(rows)))
+    stored = await connection.fetch(*_GIVEN.asking(_INSERT, rows))
     lanes: dict[UUID, str] = dict(map(tuple, stored))
     missing = [row.id for row in rows if row.id not in lanes]
-    if missing:  # their session has ended, or they are stored already
+    if missing:  # something is not as it must be, or they are stored already
         lanes |= map(tuple, await connection.fetch(_STORED, missing))
     accepted = [row for row in rows if row.id in lanes]
     connection.tell(Topic.WORK, (row.account_id for row in accepted))

@@ -1,7 +1,7 @@
 """The table `session`: who is logged in. It holds a hash of each session's id; the id itself is only in the cookie."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from chatwren.domain.accounts import Account
 from chatwren.domain.users import User
 from chatwren.store import accounts, users
 from chatwren.store.database import Connection
-from chatwren.store.rows import Columns, Given, named
+from chatwren.store.rows import Columns, Given
 
 STILL_LIVING = """
   disabled_at IS NULL
@@ -27,23 +27,37 @@ LIVING = f"""
 """The session with that hash, unless it has ended. LIMIT 1: else a join may hash the whole table."""
 
 
+_STANDING = (
+    f"""hashtextextended(ROW({", ".join(f"app_user.{one.name}" for one in fields(User))}, account.standing)::text, 0)"""
+)
+STANDING_OF_USER = f"""
+  SELECT {_STANDING} AS standing FROM app_user
+  LEFT JOIN LATERAL (SELECT {accounts.STANDING} AS standing FROM {accounts.DEFAULT_OF_USER.format(user="app_user.id")})
+    AS account ON true
+  WHERE app_user.id = {{user}} LIMIT 1
+"""
+"""A number that changes when what is known of a user and their first account does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A living session.
 
     Attributes:
         stale: its `last_seen_at` is old enough to be worth a write.
+        standing: see STANDING_OF_USER.
         user: whose it is.
         account: that which the user means who names none; None before the first linking.
     """
 
     sid_hash: bytes
     stale: bool
+    standing: int
     user: User
     account: Account | None
 
 
-_SESSION = Columns(Session, "living", user=None, account=None)
+_SESSION = Columns(Session, "living", user=None, account=None, standing=_STANDING)
 
 
 async def insert(connection: Connection, sid_hash: bytes, user_id: UUID) -> None:
@@ -57,14 +71,16 @@ _GET = f"""
     FROM {_ASKED}
     CROSS JOIN LATERAL ({LIVING.format(sid_hash="asked.sid_hash")}) AS living
     CROSS JOIN LATERAL (SELECT * FROM app_user WHERE id = living.user_id LIMIT 1) AS app_user
-    LEFT JOIN LATERAL (SELECT {accounts.COLUMNS} FROM {accounts.DEFAULT_OF_USER.format(user="living.user_id")})
-      AS account ON true
+    LEFT JOIN LATERAL (
+      SELECT {accounts.COLUMNS}, {accounts.STANDING} AS standing
+      FROM {accounts.DEFAULT_OF_USER.format(user="living.user_id")}
+    ) AS account ON true
 """
 
 
-async def get(connection: Connection, sid_hashes: Collection[bytes]) -> dict[bytes, Session]:
+async def get(connection: Connection, sid_hashes: Sequence[bytes]) -> dict[bytes, Session]:
     """The sessions that have not ended: idle for 14 days, 90 days old, or their user disabled."""
-    rows = await connection.fetch(*named(_GET, **_ASKED.values(sid_hashes)))
+    rows = await connection.fetch(*_ASKED.asking(_GET, sid_hashes))
     return {found.sid_hash: found for found in map(_session, rows)}
 
 

@@ -9,8 +9,9 @@ much work lies before it or what it does cannot be undone (`service.sessions.con
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
 from litestar import Litestar
 from litestar.enums import HttpMethod
@@ -18,13 +19,16 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from chatwren.domain.caller import Caller, Scope
-from chatwren.domain.errors import Forbidden, NotAuthenticated
+from chatwren.domain.errors import ChatwrenError, Forbidden, NotAuthenticated
 from chatwren.domain.whereabouts import Whereabouts
+from chatwren.service.intake import NotAsSupposed
 from chatwren.web.context import AnyConnection, HttpRequest, context
 from chatwren.web.http import bodies
-from chatwren.web.http.memory import OWNER, PLACE
+from chatwren.web.http.memory import LITTLE, OWNER, PLACE
 from chatwren.web.http.sites import LOG_IN, missing_session
 from chatwren.web.openapi import Operation
+
+T = TypeVar("T")
 
 _CALLER = "chatwren.caller"
 _ASKED_AT = "chatwren.caller_asked_at"
@@ -78,15 +82,50 @@ async def guard(request: HttpRequest) -> None:
     scope = access_of(handler)
     if scope is None:
         return
-    found = await who_asks(request)
+    operation = handler.opt.get("operation")
+    found = _supposed(request, operation) or await who_asks(request)
     if not found.may(scope):
         raise Forbidden(f"This needs the scope {scope}.", code="scope_missing")
     request.scope[_CALLER] = found  # type: ignore[literal-required]
     request.scope["state"][OWNER] = found.user.id
     request.scope[_ASKED_AT] = time.monotonic()  # type: ignore[literal-required]
-    operation = handler.opt.get("operation")
     if not isinstance(operation, Operation) or operation.body is None:
         await _enter(request, found)
+
+
+def _supposed(request: HttpRequest, operation: object) -> Caller | None:
+    """Who probably asks, where that will do: of what is little, and stored in one statement with the question."""
+    if not (isinstance(operation, Operation) and operation.supposes) or "idempotency-key" in request.headers:
+        return None
+    length = request.headers.get("content-length", "")
+    sid = session_id(request) if length.isdecimal() and int(length) <= LITTLE else None
+    return context(request).sessions.supposed(sid) if sid else None
+
+
+async def confirm(request: HttpRequest) -> None:
+    """Ask who it is that was only supposed to ask.
+
+    Raises:
+        NotAuthenticated: no living session.
+    """
+    if request.scope.get(_CALLER) is not None and caller(request).standing is not None:
+        request.scope[_CALLER] = await who_asks(request)  # type: ignore[literal-required]
+
+
+async def as_supposed(request: HttpRequest, work: Callable[[], Awaitable[T]]) -> T:
+    """Do something for the caller; once more, for who it turns out to be, before whoever was supposed is refused.
+
+    Raises:
+        NotAuthenticated: no living session.
+        ChatwrenError: what the work raised for who certainly asks.
+    """
+    try:
+        return await work()
+    except (ChatwrenError, NotAsSupposed):
+        if caller(request).standing is None:
+            raise
+    await confirm(request)
+    return await work()
 
 
 def body_chunks(request: HttpRequest, *, at_most: int, of_file: int = 0) -> AsyncIterator[bytes]:

@@ -14,11 +14,11 @@ from urllib.parse import parse_qsl
 import msgspec
 from litestar import Request
 
-from chatwren.domain.errors import Invalid, TooLarge, UnsupportedType
+from chatwren.domain.errors import ChatwrenError, Invalid, TooLarge, UnsupportedType
 from chatwren.domain.fields import Reader, shown_name
 from chatwren.domain.members import base_name
 from chatwren.domain.text import absent
-from chatwren.web.access import body_chunks
+from chatwren.web.access import body_chunks, confirm
 from chatwren.web.context import HttpRequest
 from chatwren.web.http.bodies import FEW_FIELDS_BYTES
 from chatwren.web.multiparts import MAX_PARTS, Parts, Upload, read_parts
@@ -60,8 +60,19 @@ class Form(Reader):
     ) -> None:
         super().__init__(values)
         self._files = files or {}
-        self._strays = {base_name(name): name for name in strays}
+        self._came_as_files = {base_name(name): name for name in strays}
+        self._strays = dict(self._came_as_files)
         self._takes = takes
+
+    def begin(self) -> None:
+        """As a Reader's."""
+        super().begin()
+        self._strays = dict(self._came_as_files)
+
+    @property
+    def has_files(self) -> bool:
+        """Whether there are files in fields that may be files."""
+        return bool(self._files)
 
     def file(self, name: str) -> Upload | None:
         """The file of that field; None when absent."""
@@ -135,16 +146,23 @@ async def read_form(
         NotAuthenticated, TooLarge, TooSlow: see access.
         TooMany, Unavailable: see uploads.
     """
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            form = await _read(request, at_most, uploads, stack)
+        except ChatwrenError:
+            await confirm(request)
+            raise
+        yield form
+
+
+async def _read(request: HttpRequest, at_most: int, uploads: Uploads | None, stack: contextlib.AsyncExitStack) -> Form:
     content_type, options = read_options(request.headers.get("content-type", ""))
     refuse_encoded(request)
-    if content_type == _MULTIPART:
-        async with contextlib.AsyncExitStack() as stack:
-            parts = Parts(request, uploads, stack, at_most=at_most, charset=options.get("charset"))
-            await read_parts(request, options.get("boundary", ""), parts)
-            takes = uploads.fields if uploads else ()
-            yield Form(parts.values, parts.files, strays=parts.strays, takes=takes)
-    else:
-        yield await _of_one_piece(request, content_type, at_most=at_most)
+    if content_type != _MULTIPART:
+        return await _of_one_piece(request, content_type, at_most=at_most)
+    parts = Parts(request, uploads, stack, at_most=at_most, charset=options.get("charset"))
+    await read_parts(request, options.get("boundary", ""), parts)
+    return Form(parts.values, parts.files, strays=parts.strays, takes=uploads.fields if uploads else ())
 
 
 async def _of_one_piece(request: HttpRequest, content_type: str, *, at_most: int) -> Form:

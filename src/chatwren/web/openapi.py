@@ -55,6 +55,7 @@ class Operation:
         access: the scope that a caller needs; None: whoever comes.
         sets_cookie: whether the answer has a Set-Cookie line.
         media_type: of the answer.
+        supposes: the handler does for the caller what goes by their standing (`access.as_supposed`).
         at_once: a user's requests are answered as they come, not a few at a time: they are stored in batches.
     """
 
@@ -70,6 +71,7 @@ class Operation:
     sets_cookie: bool = False
     media_type: str = JSON
     at_once: bool = False
+    supposes: bool = False
 
 
 class FieldProblem(Struct):

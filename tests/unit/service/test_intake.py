@@ -104,9 +104,8 @@ async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
     alice = await sign_in("alice")
     async with cable(database_url) as way, Database.connect(way.url, size=1) as far:
         intake = intake_of(far, tmp_path)
-        await intake.accept(
-            alice, alice.account, hello("zero")
-        )  # the statement is prepared: what is lost is the answer to a commit
+        # The statement for more than one is prepared: what is lost is the answer to a commit.
+        await asyncio.gather(*(intake.accept(alice, alice.account, hello("zero")) for _ in range(2)))
         async with db.transaction() as connection:
             await connection.execute("LOCK TABLE message IN EXCLUSIVE MODE")
             accepting = [
@@ -114,11 +113,11 @@ async def test_a_database_lost_after_the_commit_is_asked_again_and_stores_once(
             ]
             await rows.until_blocked(*accepting)
             way.silence()
-        await until(lambda: rows.one("SELECT count(*) = 3 FROM message"))
+        await until(lambda: rows.one("SELECT count(*) = 4 FROM message"))
         await way.cut()
         await way.mend()
         accepted = [await one for one in accepting]
-    assert await texts(rows, "alice") == ["zero", "one", "two"]
+    assert await texts(rows, "alice") == ["zero", "zero", "one", "two"]
     async with db.connection() as connection:
         stored = {row[0].hex for row in await connection.fetch("SELECT id FROM message WHERE text <> 'zero'")}
     assert {one.id.removeprefix("msg_") for one in accepted} == stored

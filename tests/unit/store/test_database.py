@@ -90,3 +90,22 @@ async def test_a_connection_whose_way_is_cut_in_silence_is_given_up_with_its_sta
                 await connection.execute("SELECT", timeout=0.2)
         assert not bound.expired()
         await db.ping()
+
+
+async def test_a_session_that_ended_while_nobody_used_it_is_replaced(database_url: str, db: Database) -> None:
+    async with Database.connect(database_url, size=1) as pool:
+        async with pool.connection() as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+        async with db.connection() as connection:
+            await connection.fetchval("SELECT pg_terminate_backend($1, 5000)", pid)
+        again = await pool.until_answered(lambda one: one.fetchval("SELECT pg_backend_pid()"), asked=True)
+    assert again != pid
+
+
+async def test_whoever_waits_for_a_connection_gets_the_one_that_is_given_back(database_url: str) -> None:
+    async with Database.connect(database_url, size=1) as pool:
+        async with pool.connection():
+            waiting = [asyncio.create_task(pool.ping()) for _ in range(3)]
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await asyncio.gather(*waiting)

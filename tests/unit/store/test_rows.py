@@ -40,10 +40,12 @@ async def test_a_row_makes_several_and_has_other_columns_beside_them(db: Databas
     assert (row["name"], row["Pet.name"]) == (7, "Rex")
 
 
-@pytest.mark.parametrize("pets", [[], [Pet("Rex", 4), Pet("Tweety", 2)]])
+@pytest.mark.parametrize("pets", [[], [Pet("Rex", 4)], [Pet("Rex", 4), Pet("Tweety", 2)]])
 async def test_items_are_a_table_whose_columns_have_their_values(db: Database, pets: list[Pet]) -> None:
     async with db.connection() as connection:
-        rows = await connection.fetch(*named(f"SELECT p.* FROM {PETS} ORDER BY name", **PETS.values(pets)))
+        rows = await connection.fetch(
+            *PETS.asking(f"SELECT p.* FROM {PETS} WHERE legs > :most ORDER BY name", pets, most=1)
+        )
     assert [dict(row) for row in rows] == [
         {"legs": pet.legs, "name": pet.name, "loud": f"{pet.name.upper()}!"} for pet in pets
     ]

@@ -22,7 +22,7 @@ from chatwren.media import prepare
 from chatwren.service import messages
 from chatwren.service.compose import compose
 from chatwren.service.idempotency import parse_key
-from chatwren.web.access import caller, whereabouts
+from chatwren.web.access import as_supposed, caller, confirm, whereabouts
 from chatwren.web.api.message_shapes import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -43,7 +43,7 @@ from chatwren.web.api.message_shapes import (
 )
 from chatwren.web.api.queue_fields import MAX_PAGE, parse_count, parse_cursor, read_filter
 from chatwren.web.context import HttpRequest, context
-from chatwren.web.forms import read_form, read_query
+from chatwren.web.forms import Form, read_form, read_query
 from chatwren.web.http.bodies import MAX_FIELDS_BYTES
 from chatwren.web.openapi import JSON, MULTIPART, URLENCODED, Operation
 from chatwren.web.presence import while_there
@@ -66,6 +66,7 @@ _BY_ID = {"message_id": "`messageId` of the answer that accepted it."}
         body_types=(MULTIPART, JSON, URLENCODED),
         errors=(409,),
         at_once=True,
+        supposes=True,
     ),
 )
 async def send(request: HttpRequest) -> AcceptedMessage:
@@ -85,6 +86,7 @@ async def send(request: HttpRequest) -> AcceptedMessage:
         body_types=(JSON, MULTIPART, URLENCODED),
         errors=(409,),
         at_once=True,
+        supposes=True,
     ),
 )
 async def schedule(request: HttpRequest) -> AcceptedMessage:
@@ -257,22 +259,32 @@ def _searching(request: HttpRequest, where: Filter) -> AbstractAsyncContextManag
 
 
 async def _accept(request: HttpRequest, prefix: Literal["msg", "sched"]) -> AcceptedMessage:
-    asks, here = caller(request), context(request)
     key = parse_key(request.headers.get("idempotency-key"))
-    async with read_form(request, at_most=MAX_FIELDS_BYTES, uploads=Uploads(asks.user.id, (_FILE,))) as form:
-        upload = form.file(_FILE)
-        writer = whereabouts(request)
-        new = compose(form, writer, prefix=prefix, with_file=upload is not None)
-        if upload is not None:
-            preparing = prepare.prepare(
-                upload.path,
-                file_name=upload.file_name,
-                content_type=upload.content_type,
-                user=asks.user.id,
-                decoders=here.decoders,
-            )
-            new = replace(new, media=await while_there(request, preparing))
-        accepted = await here.intake.accept(asks, asks.account, new, idempotency_key=key, zone=writer.zone)
+    uploads = Uploads(caller(request).user.id, (_FILE,))
+    async with read_form(request, at_most=MAX_FIELDS_BYTES, uploads=uploads) as form:
+        if form.has_files:
+            await confirm(request)
+        return await as_supposed(request, partial(_accept_form, request, form, key, prefix))
+
+
+async def _accept_form(
+    request: HttpRequest, form: Form, key: str | None, prefix: Literal["msg", "sched"]
+) -> AcceptedMessage:
+    asks, here = caller(request), context(request)
+    form.begin()
+    upload = form.file(_FILE)
+    writer = whereabouts(request)
+    new = compose(form, writer, prefix=prefix, with_file=upload is not None)
+    if upload is not None:
+        preparing = prepare.prepare(
+            upload.path,
+            file_name=upload.file_name,
+            content_type=upload.content_type,
+            user=asks.user.id,
+            decoders=here.decoders,
+        )
+        new = replace(new, media=await while_there(request, preparing))
+    accepted = await here.intake.accept(asks, asks.account, new, idempotency_key=key, zone=writer.zone)
     return AcceptedMessage(
         success=True,
         message_id=accepted.id,
