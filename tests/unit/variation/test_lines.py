@@ -55,7 +55,8 @@ def test_a_sentence_ends_before_an_emoji_and_a_line_may_begin_with_one() -> None
 @pytest.mark.parametrize("name", ["*Ramesh*", "_Ramesh_", "RAMESH", "*Ramesh Kumar* ji", "Mr. *Kumar*"])
 def test_a_name_may_be_in_bold_or_in_capitals(name: str) -> None:
     found = wordings(f"Hi {name}, the shop is open.")
-    assert found == {f"Hello {name}, the shop is open."}
+    casual = set() if name.startswith("Mr.") else {f"Hi there {name}, the shop is open."}
+    assert found == {f"Hello {name}, the shop is open."} | casual
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ def test_whatever_is_put_together_is_read_as_it_is_meant(clauses: list[str], joi
 
 def test_it_reads_as_somebody_would_write_it() -> None:
     assert spintax("Hi {{name}}, your parcel is on its way.", EVERYTHING, fields={"name": "Bob"}) == (
-        "{Hi {{name}},|Hello {{name}},} your parcel {is on its way|is on the way|is already on its way}.{| 📦| 🚚}"
+        "{Hi {{name}},|Hello {{name}},|Hi there {{name}},} your parcel "
+        "{is on its way|is on the way|is already on its way}.{| 📦| 🚚}"
     )
     shuffle = Modifications(shuffle_sentences=True)
     assert spintax("We accept cards.\nFree parking for you.", shuffle) == (
