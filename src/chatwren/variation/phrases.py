@@ -45,6 +45,8 @@ _NUMBERS = "".join(token_class(kind)[1:-1] for kind in ("placeholder", "bold", "
 _NUMBER_IS = r"no|n[º°]|n\.º|nr|n[úu]m|number|n[úu]mero|id|code|नं|नंबर|नम्बर|संख्या|क्रमांक"
 _NUMBER = rf"[(\[]?(?:(?i:{_NUMBER_IS})(?![{LETTER}])[.:]*[ \u00a0]*)?#?[{_NUMBERS}][)\]]?"
 _LITERAL = {"'": "['’]", "ँ": "[ँं]", "़": "़?"}
+# Words with one of these are not found by `words`: of an apostrophe, it knows those between letters only.
+_UNSURE = re.compile(r"\B'|'\B|[ँ़#*]")
 _RECALL = re.compile(r"\((?P<slot>\d)\)|(?P<gap>…)|#")
 _EMOJI = token_class("emoji")
 _SENTENCE_BEFORE = re.compile(
@@ -288,7 +290,7 @@ def _needed(body: str) -> dict[int, frozenset[str]]:
         )
         choices = (part["choice"] or part["word"] or "").split("|")
         first_words = [words(choice)[:1] for choice in choices]
-        if not touching and all(first_words) and not any(sign in part[0] for sign in (*_LITERAL, "#", "*")):
+        if not touching and all(first_words) and not _UNSURE.search(part[0]):
             begins = part.start() == 0 and not all(WORD.match(choice) for choice in choices)
             found[part.start() - begins] = frozenset(word for group in first_words for word in group)
     return found
