@@ -39,21 +39,27 @@ _LEAST, _MOST = UUID(int=0), UUID(int=2**128 - 1)
 # OFFSET 0 nothing else that is asked of the messages has a say in how they are found.
 _WALK = """(
   SELECT *, {key} AS place FROM message m
-  WHERE m.user_id = $1 AND {within} ORDER BY {before}{key} {{direction}} OFFSET 0
+  WHERE {within} ORDER BY {before}{key} {{direction}} OFFSET 0
 ) AS m"""
 _BETWEEN = "{key} > $2 AND {key} < $3"
 
 
-def _walk(key: str, within: str = "true") -> str:
-    return _WALK.format(key=key, before="", within=f"{within} AND {_BETWEEN.format(key=key)}")
+def _walk(key: str, within: str) -> str:
+    return _WALK.format(key=key, before="", within=f"m.user_id = $1 AND {within} AND {_BETWEEN.format(key=key)}")
 
 
 def _walk_of_one(column: str, value: str) -> str:
-    within = f"(m.{column}, m.id) > ({value}, $2) AND (m.{column}, m.id) < ({value}, $3)"
+    within = f"m.user_id = $1 AND (m.{column}, m.id) > ({value}, $2) AND (m.{column}, m.id) < ({value}, $3)"
     return _WALK.format(key="m.id", before=f"m.{column} {{direction}}, ", within=within)
 
 
-_ALL = _walk("m.id")
+def _walk_of_all(after: str = "> ($1, $2)", before: str = "< ($1, $3)") -> str:
+    within = f"(m.user_id, m.id) {after} AND (m.user_id, m.id) {before}"
+    return _WALK.format(key="m.id", before="m.user_id {direction}, ", within=within)
+
+
+_ALL = _walk_of_all()
+_IN_ORDER = "m.user_id {direction}, m.place"
 _SEEN = _walk("CASE WHEN m.due <= m.seen_at THEN m.id END", totals.SEEN)
 _UNSEEN = _walk("CASE WHEN m.due <= m.seen_at THEN NULL ELSE m.id END", totals.UNSEEN)
 _UNSEEN_DUE = f"""(
@@ -68,16 +74,18 @@ _OF_BLOCKS = f"""(
     SELECT after, upto FROM message_block WHERE user_id = $1 AND upto > $2 AND after < $3
       AND (grams IS NULL OR ({{grams}})) ORDER BY upto {{direction}} OFFSET 0
   ) AS b CROSS JOIN LATERAL (
-    SELECT * FROM message m WHERE m.user_id = $1 AND {{within}} AND {_BETWEEN.format(key="m.id")}
-    ORDER BY {{order}} {{direction}} OFFSET 0
-  ) AS m
+    SELECT * FROM message m WHERE {{within}} ORDER BY {{order}} {{direction}} OFFSET 0
+  ) AS m WHERE {_BETWEEN.format(key="m.id")}
 ) AS m"""
-_WITHIN = "m.id > b.after AND m.id <= b.upto", "m.id"
+_WITHIN = "(m.user_id, m.id) > ($1, b.after) AND (m.user_id, m.id) <= ($1, b.upto)", "m.user_id {direction}, m.id"
 _WITHIN_OF_ONE = (
-    "(m.status, m.id) > ({status}, b.after) AND (m.status, m.id) <= ({status}, b.upto)",
+    "m.user_id = $1 AND (m.status, m.id) > ({status}, b.after) AND (m.status, m.id) <= ({status}, b.upto)",
     "m.status {direction}, m.id",
 )
-_OF_NO_BLOCK = [(_walk("m.id", one), "m.place") for one in (searching.BEFORE, searching.AFTER)]
+_OF_NO_BLOCK = [
+    (f"(SELECT * FROM {_walk_of_all(before=f'<= ($1, {searching.FIRST})')} WHERE m.place < $3) AS m", _IN_ORDER),
+    (_walk_of_all(after=f"> ($1, coalesce({searching.LAST}, $2))"), _IN_ORDER),
+]
 _OF_BULK = f"""(
   SELECT m.*, m.id AS place FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
   WHERE m.user_id = $1 AND r.bulk_id = {{bulk}} AND {_BETWEEN.format(key="m.id")}
@@ -108,7 +116,7 @@ def _walks(where: Filter, values: _Values) -> list[tuple[str, str]]:
         return [*_OF_NO_BLOCK, (walk, "m.block {direction}, m.place")]
     match where.status:
         case None:
-            return [(_ALL, "m.place")]
+            return [(_ALL, _IN_ORDER)]
         case Shown.QUEUED:
             return [(_SEEN, "m.place"), (_UNSEEN_DUE, "m.place")]
         case Shown.SCHEDULED:
@@ -142,8 +150,8 @@ def _ids(
     found = [f"SELECT m.id FROM {walk} WHERE {asked} ORDER BY {order} {{direction}}" for walk, order in walks]
     part = f"LIMIT {limit:d} OFFSET {offset:d}"
     if asked == "true" and where.bulk is None:  # of an index alone, which a subquery hides
-        statement = f"SELECT m.id FROM message m WHERE m.user_id = $1 AND {_BETWEEN.format(key='m.id')}"
-        statement += f" ORDER BY m.id {{direction}} {part}"
+        statement = "SELECT m.id FROM message m WHERE (m.user_id, m.id) > ($1, $2) AND (m.user_id, m.id) < ($1, $3)"
+        statement += f" ORDER BY m.user_id {{direction}}, m.id {{direction}} {part}"
     elif len(found) == 1:
         statement = f"{found[0]} {part}"
     else:

@@ -28,12 +28,11 @@ _BITS = 8192
 _ASCII = re.compile(r"[\x00-\x7f]{3,}")
 
 
-_FIRST = "(SELECT after FROM message_block WHERE user_id = $1 ORDER BY upto LIMIT 1)"
-_LAST = "(SELECT upto FROM message_block WHERE user_id = $1 ORDER BY upto DESC LIMIT 1)"
-BEFORE = f"m.id <= {_FIRST}"
-"""SQL: the message m of the user $1 is older than those in blocks."""
-AFTER = f"m.id > coalesce({_LAST}, '{UUID(int=0)}')"
-"""SQL: the message m of the user $1 is newer than those in blocks, if there are any."""
+_OF_USER = "FROM message_block WHERE user_id = $1 ORDER BY upto"
+FIRST = f"(SELECT least(after, $3) {_OF_USER} LIMIT 1)"
+"""SQL: where the blocks of the user $1 begin, or $3 if that is before it; NULL: there are none."""
+LAST = f"(SELECT greatest(upto, $2) {_OF_USER} DESC LIMIT 1)"
+"""SQL: where the blocks of the user $1 end, or $2 if that is behind it; NULL: there are none."""
 
 
 def grams_of(text: str) -> list[int]:

@@ -103,6 +103,29 @@ async def test_blocks_that_hold_nothing_of_it_are_not_read(db: Database, rows: R
     assert await fetched(db, rows.users["alice"], "171717") < 20
 
 
+@pytest.mark.parametrize("asked", [{}, {"text": "order 7"}, {"text": "er"}], ids=str)
+async def test_who_has_few_does_not_pay_for_who_has_many(db: Database, rows: Rows, asked: dict[str, Any]) -> None:
+    alices, bobs = await rows.account("alice"), await rows.account("bob")
+    for number in range(8):
+        await rows.message(bobs, f"order {number}")
+    await rows.one(
+        """
+        INSERT INTO message (id, user_id, account_id, prefix, recipient_kind, recipient, text, original, due, wa_id)
+        SELECT uuidv7(), user_id, id, 'msg', 'phone', '1', 'order ' || n, 'order ' || n, now(), n::text
+        FROM account, generate_series(1, 4000) AS n WHERE id = $1
+        """,
+        alices,
+    )
+    await prepare(db)
+    await rows.one("ANALYZE")
+    count = "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'message'"
+    async with db.transaction() as connection:
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")  # one plan for both
+        page = await listing.page(connection, Filter(rows.users["bob"], **asked), limit=10)
+        assert page.total == (1 if asked.get("text") == "order 7" else 8)
+        assert await connection.fetchval(count) < 2000
+
+
 async def test_a_text_that_is_added_or_changed_within_a_block_is_found(db: Database, rows: Rows) -> None:
     account = await rows.account("alice")
     alice = rows.users["alice"]
