@@ -80,8 +80,6 @@ def _written(plan: Plan, masked: Masked) -> str | None:
     marks = {name: f"\0{name}\0" for name in masked.names}
     made = _NAMED.sub(r"{{\1}}", masked.unmask(escaped(masked.stretched(text)), marks)).translate(_GROUPS)
     last = plan.wording(plan.possible, lambda part: part).text
-    if _count(made) != plan.possible + 1:
-        return None
     read = Template(made)
     ends = [_marked(read.resolve(index)[0]) for index in (0, read.count - 1)]
     return made if ends == [masked.unmask(one, marks) for one in (plan.text, last)] else None

@@ -106,6 +106,9 @@ def test_it_reads_as_somebody_would_write_it() -> None:
         "{We accept cards.\nFree parking for you.|Free parking for you.\nWe accept cards.}"
     )
     assert spintax("See you {then} 😊", Modifications(add_emojis=True)) == "See you \\{then\\}{ 😊| 🙂| ☺️|}"
+    assert spintax("See {you} `a|b` then 😊", Modifications(add_emojis=True)) == (
+        "See \\{you\\} `a|b` then{ 😊| 🙂| ☺️|}"
+    )
 
 
 @pytest.mark.parametrize("text", ["Your OTP is 4711. {Bye|Ciao}!", "Your taxi is here {{name}}.", ""])
