@@ -93,7 +93,7 @@ def test_vary_prints_wordings_or_all_of_them_as_one_text(tmp_path: Path) -> None
     text = "Hi Bob, your parcel is on its way."
     done = chatwren("vary", text, "--no-emojis", "-n", "9", cwd=tmp_path)
     assert [line for line in done.stdout.splitlines() if not line.startswith("  ")][1:]
-    written = "{Hi Bob,|Hello Bob,} your parcel {is on its way|is on the way|is already on its way}.\n"
+    written = "{Hi Bob,|Hello Bob,|Hi there Bob,} your parcel {is on its way|is on the way|is already on its way}.\n"
     assert chatwren("vary", text, "--no-emojis", "--spintax", cwd=tmp_path).stdout == written
     read = subprocess.run(
         [sys.executable, "-m", "chatwren", "vary", "--no-emojis", "--spintax"],
