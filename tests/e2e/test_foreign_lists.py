@@ -1,7 +1,6 @@
 """Lists as spreadsheets save them, and wordings of many messages: what reaches each phone."""
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -115,7 +114,7 @@ TOGETHER = [
 AS_IT_IS = [
     ("Seu pedido ainda não está confirmado.", "Obrigado pela paciência!"),
     ("O seu pedido ainda não foi enviado.", "Obrigado!"),
-    ("Hola Ana, aún no te confirmamos la cita.", "¡Gracias por tu paciencia!"),
+    ("Aún no te confirmamos la cita.", "¡Gracias por tu paciencia!"),
     ("No sabemos si tu pedido está en camino.", "¡Gracias!"),
     ("¿Tu pedido ha sido enviado?", "¡Gracias!"),
     ("Si tu pedido ha sido enviado, te avisamos.", "¡Gracias!"),
@@ -144,7 +143,7 @@ async def test_no_wording_of_many_tears_sentences_apart_or_turns_them_round(home
         assert all(one.endswith(together) for one in shown[f"{moves} {together}"])
     for first, second in AS_IT_IS:
         for one in shown[f"{first} {second}"]:
-            begin, rest = re.sub("^(Hola|Buenas),? Ana", "Hola Ana", one).split(first)
+            begin, rest = one.split(first)
             assert begin == ""
             assert rest[1].isalpha() or rest[1] == "¡"  # no emoji stands there
     assert sum(len(set(one)) > 1 for one in shown.values()) > len(shown) // 2  # it was varied, then
