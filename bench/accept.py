@@ -39,7 +39,7 @@ CALLERS_WHILE_SENDING = (1, 16)
 FLOORS = {1: 0.19, 16: 0.3, 64: 0.49}
 """Least accepted a second, as a share of what pgbench inserts with as many clients: 0.8 of the best that was seen,
 of one user or of many, whichever is less."""
-FLOOR_WHILE_SENDING = 0.4
+FLOOR_WHILE_SENDING = 0.25
 """Least accepted a second while others are sent, as a share of what is accepted alone."""
 LEAST_SENT = 0.9
 """Of those that became due meanwhile: what is accepted must not be at their cost."""
