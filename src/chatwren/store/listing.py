@@ -53,12 +53,15 @@ def _walk_of_one(column: str, value: str) -> str:
     return _WALK.format(key="m.id", before=f"m.{column} {{direction}}, ", within=within)
 
 
-def _walk_of_all(after: str = "> ($1, $2)", before: str = "< ($1, $3)") -> str:
-    within = f"(m.user_id, m.id) {after} AND (m.user_id, m.id) {before}"
+def _of_user(after: str = "> ($1, $2)", before: str = "< ($1, $3)") -> str:
+    return f"(m.user_id, m.id) {after} AND (m.user_id, m.id) {before}"
+
+
+def _walk_of_all(within: str) -> str:
     return _WALK.format(key="m.id", before="m.user_id {direction}, ", within=within)
 
 
-_ALL = _walk_of_all()
+_ALL = _walk_of_all(_of_user())
 _IN_ORDER = "m.user_id {direction}, m.place"
 _SEEN = _walk("CASE WHEN m.due <= m.seen_at THEN m.id END", totals.SEEN)
 _UNSEEN = _walk("CASE WHEN m.due <= m.seen_at THEN NULL ELSE m.id END", totals.UNSEEN)
@@ -77,14 +80,17 @@ _OF_BLOCKS = f"""(
     SELECT * FROM message m WHERE {{within}} ORDER BY {{order}} {{direction}} OFFSET 0
   ) AS m WHERE {_BETWEEN.format(key="m.id")}
 ) AS m"""
-_WITHIN = "(m.user_id, m.id) > ($1, b.after) AND (m.user_id, m.id) <= ($1, b.upto)", "m.user_id {direction}, m.id"
+_WITHIN = _of_user("> ($1, b.after)", "<= ($1, b.upto)"), "m.user_id {direction}, m.id"
 _WITHIN_OF_ONE = (
     "m.user_id = $1 AND (m.status, m.id) > ({status}, b.after) AND (m.status, m.id) <= ({status}, b.upto)",
     "m.status {direction}, m.id",
 )
 _OF_NO_BLOCK = [
-    (f"(SELECT * FROM {_walk_of_all(before=f'<= ($1, {searching.FIRST})')} WHERE m.place < $3) AS m", _IN_ORDER),
-    (_walk_of_all(after=f"> ($1, coalesce({searching.LAST}, $2))"), _IN_ORDER),
+    (
+        f"(SELECT * FROM {_walk_of_all(_of_user(before=f'<= ($1, {searching.FIRST})'))} WHERE m.place < $3) AS m",
+        _IN_ORDER,
+    ),
+    (_walk_of_all(_of_user(after=f"> ($1, coalesce({searching.LAST}, $2))")), _IN_ORDER),
 ]
 _OF_BULK = f"""(
   SELECT m.*, m.id AS place FROM bulk_row r CROSS JOIN {MESSAGE_OF_ROW}
@@ -150,7 +156,7 @@ def _ids(
     found = [f"SELECT m.id FROM {walk} WHERE {asked} ORDER BY {order} {{direction}}" for walk, order in walks]
     part = f"LIMIT {limit:d} OFFSET {offset:d}"
     if asked == "true" and where.bulk is None:  # of an index alone, which a subquery hides
-        statement = "SELECT m.id FROM message m WHERE (m.user_id, m.id) > ($1, $2) AND (m.user_id, m.id) < ($1, $3)"
+        statement = f"SELECT m.id FROM message m WHERE {_of_user()}"
         statement += f" ORDER BY m.user_id {{direction}}, m.id {{direction}} {part}"
     elif len(found) == 1:
         statement = f"{found[0]} {part}"
