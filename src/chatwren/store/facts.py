@@ -98,7 +98,7 @@ async def note_receipts(connection: Connection, receipts: Sequence[Receipt]) -> 
     It is one statement, and locks no account. Returns the users whose messages it changed, and the receipts that are
     left for `apply_receipts`.
     """
-    rows = await connection.fetch(*named(_NOTE, **_RECEIPTS.values(receipts)))
+    rows = await connection.fetch(*_RECEIPTS.asking(_NOTE, receipts))
     users = frozenset(row["user_id"] for row in rows if row["user_id"] is not None)
     connection.tell(Topic.MESSAGES, users)
     others = {(row["account_id"], row["wa_id"]) for row in rows if row["user_id"] is None}
@@ -175,7 +175,7 @@ async def store_messages(connection: Connection, messages: Sequence[Inbound]) ->
 
     A contact that writes is known by that. Returns the users whose messages are new. To be called in a transaction.
     """
-    rows = await connection.fetch(*named(_STORE_MESSAGES, **_MESSAGES.values(messages)))
+    rows = await connection.fetch(*_MESSAGES.asking(_STORE_MESSAGES, messages))
     wrote = {(row["account_id"], row["address"]) for row in rows if row["address"] is not None}
     await contacts.promote(connection, list(wrote))
     users = {row["user_id"] for row in rows}

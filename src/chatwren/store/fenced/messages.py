@@ -304,9 +304,7 @@ async def record(connection: Connection, worker: UUID, outcomes: Sequence[Outcom
 
 
 async def _record(connection: Connection, worker: UUID, outcomes: Sequence[Outcome]) -> Sequence[asyncpg.Record]:
-    rows: Sequence[asyncpg.Record] = await connection.fetch(
-        *named(_RECORD, worker=worker, **_OUTCOMES.values(outcomes))
-    )
+    rows: Sequence[asyncpg.Record] = await connection.fetch(*_OUTCOMES.asking(_RECORD, outcomes, worker=worker))
     return rows
 
 
