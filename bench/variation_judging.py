@@ -37,7 +37,7 @@ def outputs() -> list[dict[str, Any]]:
     judged = []
     for message in messages():
         text = message["text"]
-        fields = {name: f"{{{{{name}}}}}" for name in re.findall(r"\{\{(\w+)\}\}", text)}
+        fields = {name: f"{{{{{name}}}}}" for name in re.findall(r"\{\{([^{}]+)\}\}", text)}
         found: dict[str, dict[str, Any]] = {}
         for seed in SEEDS:
             varied = vary(text, EVERYTHING, seed=seed, fields=fields).text
@@ -105,7 +105,7 @@ def figures(path: Path) -> None:
         if not message["supported"]:
             continue
         text = message["text"]
-        fields = dict.fromkeys(re.findall(r"\{\{(\w+)\}\}", text), "Alice")
+        fields = dict.fromkeys(re.findall(r"\{\{([^{}]+)\}\}", text), "Alice")
         plain = vary(text, NOTHING, seed="0", fields=fields).text
         drawn = [vary(text, EVERYTHING, seed=str(seed), fields=fields) for seed in range(DRAWS)]
         different = {draw.text for draw in drawn}
