@@ -10,7 +10,7 @@ Of what the tables say, whose words people have read, `invariants.broken` is ask
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
@@ -22,6 +22,7 @@ from chatwren.variation.language import languages
 from chatwren.variation.lexicon import Lexicon, lexicon, pieces
 from chatwren.variation.masks import ANY, Masked, TooManyTokens, token_class, tokens
 from chatwren.variation.model import Modifications
+from chatwren.variation.persons import a_gente, done, kinds, other_address, other_person
 from chatwren.variation.phrases import Text
 from chatwren.variation.plan import plan
 from chatwren.variation.sensitivity import sensitivity
@@ -31,7 +32,6 @@ from chatwren.variation.words import LETTER
 
 _LONGEST = 4096  # characters of a WhatsApp message
 _NEAR = 25  # of so many words one at least must be another
-_REACH = 5  # words before a verb among which its subject is looked for
 _BEGINNING = 8  # words in which a model says that an answer comes
 _UNSEEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\xa0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2000-\u200b\u200e\u200f"
@@ -51,10 +51,6 @@ _MARKS = re.compile(r"[*_~`>#|\"“”«»„]")
 _DATE = re.compile(token_class("date"))
 _LEADS = re.compile(token_class("emoji"))
 _ADDRESSED = re.compile(f"[{token_class('placeholder')[1:-1]}{token_class('bold')[1:-1]}]")
-_SUBJECTS = frozenset({"we", "i", "you", "he", "she", "they"})
-_VOS = re.compile(r"\w{2,}[áéí]s\Z")
-_NO_VOS = frozenset({"además", "atrás", "detrás", "después", "jamás", "quizás", "través", "demás", "estás", "interés"})
-_A_GENTE = re.compile(r"(?:\A|[.,;:!?\n])\s*a gente(?![\w])", re.IGNORECASE)
 
 
 class Fault(StrEnum):
@@ -201,14 +197,14 @@ class Guard:
         before, after = list(chain.from_iterable(old.said)), list(chain.from_iterable(said))
         spoken = list(zip(old.said, said, strict=True)) if len(old.said) == len(said) else [(before, after)]
         if any(
-            _other_person(_kinds(known.forms, known.personal(one)), _kinds(known.forms, known.personal(other)))
-            or _done(one, known) != _done(other, known)
+            other_person(kinds(known.forms, known.personal(one)), kinds(known.forms, known.personal(other)))
+            or done(one, known) != done(other, known)
             for one, other in spoken
-        ) or _a_gente(old) != _a_gente(new):
+        ) or a_gente(old.text) != a_gente(new.text):
             yield Fault.PERSON
-        if _other_address(_kinds(known.forms, before), _kinds(known.forms, after)):
+        if other_address(kinds(known.forms, before), kinds(known.forms, after)):
             yield Fault.ADDRESS
-        if _kinds(known.gender, after) - _kinds(known.gender, before):
+        if kinds(known.gender, after) - kinds(known.gender, before):
             yield Fault.GENDER
         yield from _of_concepts(_sentences(old, old.said, known), _sentences(new, said, known))
 
@@ -299,59 +295,6 @@ def _renames(old: _Side, new: _Side, known: Lexicon) -> bool:
         (word not in old_words) if not begins else not (word.lower() in usual or known.has(word))
         for word, begins in _capitals(new)
     )
-
-
-def _kinds(forms: Mapping[str, frozenset[str]], said: Iterable[str]) -> set[str]:
-    """The kinds of forms of which a word is there."""
-    words = set(said)
-    found = {kind for kind, known in forms.items() if not known.isdisjoint(words)}
-    if "vos" in forms and any(_VOS.search(word) and word not in _NO_VOS for word in words):
-        found.add("vos")
-    return found
-
-
-def _other_person(old: set[str], new: set[str]) -> bool:
-    """Whether other people speak, are spoken to or spoken of."""
-    ours = {"we", "us"}
-    return (
-        bool((old ^ new) & {"i", "you", "he", "she", "they"})
-        or ("we" in new and "we" not in old)
-        or ("us" in new and not old & ours)
-        or bool(old & ours and not new & {*ours, "our"})
-    )
-
-
-def _other_address(old: set[str], new: set[str]) -> bool:
-    """Whether the reader is spoken to in another form."""
-    for kind in new - old:
-        match kind:
-            case "informal" if old & {"tu", "vos"} and "usted" not in old:
-                continue
-            case "tu" if "informal" in old and "vos" not in old:
-                continue
-            case "voce" if not old & {"tu", "senhor"}:
-                continue
-            case "aap" if not old & {"tum", "tu"}:
-                continue
-            case "informal" | "tu" | "vos" | "usted" | "voce" | "senhor" | "aap" | "tum":
-                return True
-    return False
-
-
-def _done(words: Sequence[str], known: Lexicon) -> Counter[str]:
-    """What somebody other than the reader does in a sentence, as far as a pronoun says so."""
-    done: Counter[str] = Counter()
-    for place, word in enumerate(words):
-        if word in known.actions:
-            before = [one for one in words[max(0, place - _REACH) : place] if one in _SUBJECTS]
-            if before and before[-1] != "you":
-                done.update(known.concepts([word]))
-    return done
-
-
-def _a_gente(side: _Side) -> bool:
-    """Whether "a gente" does something: of Portuguese, where it stands before its verb."""
-    return _A_GENTE.search(side.text) is not None
 
 
 def _line(text: str) -> str:
