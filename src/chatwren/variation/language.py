@@ -6,7 +6,7 @@ from functools import cache
 
 from chatwren.variation import tables
 from chatwren.variation.phrases import Index, Phrase, Text
-from chatwren.variation.words import words
+from chatwren.variation.words import needs_accent, unaccented, words
 
 _DEVANAGARI = re.compile(r"[\u0900-\u097f]")
 _LETTER = re.compile(r"[^\W\d_]|[\u0900-\u097f]")
@@ -27,10 +27,15 @@ class _Tables:
 def _tables() -> _Tables:
     data = tables.read("languages")
     return _Tables(
-        {name: frozenset(line.split()) for name, line in data["latin"].items()},
+        {name: _spellings(line.split()) for name, line in data["latin"].items()},
         {name: frozenset(line.split()) for name, line in data["devanagari"].items()},
         {name: Index((Phrase(line, any_case=True), None) for line in lines) for name, lines in data["formal"].items()},
     )
+
+
+def _spellings(known: list[str]) -> frozenset[str]:
+    """The words, and without their accents those that are no others then."""
+    return frozenset((*known, *(unaccented(word) for word in known if not needs_accent(word))))
 
 
 def languages(text: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from chatwren.variation import tables
 from chatwren.variation.phrases import Hit, Index, Phrase, Text
 from chatwren.variation.sentences import Sentence, goes_on
-from chatwren.variation.words import WORD, plain, words
+from chatwren.variation.words import WORD, needs_accent, plain, unaccented, words
 
 KINDS = frozenset({"question", "negation", "condition", "setback"})
 """A setback tells that what its sentence says has come to nothing: "has been shipped and was returned"."""
@@ -37,20 +37,24 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class _Signs:
+    """Words that are marks by themselves, the same for a text without accents, and phrases that are."""
+
     single: Mapping[str, str]
+    bare: Mapping[str, str]
     several: Index[str]
 
 
 @cache
 def _signs(language: str) -> _Signs:
-    """The words that are marks by themselves, and the phrases that are."""
     signs = [
         (sign.strip(), kind)
         for kind, lines in tables.read("languages")["marks"].items()
         for sign in lines[language].split(",")
     ]
+    single = {sign: kind for sign, kind in signs if WORD.fullmatch(sign)}
     return _Signs(
-        {sign: kind for sign, kind in signs if WORD.fullmatch(sign)},
+        single | {unaccented(sign): kind for sign, kind in single.items() if not needs_accent(sign)},
+        single | {unaccented(sign): kind for sign, kind in single.items() if not needs_accent(sign, bare=True)},
         Index((Phrase(sign, any_case=True), kind) for sign, kind in signs if not WORD.fullmatch(sign)),
     )
 
@@ -103,14 +107,15 @@ def _starts(text: str, sentences: Sequence[Sentence]) -> list[int]:
 
 
 def _found(text: Text, signs: _Signs, weighty: Mapping[str, str]) -> Iterator[_Mark]:
-    if text.has_one_of(signs.single.keys()):
+    single = signs.bare if text.bare else signs.single
+    if not single.keys().isdisjoint(text.words):
         for match in WORD.finditer(text.text):
             word = plain(match[0])
-            if word in signs.single:
-                yield _Mark(signs.single[word], match.start(), frozenset({word}))
+            if word in single:
+                yield _Mark(single[word], match.start(), frozenset({unaccented(word)}))
     for kind, hit in signs.several.found(text):
         yield _Mark(kind, hit.start, hit.own)
     for token, stretch in weighty.items():
         for word in words(stretch):
-            if word in signs.single:
-                yield _Mark(signs.single[word], text.text.find(token), frozenset())
+            if word in single:
+                yield _Mark(single[word], text.text.find(token), frozenset())

@@ -28,7 +28,7 @@ from typing import Generic, TypeVar
 
 from chatwren.variation import tables
 from chatwren.variation.masks import token_class
-from chatwren.variation.words import LETTER, WORD, plain, words
+from chatwren.variation.words import LETTER, WORD, is_accented, needs_accent, plain, unaccented, words
 
 _CAPITAL = r"A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f\u0370-\u03ff\u0400-\u042f\u0590-\u06ff\u0900-\u0963"
 _WRITTEN = token_class("placeholder"), token_class("bold"), token_class("capitals")
@@ -57,6 +57,9 @@ _SENTENCE_AFTER = rf"(?=[ \u00a0]*(?:[.!?।…\n]|{_EMOJI}|\Z))"
 _BEGINS_LINE = re.compile(rf"[¡¿ \u00a0•·*–-]|{_EMOJI}")
 # Signs that Hindi is written with or without (ड़ and ढ़ are letters of their own, and keep theirs).
 _NUKTA = re.compile("[कखगजफ]\u093c|[\u0958-\u095b\u095e]")
+
+# What stands before a word with a capital in the middle of a sentence.
+_AMID = re.compile(rf"[{LETTER},*] ")
 
 
 @cache
@@ -95,13 +98,18 @@ class Text:
     Attributes:
         text: itself.
         words: its words in order, as `words` gives them.
+        bare: whether its writer leaves accents out. A name in the middle of a sentence is as its owner has it.
         spelling: signs that its writer does not use, and what stands for them.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.words = words(text)
-        self._known = frozenset(self.words)
+        self.bare = not any(
+            is_accented(word[0].lower()) and not (word[0][0].isupper() and _AMID.match(text, word.start() - 2))
+            for word in (() if text.isascii() else WORD.finditer(text))
+        )
+        self._known = frozenset(map(unaccented, self.words))
         self._spaced = f" {' '.join(self.words)} "
         self.spelling: list[tuple[str, str]] = []
         if "’" in text:
@@ -116,34 +124,60 @@ class Text:
         """Where each word begins."""
         found: dict[str, list[int]] = {}
         for match in WORD.finditer(self.text):
-            found.setdefault(plain(match[0]), []).append(match.start())
+            found.setdefault(unaccented(plain(match[0])), []).append(match.start())
         return found
 
     def has_one_of(self, group: AbstractSet[str]) -> bool:
-        """Whether one of the words stands in the text."""
+        """Whether one of the words, which have no accents, stands in the text."""
         return not self._known.isdisjoint(group)
 
     def places(self, group: AbstractSet[str]) -> list[int]:
-        """Where one of the words begins, in ascending order."""
+        """Where one of the words, which have no accents, begins, in ascending order."""
         return sorted(chain.from_iterable(self._places[word] for word in group if word in self._places))
 
     def says(self, phrase: str) -> bool:
         """Whether the words of `phrase` stand in the text, one after the other."""
-        return f" {phrase} " in self._spaced
+        return f" {unaccented(phrase) if self.bare else phrase} " in self._spaced
+
+    def spelled(self, said: str) -> str:
+        """`said` as the text's writer spells: a word without its accents where the text has it so."""
+        for sign, other in self.spelling:
+            said = said.replace(sign, other)
+        if not is_accented(said):
+            return said
+        if self.bare:
+            return unaccented(said)
+        return WORD.sub(lambda match: self._word(match[0]), said)
+
+    def _word(self, word: str) -> str:
+        lower = plain(word)
+        left_out = not needs_accent(lower) and lower not in self.words and unaccented(lower) in self.words
+        return unaccented(word) if left_out else word
 
     def candidates(self, index: Mapping[str, Sequence[int]]) -> list[int]:
-        """What `index` holds for the words of the text, and for none, in ascending order."""
+        """What `index` holds for the words of the text, without accents, and for none, in ascending order."""
         return sorted(chain.from_iterable(index[word] for word in (*self._known, "") if word in index))
 
 
 class Phrase:
     """A pattern. It is compiled when a text first has its words: of a thousand, most never are.
 
+    Where a text has no accents, the words of a phrase are found without theirs; in one that has, those are that are no
+    other words then.
+
     Attributes:
-        rarest: words of which a text must have one, or the phrase cannot stand in it; "" when nothing is known.
+        rarest: words, without accents, of which a text must have one, or the phrase cannot stand in it; "" when nothing
+            is known.
     """
 
-    def __init__(self, source: str, *, any_case: bool = False) -> None:
+    def __init__(self, source: str, *, any_case: bool = False, as_written: bool = False) -> None:
+        """Read a pattern.
+
+        Args:
+            source: the pattern.
+            any_case: whether its letters may be capitals.
+            as_written: whether it is found with its accents only: "pasá" is vos, and "pasa" may be tú.
+        """
         self._line_start = source.startswith("^^")
         self._start = source.startswith("^")
         self._end = source.endswith("$")
@@ -155,14 +189,25 @@ class Phrase:
         needed = _needed(body)
         self._needed = list(needed.values())
         self._first = needed.get(0)  # the words of which one is the first
-        self._own = frozenset(words(body))
+        self._own = frozenset(map(unaccented, words(body)))
+        accented = [word for word in words(body) if is_accented(word)]
+        self._needs_accents = any(map(needs_accent, accented))
+        self._in_bare = bool(accented) and not as_written
+        self._in_any = self._in_bare and not self._needs_accents
         self.rarest: AbstractSet[str] = max(
             self._needed, key=lambda group: min(map(len, group)), default=frozenset({""})
         )
 
     @cached_property
-    def _regex(self) -> re.Pattern[str]:
-        regex = _bounded(self._body, _regex(self._body, count(), either_case=not self._any_case))
+    def _written(self) -> re.Pattern[str]:
+        return self._compiled(spelled_bare=False)
+
+    @cached_property
+    def _bare(self) -> re.Pattern[str]:
+        return self._compiled(spelled_bare=True)
+
+    def _compiled(self, *, spelled_bare: bool) -> re.Pattern[str]:
+        regex = _bounded(self._body, _regex(self._body, count(), either_case=not self._any_case, bare=spelled_bare))
         return re.compile(
             regex + (_SENTENCE_AFTER if self._end else ""), re.IGNORECASE if self._any_case else re.NOFLAG
         )
@@ -170,7 +215,7 @@ class Phrase:
     @cached_property
     def _groups(self) -> dict[str, list[int]]:
         """The groups of the expression, by the letters of their names: see `_regex`."""
-        index = self._regex.groupindex
+        index = (self._bare if self._in_any else self._written).groupindex
         return {
             letters: [number for name, number in index.items() if any(letter in name for letter in letters)]
             for letters in ("s", "g", "n", "kgn")
@@ -202,17 +247,18 @@ class Phrase:
                 numbers,
                 self._stood_for("kgn", match),
                 at_start and upper,
-                self._own.union(*map(words, numbers)),
+                self._own.union(*map(words, map(unaccented, numbers))),
             )
 
     def _matches(self, text: Text) -> Iterator[re.Match[str]]:
         """Where the expression matches, before it is asked what stands around it."""
+        regex = self._bare if self._in_any or (self._in_bare and text.bare) else self._written
         if self._first is None:
-            yield from self._regex.finditer(text.text)
+            yield from regex.finditer(text.text)
             return
         end = 0
         for place in text.places(self._first):
-            if place >= end and (match := self._regex.match(text.text, place)):
+            if place >= end and (match := regex.match(text.text, place)):
                 end = match.end()
                 yield match
 
@@ -233,7 +279,7 @@ class Phrase:
         return None
 
 
-def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool = False) -> str:
+def _regex(body: str, numbers: Iterator[int], *, either_case: bool, bare: bool, nested: bool = False) -> str:
     """The regular expression for a pattern.
 
     Args:
@@ -241,6 +287,7 @@ def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool
         numbers: by which its groups are told apart. The letters before tell what stands in them: `s` a slot, `g` a
             gap, `n` the number of a thing, `k` other words that are kept.
         either_case: whether its first letter may be a capital.
+        bare: whether each letter may be without its accent.
         nested: whether it is a part of a choice: there is no slot in it, but the choice.
     """
     made: list[str] = []
@@ -248,7 +295,9 @@ def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool
     for part in _PARTS.finditer(body):
         first, number = either_case and not made, next(numbers)
         if part["choice"] is not None:
-            choices = [_regex(one, numbers, either_case=first, nested=True) for one in part["choice"].split("|")]
+            choices = [
+                _regex(one, numbers, either_case=first, bare=bare, nested=True) for one in part["choice"].split("|")
+            ]
             made.append(f"(?P<s{number}>{'|'.join(choices)})")
         elif part["number"] is not None:
             made.append(f"(?:{_SPACES if part['number'][0] == ' ' else ''}(?P<{thing}{number}>{_NUMBER}))?")
@@ -264,8 +313,10 @@ def _regex(body: str, numbers: Iterator[int], *, either_case: bool, nested: bool
             made.append(_SPACES)
         else:
             letter = part["sign"]
+            either = f"{letter}{unaccented(letter)}" if bare and is_accented(letter) else letter
             both = first and letter.upper() != letter and len(letter.upper()) == 1
-            made.append(f"[{letter}{letter.upper()}]" if both else _LITERAL.get(letter) or re.escape(letter))
+            either += either.upper() if both else ""
+            made.append(f"[{either}]" if len(either) > 1 else _LITERAL.get(letter) or re.escape(letter))
     return "".join(made)
 
 
@@ -281,7 +332,7 @@ def _bounded(body: str, regex: str) -> str:
 def _needed(body: str) -> dict[int, frozenset[str]]:
     """Sets of words of which a text must have one each, or the phrase cannot stand in it: a quick first look.
 
-    They stand at the places in the pattern that they are for. At 0 are those with one of which it begins.
+    They have no accents, and stand at the places in the pattern that they are for. At 0 are those that it begins with.
     """
     found = {}
     for part in re.finditer(rf"\((?P<choice>[^()]*)\)|(?P<word>[{LETTER}]+)", body):
@@ -292,7 +343,7 @@ def _needed(body: str) -> dict[int, frozenset[str]]:
         first_words = [words(choice)[:1] for choice in choices]
         if not touching and all(first_words) and not _UNSURE.search(part[0]):
             begins = part.start() == 0 and not all(WORD.match(choice) for choice in choices)
-            found[part.start() - begins] = frozenset(word for group in first_words for word in group)
+            found[part.start() - begins] = frozenset(unaccented(word) for group in first_words for word in group)
     return found
 
 
@@ -303,10 +354,8 @@ def say(template: str, hit: Hit, text: Text) -> str:
     def recall(match: re.Match[str]) -> str:
         return hit.slots[int(match["slot"]) - 1] if match["slot"] else next(gaps if match["gap"] else numbers)
 
-    said = _RECALL.sub(recall, template)
+    said = _RECALL.sub(recall, text.spelled(template))
     said = " ".join(said.split())
-    for sign, other in text.spelling:
-        said = said.replace(sign, other)
     first = next((position for position, letter in enumerate(said) if letter.isalpha()), None)
     if first is not None and hit.capital:
         said = said[:first] + said[first].upper() + said[first + 1 :]

@@ -39,6 +39,7 @@ class Plan:
     """Everything that may be done to a masked text. Each choice is made by itself, and all of them together hold."""
 
     text: str
+    languages: Sequence[str]
     sentences: list[Sentence]
     sites: list[Site]
     runs: list[Run]
@@ -70,7 +71,8 @@ class Plan:
 
         parts = self._worded(worded)
         kept = "".join(self._joined(self._worded([(site, site.kept) for site, _ in worded]), ()))
-        failed = broken(self.text, "".join(self._joined(parts, orders)), kept=kept, shuffled=bool(orders))
+        after = "".join(self._joined(parts, orders))
+        failed = broken(self.text, after, kept=kept, shuffled=bool(orders), languages=self.languages)
         changes = [Change(site.rule, unmask(self.text[site.start : site.end]), unmask(said)) for site, said in worded]
         for run, order in orders:
             before, after = (" ".join(parts[number] for number in numbers) for numbers in (run.sentences, order))
@@ -131,8 +133,9 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     cheerful = allowed.add_emojis and not sober and not any(formal.values())
     return Plan(
         text.text,
+        languages,
         sentences,
-        _surviving(text.text, [site for site in found if _within_one(site, sentences)]),
+        _surviving(text.text, languages, [site for site in found if _within_one(site, sentences)]),
         runs(text, sentences, languages) if allowed.shuffle_sentences and not sober else [],
         spots(text, sentences, languages, marks) if cheerful else [],
         own(text.text, masked.emojis()) if cheerful else [],
@@ -143,7 +146,7 @@ def _within_one(site: Site, sentences: Sequence[Sentence]) -> bool:
     return any(sentence.start <= site.start and site.end <= sentence.end for sentence in sentences)
 
 
-def _surviving(text: str, found: Sequence[Site]) -> list[Site]:
+def _surviving(text: str, languages: Sequence[str], found: Sequence[Site]) -> list[Site]:
     """The sites with those wordings that pass the check, by themselves and all together.
 
     Only the length hangs on several of them: what comes first in the text takes of the room that there is.
@@ -151,7 +154,8 @@ def _surviving(text: str, found: Sequence[Site]) -> list[Site]:
     more, less = most(len(text)) - len(text), len(text) - fewest(len(text))
     kept = []
     for site in found:
-        grown = {said: len(said) - (site.end - site.start) for said in site.wordings if _holds(text, site, said)}
+        holding = [said for said in site.wordings if _holds(text, languages, site, said)]
+        grown = {said: len(said) - (site.end - site.start) for said in holding}
         fitting = {said: grows for said, grows in grown.items() if -less <= grows <= more}
         if fitting:
             kept.append(replace(site, wordings=tuple(fitting)))
@@ -160,8 +164,9 @@ def _surviving(text: str, found: Sequence[Site]) -> list[Site]:
     return kept
 
 
-def _holds(text: str, site: Site, said: str) -> bool:
+def _holds(text: str, languages: Sequence[str], site: Site, said: str) -> bool:
     """Whether a wording passes the check by itself, but for the length, which only the whole has."""
     before, after = text[max(0, site.start - _AROUND) : site.start], text[site.end : site.end + _AROUND]
     whole = text[site.start : site.end].join((before, after))
-    return broken(whole, f"{before}{said}{after}", kept=f"{before} {site.kept} {after}") in {None, "length"}
+    kept = f"{before} {site.kept} {after}"
+    return broken(whole, f"{before}{said}{after}", kept=kept, languages=languages) in {None, "length"}

@@ -54,8 +54,11 @@ class Rule:
         before = text.text[: hit.start].rstrip()[-_AROUND:].lower()
         after = text.text[hit.end :].lstrip()[:_AROUND].lower()
         return not (
-            any(f" {before}".endswith(f" {word}") for word in self.unless_before)
-            or any(after.startswith(word) and not WORD.match(after, len(word)) for word in self.unless_after)
+            any(f" {before}".endswith(f" {word}") for word in map(text.spelled, self.unless_before))
+            or any(
+                after.startswith(word) and not WORD.match(after, len(word))
+                for word in map(text.spelled, self.unless_after)
+            )
         )
 
 
@@ -80,7 +83,7 @@ def rules(language: str) -> tuple[Rule, ...]:
     return tuple(
         Rule(
             f"{language}/{name}",
-            tuple(Phrase(line) for line in _several(entry["find"])),
+            tuple(Phrase(line, as_written="accents" in entry) for line in _several(entry["find"])),
             tuple(_several(entry["say"])),
             entry.get("register", ""),
             unless_before=tuple(entry.get("unless_before", ())),

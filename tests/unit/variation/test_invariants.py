@@ -52,7 +52,7 @@ def test_wordings_that_are_too_long_only_together_are_left_out_one_by_one(plant:
 def test_should_one_slip_through_the_original_goes_out(
     plant: Plant, monkeypatch: pytest.MonkeyPatch, find: str, say: str, failed: str
 ) -> None:
-    monkeypatch.setattr(plan, "_surviving", lambda _, found: found)
+    monkeypatch.setattr(plan, "_surviving", lambda _text, _languages, found: found)
     plant((find, say))
     outcomes = [vary(TEXT, SYNONYMS, seed=str(seed)) for seed in range(12)]
     refused = [one for one in outcomes if one.unchanged_because == Unchanged.CHECK_FAILED]
