@@ -13,7 +13,12 @@ from chatwren.store.database import Connection
 from chatwren.store.messages import COLUMNS, MessageRow
 
 COUNTED = 10_000
-"""How far a list with further filters is counted exactly, and how far a place in the queue is."""
+"""How far a list with further filters is counted exactly."""
+COUNTED_OF_TEXT = 1000
+"""The same of a search for a text. What a hundredth of all texts hold is in every second block, so as many messages are
+read for each that is counted."""
+PLACES = 4000
+"""How far a place in the queue is counted: half a day at the usual pace."""
 
 _SAYS = """CASE WHEN octet_length(m.text) = length(m.text) THEN strpos(lower(m.text), {plain}) > 0
                       ELSE m.text ~ {pattern} END"""
@@ -187,11 +192,12 @@ async def page(
         offset: how many are passed over.
         before: only those accepted before this one. The total counts the others too.
     """
+    most = COUNTED if where.text is None else COUNTED_OF_TEXT
     if where.is_plain:
         of_user = await totals.of_user(connection, where.user_id)
         total = of_user.all if where.status is None else of_user.by_status[where.status]
     else:
-        counted, values = _ids(where, limit=COUNTED + 1)
+        counted, values = _ids(where, limit=most + 1)
         first = await connection.fetchrow(
             f"""
             WITH found AS MATERIALIZED ({counted})
@@ -201,12 +207,12 @@ async def page(
             *values,
         )
         total = first["total"]
-        if before is None and (offset + limit <= COUNTED or total <= COUNTED):
-            return Page(await _rows(connection, where.user_id, first["ids"]), min(total, COUNTED), total > COUNTED)
+        if before is None and (offset + limit <= most or total <= most):
+            return Page(await _rows(connection, where.user_id, first["ids"]), min(total, most), total > most)
     wanted, values = _ids(where, limit=limit, offset=offset, before=before)
     rows = await _rows(connection, where.user_id, [row[0] for row in await connection.fetch(wanted, *values)])
-    at_least = not where.is_plain and total > COUNTED
-    return Page(rows, COUNTED if at_least else total, at_least)
+    at_least = not where.is_plain and total > most
+    return Page(rows, most if at_least else total, at_least)
 
 
 async def _rows(connection: Connection, user_id: UUID, ids: Sequence[UUID]) -> list[MessageRow]:
@@ -237,7 +243,7 @@ async def places(
 ) -> dict[UUID, int]:
     """How many messages of the account go before each of these, of those in these lanes that may go now.
 
-    Left out are those that are not due, whose recipient backs off, and those with more than COUNTED before them.
+    Left out are those that are not due, whose recipient backs off, and those with PLACES or more before them.
     """
     # As conditions.may_go, but that whoever backs off is looked up once, and the status without telling the index that
     # lists one status of a user that it would do.
@@ -252,7 +258,7 @@ async def places(
               AND m.due <= now() AND CASE m.status WHEN 'waiting' THEN
                 (m.expires_at IS NULL OR m.expires_at > now()) AND m.recipient NOT IN (SELECT address FROM backing_off)
               END
-            ORDER BY m.lane, m.due, m.id LIMIT {COUNTED}
+            ORDER BY m.lane, m.due, m.id LIMIT {PLACES}
           ) AS ordered
         )
         SELECT w.id, array_position(queue.ids, w.id) - 1 FROM queue, unnest($2::uuid[]) AS w (id)

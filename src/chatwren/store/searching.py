@@ -20,8 +20,8 @@ BEHIND = 8192
 READ_AT_ONCE = 16
 """Most blocks that one call of `read` reads."""
 _LOCK = 0x42_4C_4B_53  # "BLKS": one makes blocks at a time
-GRAMS = 8
-"""Most grams of a text that are asked for."""
+GRAMS = 32
+"""Most grams of a text that are asked for. The first ones that a block does not hold end the question."""
 LARGEST = 65_536
 """Most bytes of a block's texts that are read. One that has more is never passed over."""
 _BITS = 8192

@@ -1,6 +1,6 @@
 """Lists: their filters to the edge, their totals, and places in the queue."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -90,7 +90,14 @@ async def test_a_bulk_is_counted_by_its_own_messages(db: Database, rows: Rows) -
 
 
 @pytest.mark.parametrize("more", [0, 1])
-async def test_with_further_filters_ten_thousand_are_counted_exactly(db: Database, rows: Rows, more: int) -> None:
+@pytest.mark.parametrize(
+    ("asked", "most"),
+    [({"since": datetime(2026, 1, 1, tzinfo=UTC)}, listing.COUNTED), ({"text": "X"}, listing.COUNTED_OF_TEXT)],
+    ids=["filtered", "searched"],
+)
+async def test_so_many_are_counted_exactly(
+    db: Database, rows: Rows, asked: dict[str, Any], most: int, more: int
+) -> None:
     await rows.account("alice")
     await rows.one(
         """
@@ -98,16 +105,20 @@ async def test_with_further_filters_ten_thousand_are_counted_exactly(db: Databas
         SELECT gen_random_uuid(), a.user_id, a.id, 'msg', 'phone', '1', 'x', 'x', now(), n::text
         FROM account a, generate_series(1, $1) n
         """,
-        listing.COUNTED + more,
+        most + more,
     )
     async with db.connection() as connection:
-        count = await listing.page(connection, Filter(rows.users["alice"], text="X"), limit=1)
+        count = await listing.page(connection, Filter(rows.users["alice"], **asked), limit=1)
+        behind = await listing.page(connection, Filter(rows.users["alice"], **asked), limit=2, offset=most - 1)
         plain = await listing.page(connection, Filter(rows.users["alice"], status=Shown.QUEUED), limit=1)
-    assert (count.total, count.at_least) == (listing.COUNTED, bool(more))
-    assert (plain.total, plain.at_least) == (listing.COUNTED + more, False)
+    assert (count.total, count.at_least) == (most, bool(more))
+    assert (len(behind.rows), behind.total, behind.at_least) == (1 + more, most, bool(more))
+    assert (plain.total, plain.at_least) == (most + more, False)
 
 
-async def test_places_are_those_of_the_claims_order_among_what_may_go(db: Database, rows: Rows) -> None:
+async def test_places_are_those_of_the_claims_order_among_what_may_go(
+    db: Database, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account, charlies = await rows.account("alice"), await rows.account("charlie")
     bulk, normal, later = [
         await rows.message(account, lane=lane, due_in=due)
@@ -131,6 +142,11 @@ async def test_places_are_those_of_the_claims_order_among_what_may_go(db: Databa
         assert found == {urgent: 0, was_backing_off: 1, normal: 2, later: 3, bulk: 4}
         assert await listing.places(connection, account, [bulk], ("urgent", "normal", "cold", "bulk")) == {bulk: 5}
         assert await listing.places(connection, account, every, ("cold",)) == {cold: 0}
+        monkeypatch.setattr(listing, "PLACES", 2)
+        assert await listing.places(connection, account, every, ("urgent", "normal", "bulk")) == {
+            urgent: 0,
+            was_backing_off: 1,
+        }
 
 
 _TEXTS = ("hello", "Olá, João", "HELLO again", "")
