@@ -186,9 +186,7 @@ async def claims(server: str) -> float:
                     connection,
                     one.worker,
                     one.accounts,
-                    guard=timedelta(0),
-                    contact_age=timedelta(days=1),
-                    upload_age=timedelta(days=1),
+                    messages.Terms(guard=timedelta(0), contact_age=timedelta(days=1), upload_age=timedelta(days=1)),
                 )
                 took.append((time.perf_counter() - began) * 1000)
                 assert len(claim.taken) == 1

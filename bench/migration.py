@@ -164,9 +164,7 @@ class Traffic:
                 connection,
                 self._worker,
                 [person.account],
-                guard=timedelta(seconds=30),
-                contact_age=DAY,
-                upload_age=DAY,
+                fenced_messages.Terms(guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY),
             )
             claimed[:] = found.taken
 

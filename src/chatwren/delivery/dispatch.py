@@ -13,12 +13,12 @@ from chatwren.channels.channel import Channel
 from chatwren.channels.results import NotSent, NotSentReason, Result, Unknown
 from chatwren.delivery.fence import Fence
 from chatwren.delivery.outcomes import decide
-from chatwren.delivery.recorder import Recorder
+from chatwren.delivery.recorder import Next, Recorder
 from chatwren.domain.outcomes import Recorded
 from chatwren.settings import Settings
 from chatwren.store.database import UNREACHABLE, Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claimed, Outcome
+from chatwren.store.fenced.messages import Claimed, Outcome, Terms
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +56,12 @@ class Dispatcher:
         self._channel = channel
         self._accounts = accounts
         self._max_resends = settings.max_resends if channel.resend_is_safe else 0
-        self._guard = timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS)
-        self._recorder = Recorder(db, worker, self.recorded)
+        self._terms = Terms(
+            guard=timedelta(seconds=settings.send_timeout_seconds + _GUARD_MARGIN_SECONDS),
+            contact_age=channel.address_age,
+            upload_age=channel.upload_age,
+        )
+        self._recorder = Recorder(db, worker, terms=self._terms, on_recorded=self.recorded, may_claim=self._may_go_on)
         self._sending: dict[UUID, asyncio.Task[None]] = {}  # by account
         self._claiming: set[UUID] = set()
         self._to_look_at: set[UUID] = set()
@@ -138,50 +142,57 @@ class Dispatcher:
         if time.monotonic() >= self._next_poll:
             self._next_poll = time.monotonic() + _POLL_SECONDS
             self._to_look_at = mine
+        self._to_look_at &= mine
         # One that is sending is looked at again when its outcome is on disk.
-        free = (self._to_look_at & mine) - self._sending.keys()
+        free = self._to_look_at - self._sending.keys()
         now = set(list(free)[: max(0, min(_BATCH, _AT_ONCE - len(self._sending)))])
-        self._to_look_at = free - now
-        if self._to_look_at and len(self._sending) < _AT_ONCE:
+        self._to_look_at -= now
+        if free - now and len(self._sending) < _AT_ONCE:
             self._woken.set()
         return now
+
+    def _may_go_on(self, accounts: Collection[UUID]) -> Collection[UUID]:
+        """Of these accounts, of which outcomes are about to be recorded, those that may send on."""
+        if self._stopping or not self._fence.open:
+            return ()
+        going = set(self._accounts()).intersection(accounts)
+        self._to_look_at -= going
+        return going
 
     async def _claim(self, accounts: set[UUID]) -> None:
         if not accounts:
             return
         async with self._db.connection() as connection:
-            claim = await fenced_messages.claim(
-                connection,
-                self._worker,
-                accounts,
-                guard=self._guard,
-                contact_age=self._channel.address_age,
-                upload_age=self._channel.upload_age,
-            )
+            claim = await fenced_messages.claim(connection, self._worker, accounts, self._terms)
         for message in claim.taken:
-            self._sending[message.account] = asyncio.create_task(self._send(message))
+            self._sending[message.account] = asyncio.create_task(self._send_on(message))
         if claim.passed_over:
             asyncio.get_running_loop().call_later(_LOCKED_SECONDS, self.look, claim.passed_over)
 
-    async def _send(self, message: Claimed) -> None:
+    async def _send_on(self, first: Claimed) -> None:
+        """Send a message, and what goes next of its account for as long as that is claimed with the outcome before."""
+        following = Next(first)
         try:
-            result = await self._try(message)
-            decision = decide(
-                result,
-                attempts=message.attempts,
-                unconfirmed=message.unconfirmed,
-                max_resends=self._max_resends,
-            )
-            if decision.failure is not None or decision.account_pause is not None or decision.recipient_pause:
-                log.info(
-                    "dispatch.not_sent", message=str(message.id), account=str(message.account), result=repr(result)
-                )
-            await self._recorder.record(
-                Outcome(message.id, message.account, message.epoch, decision, first=message.first)
-            )
+            while following.message is not None:
+                following = await self._send(following.message)
         finally:
-            del self._sending[message.account]
-            self.look((message.account,))
+            del self._sending[first.account]
+            if first.account in self._to_look_at or not following.idle:
+                self.look((first.account,))
+
+    async def _send(self, message: Claimed) -> Next:
+        result = await self._try(message)
+        decision = decide(
+            result,
+            attempts=message.attempts,
+            unconfirmed=message.unconfirmed,
+            max_resends=self._max_resends,
+        )
+        if decision.failure is not None or decision.account_pause is not None or decision.recipient_pause:
+            log.info("dispatch.not_sent", message=str(message.id), account=str(message.account), result=repr(result))
+        return await self._recorder.record(
+            Outcome(message.id, message.account, message.epoch, decision, first=message.first)
+        )
 
     async def _try(self, message: Claimed) -> Result:
         if not self._fence.open:

@@ -9,17 +9,16 @@ import pytest
 from chatwren.store import contacts, messages
 from chatwren.store.database import Connection, Database
 from chatwren.store.fenced import messages as fenced_messages
-from chatwren.store.fenced.messages import Claim, Claimed
+from chatwren.store.fenced.messages import Claim, Claimed, Terms
 from tests.rows import Rows
 
 pytestmark = pytest.mark.anyio
 DAY = timedelta(days=1)
+TERMS = Terms(guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY)
 
 
 async def take(connection: Connection, worker: UUID, *accounts: UUID) -> Claim:
-    return await fenced_messages.claim(
-        connection, worker, accounts, guard=timedelta(seconds=30), contact_age=DAY, upload_age=DAY
-    )
+    return await fenced_messages.claim(connection, worker, accounts, TERMS)
 
 
 async def look(db: Database, worker: UUID, *accounts: UUID) -> Claim:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from datetime import timedelta
 from itertools import pairwise
 from uuid import UUID
@@ -17,9 +17,10 @@ from chatwren.delivery.fence import Fence, uptime
 from chatwren.domain import reasons
 from chatwren.domain.pacing import Pacing
 from chatwren.settings import Settings
-from chatwren.store import messages
-from chatwren.store.database import Database
-from chatwren.store.fenced.messages import Claimed
+from chatwren.store import lateness, messages
+from chatwren.store.database import Connection, Database
+from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.messages import Claim, Claimed, Terms
 from tests.cable import cable
 from tests.rows import NO_CAP, Rows
 from tests.unit.delivery.test_claim import claim
@@ -133,6 +134,27 @@ async def _is(rows: Rows, message: UUID, status: str) -> bool:
     return await rows.status(message) == status
 
 
+async def known(rows: Rows, name: str = "alice") -> UUID:
+    """A new account that has written to its one contact: what follows an acknowledgement is claimed with it."""
+    account = await rows.account(name)
+    await rows.one("INSERT INTO contact (account_id, address, reached_at) VALUES ($1, '4915200001', now())", account)
+    return account
+
+
+@pytest.fixture
+def claims(monkeypatch: pytest.MonkeyPatch) -> list[set[UUID]]:
+    """The accounts of each claim that was made for itself."""
+    made: list[set[UUID]] = []
+    claim = fenced_messages.claim
+
+    async def noted(connection: Connection, worker: UUID, accounts: Collection[UUID], terms: Terms) -> Claim:
+        made.append(set(accounts))
+        return await claim(connection, worker, accounts, terms)
+
+    monkeypatch.setattr(fenced_messages, "claim", noted)
+    return made
+
+
 @pytest.fixture
 def polls_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """From its second look on, a dispatcher depends on hints."""
@@ -152,10 +174,130 @@ async def test_a_hint_is_enough(rows: Rows, sender: Recorded, start: Start) -> N
 
 
 @pytest.mark.usefixtures("polls_once")
-async def test_after_each_pause_it_goes_on_by_itself(
+async def test_an_account_that_sends_on_is_looked_at_once(
+    rows: Rows, sender: Recorded, start: Start, claims: list[set[UUID]]
+) -> None:
+    accounts = [await known(rows, name) for name in ("alice", "bob")]
+    for account in accounts:
+        for _ in range(5):
+            await rows.message(account)
+    dispatcher = await start()
+    await until(lambda: all_ended(rows))
+    await until(lambda: not any(map(dispatcher.is_busy, accounts)))
+    assert len(sender.sent) == 10
+    assert claims == [set(accounts)]
+
+
+@pytest.mark.usefixtures("polls_once")
+async def test_a_hint_while_an_outcome_is_recorded_is_not_forgotten(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    """What records it has found nothing to send, before the message was there."""
+    account = await known(rows)
+    first = await rows.message(account)
+    async with db.transaction() as connection:
+        dispatcher: Dispatcher
+
+        async def answer(message: Claimed) -> Result:
+            await connection.execute("SELECT FROM account WHERE id = $1 FOR NO KEY UPDATE", message.account)
+            return Sent(message.wa_id)
+
+        sender.answer = answer
+        dispatcher = await start()
+        await until(lambda: sender.sent)
+        await rows.until_blocked()
+        second = await rows.message(account)
+        dispatcher.look({account})
+        await asyncio.sleep(0)
+        sender.answer = sender.acknowledge
+    await until(lambda: _is(rows, second, "sent"))
+    assert await rows.status(first) == "sent"
+
+
+async def test_an_account_that_is_to_go_elsewhere_sends_no_further(
     db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
 ) -> None:
-    account, worker = await rows.account(), await rows.worker()
+    account, worker = await known(rows), await rows.worker()
+    await rows.own(worker)
+    first, second = await rows.message(account, due_in=-2), await rows.message(account)
+    mine = {account}
+
+    async def answer(message: Claimed) -> Result:
+        mine.clear()
+        return Sent(message.wa_id)
+
+    sender.answer = answer
+    dispatcher = Dispatcher(db, worker, fence=fence, channel=sender, settings=settings, accounts=lambda: mine)
+    running = asyncio.create_task(dispatcher.run())
+    await until(lambda: _is(rows, first, "sent"))
+    await until(lambda: not dispatcher.is_busy(account))
+    dispatcher.stop()
+    await running
+    assert await rows.status(second) == "waiting"
+
+
+async def test_behind_the_fence_an_outcome_is_recorded_and_nothing_claimed(
+    rows: Rows, sender: Recorded, start: Start, fence: Fence
+) -> None:
+    account = await known(rows)
+    first, second = await rows.message(account, due_in=-2), await rows.message(account)
+
+    async def answer(message: Claimed) -> Result:
+        fence.renewed(uptime() - 1000)
+        return Sent(message.wa_id)
+
+    sender.answer = answer
+    dispatcher = await start()
+    await until(lambda: _is(rows, first, "sent"))
+    await until(lambda: not dispatcher.is_busy(account))
+    assert (await rows.get(second))["attempts"] == 0
+    sender.answer = sender.acknowledge
+    fence.renewed(uptime())
+    await until(lambda: _is(rows, second, "sent"))
+
+
+async def test_an_acknowledgement_of_what_was_given_up_meanwhile_counts(
+    db: Database, rows: Rows, sender: Recorded, start: Start
+) -> None:
+    account = await known(rows)
+    message = await rows.message(account)
+
+    async def answer(message: Claimed) -> Result:
+        await rows.one("UPDATE message SET expires_at = now() - interval '1 s'")
+        await rows.one("UPDATE account SET next_at = now()")
+        async with db.connection() as connection:
+            assert await lateness.give_up_passed(connection)
+        return Sent(message.wa_id)
+
+    sender.answer = answer
+    await start()
+    await until(lambda: _is(rows, message, "sent"))
+
+
+async def test_a_claim_that_fails_costs_no_outcome(rows: Rows, sender: Recorded, start: Start) -> None:
+    account = await known(rows)
+    first, second = await rows.message(account, due_in=-2), await rows.message(account)
+
+    async def answer(message: Claimed) -> Result:
+        await rows.one("ALTER TABLE media_upload RENAME TO gone")  # of which an outcome alone needs nothing
+        return Sent(message.wa_id)
+
+    sender.answer = answer
+    await start()
+    await until(lambda: _is(rows, first, "sent"))
+    assert await rows.status(second) == "waiting"
+    sender.answer = sender.acknowledge
+    await rows.one("ALTER TABLE gone RENAME TO media_upload")
+    await until(lambda: _is(rows, second, "sent"))
+    assert len(sender.sent) == 2
+
+
+@pytest.mark.usefixtures("polls_once")
+@pytest.mark.parametrize("reached", [False, True])
+async def test_after_each_pause_it_goes_on_by_itself(
+    db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence, *, reached: bool
+) -> None:
+    account, worker = await (known if reached else Rows.account)(rows), await rows.worker()
     await rows.own(worker)
     waiting = [await rows.message(account) for _ in range(3)]
     await rows.pace(account, Pacing(timedelta(seconds=0.3), timedelta(), NO_CAP))
@@ -414,10 +556,11 @@ async def test_the_fence_counts_again_after_the_claim(
     assert sender.sent == []
 
 
+@pytest.mark.parametrize("reached", [False, True])
 async def test_an_outcome_outlives_a_database_that_goes_away(
-    database_url: str, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
+    database_url: str, rows: Rows, sender: Recorded, settings: Settings, fence: Fence, *, reached: bool
 ) -> None:
-    account, worker = await rows.account(), await rows.worker()
+    account, worker = await (known if reached else Rows.account)(rows), await rows.worker()
     await rows.own(worker)
     message, after = await rows.message(account), await rows.message(account, "after")
     async with cable(database_url) as way, Database.connect(way.url) as far:
@@ -442,10 +585,11 @@ async def test_an_outcome_outlives_a_database_that_goes_away(
     assert sender.texts() == ["hello", "after"]
 
 
+@pytest.mark.parametrize("reached", [False, True])
 async def test_stopped_it_lets_what_is_under_way_end_and_starts_nothing(
-    db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence
+    db: Database, rows: Rows, sender: Recorded, settings: Settings, fence: Fence, *, reached: bool
 ) -> None:
-    account = await rows.account()
+    account = await (known if reached else Rows.account)(rows)
     first, second = await rows.message(account, due_in=-2), await rows.message(account)
     worker = await rows.worker()
     await rows.own(worker)

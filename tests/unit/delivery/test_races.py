@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from chatwren.domain.reasons import UNCONFIRMED
+from chatwren.store import facts
 from chatwren.store.database import CLASHES, Database
-from tests.rows import Rows
+from chatwren.store.fenced.going_on import GoneOn
+from tests.rows import Rows, receipt_of
 from tests.unit.delivery.claimed import Scene
+from tests.unit.delivery.test_going_on import Scene as Acknowledged
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +54,32 @@ async def test_an_outcome_beside_a_receipt(db: Database, rows: Rows, first: str,
         assert (row["error_code"], row["ended_at"]) == (None, None)
         assert await rows.one("SELECT in_flight IS NULL FROM account WHERE id = $1", scene.account)
         assert await rows.one("SELECT reached_at IS NOT NULL FROM contact WHERE account_id = $1", scene.account)
+
+
+@pytest.mark.parametrize("first", ["outcome", "receipt"])
+async def test_going_on_beside_a_receipt(db: Database, rows: Rows, first: str) -> None:
+    """Whichever comes first: the message is sent, and at most its next one is in flight."""
+    for number in range(TIMES):
+        scene = await Acknowledged(db, rows).begin()
+        following = await rows.message(scene.account)
+        gone: list[GoneOn] = []
+
+        async def go_on(scene: Acknowledged = scene, gone: list[GoneOn] = gone) -> None:
+            gone[:] = [await scene.go_on()]
+
+        async def receive(scene: Acknowledged = scene) -> None:
+            async with db.transaction() as connection:
+                await facts.apply_receipts(connection, [receipt_of(scene.claimed, read=True)])
+
+        both = [until_no_clash(go_on), until_no_clash(receive)]
+        await asyncio.gather(*(both if first == "outcome" else reversed(both)))
+        row = await rows.get(scene.claimed.id)
+        assert (row["status"], row["read_at"] is not None) == ("sent", True), number
+        claimed = [one.id for one in gone[0].taken]
+        assert claimed == ([] if gone[0].left else [following])
+        assert await rows.status(following) == ("sending" if claimed else "waiting")
+        in_flight = await rows.one("SELECT in_flight FROM account WHERE id = $1", scene.account)
+        assert in_flight == (following if claimed else None)
 
 
 async def test_batches_of_many_accounts_beside_each_other(db: Database, rows: Rows) -> None:

@@ -6,7 +6,7 @@ is another's already.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -29,9 +29,10 @@ from chatwren.store import facts, lateness, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced import messages as fenced_messages
+from chatwren.store.fenced.going_on import go_on, is_usual
 from chatwren.store.fenced.messages import Claimed, Outcome
 from tests.rows import Rows
-from tests.unit.delivery.test_claim import claim
+from tests.unit.delivery.test_claim import TERMS, claim
 
 pytestmark = pytest.mark.anyio
 
@@ -234,6 +235,12 @@ class Lives(RuleBasedStateMachine):
         before = self.seen
         busy = {one.claimed.account for one in self.attempts if self.is_owners(one)}
         claimed: list[Claimed] = self.do(claim(self.db, who, *(before.accounts.keys() - busy)), Event.CLAIM)
+        self.taken(who, before, busy, claimed)
+
+    def taken(
+        self, who: UUID, before: World, busy: Collection[UUID], claimed: Sequence[Claimed], over: UUID | None = None
+    ) -> None:
+        """A worker has claimed these. `over`: what was in flight before, and is acknowledged with it."""
         assert len({one.account for one in claimed}) == len(claimed)
         for one in claimed:
             lease, row = before.leases[one.account], before.messages[one.id]
@@ -243,7 +250,7 @@ class Lives(RuleBasedStateMachine):
             in_flight = [
                 other["id"]
                 for other in before.messages.values()
-                if other["account_id"] == one.account and other["status"] == Status.SENDING
+                if other["account_id"] == one.account and other["status"] == Status.SENDING and other["id"] != over
             ]
             ahead = in_flight or [other["id"] for other in before.may_go(one.account)]
             assert one.id == (ahead or [one.id])[0], "its order was not kept"
@@ -255,9 +262,9 @@ class Lives(RuleBasedStateMachine):
             self.may_be_out[one.id] = self.may_be_out.get(one.id, 0) + 1
 
     @precondition(lambda self: self.attempts)
-    @rule(attempt=ANY, result=st.sampled_from(RESULTS))
-    def report(self, attempt: int, result: Any) -> None:
-        """Who sent says what became of it; perhaps of an account that it has lost."""
+    @rule(attempt=ANY, result=st.sampled_from(RESULTS), goes_on=st.booleans())
+    def report(self, attempt: int, result: Any, *, goes_on: bool = False) -> None:
+        """Who sent says what became of it; perhaps of an account that it has lost. `goes_on`: it claims the next."""
         one = self.attempts.pop(attempt % len(self.attempts))
         before, is_owners = self.seen, self.is_owners(one)
         self.may_be_out[one.claimed.id] -= stayed_here(result)
@@ -266,11 +273,21 @@ class Lives(RuleBasedStateMachine):
         )
         outcome = Outcome(one.claimed.id, one.claimed.account, one.claimed.epoch, decision, first=one.claimed.first)
 
-        async def record() -> None:
-            async with self.db.connection() as connection:
-                await fenced_messages.record(connection, one.worker, [outcome])
+        goes_on = goes_on and is_usual(outcome)
 
-        self.do(record(), *REPORTED[decision.status])
+        async def record() -> Sequence[Claimed]:
+            async with self.db.connection() as connection:
+                if not goes_on:
+                    await fenced_messages.record(connection, one.worker, [outcome])
+                    return []
+                gone = await go_on(connection, one.worker, [outcome], [outcome.account], TERMS)
+                assert not gone.idle or not before.may_go(outcome.account)
+                if gone.left:
+                    await fenced_messages.record(connection, one.worker, gone.left)
+                return gone.taken
+
+        claimed = self.do(record(), *REPORTED[decision.status], *[Event.CLAIM] * goes_on)
+        self.taken(one.worker, before, (), claimed, over=outcome.message)
         was, now = before.messages[one.claimed.id], self.seen.messages[one.claimed.id]
         if not decision.fact and not is_owners:
             assert (self.seen.messages, self.seen.accounts) == (before.messages, before.accounts), "a decision counted"
@@ -286,7 +303,7 @@ class Lives(RuleBasedStateMachine):
     )
     def report_the_usual(self, attempt: int, result: Any) -> None:
         """One of each kind, so that reports are as frequent as claims."""
-        self.report(attempt, result)
+        self.report(attempt, result, goes_on=True)
 
     @precondition(lambda self: self.attempts)
     @rule(attempt=ANY)

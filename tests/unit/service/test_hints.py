@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from tests.rows import Rows
-from tests.unit.delivery.test_claim import claim
+from tests.unit.delivery.test_claim import TERMS, claim
 from tests.unit.service.conftest import caller_of, hello, intake_of
 from tests.waiting import until
 
@@ -182,15 +182,17 @@ async def test_what_has_expired_is_told(db: Database, rows: Rows, told: Told) ->
     await until(lambda: told == {WORK: {account}, MESSAGES: {rows.users["alice"]}})
 
 
-async def test_an_attempt_and_its_outcome_are_told(db: Database, rows: Rows, told: Told) -> None:
+@pytest.mark.parametrize("first", [True, False])
+async def test_an_attempt_and_its_outcome_are_told(db: Database, rows: Rows, told: Told, *, first: bool) -> None:
     account, worker = await rows.account("alice"), await rows.worker()
     await rows.own(worker)
     await rows.message(account)
     (claimed,) = await claim(db, worker, account)
     await until(lambda: told == {MESSAGES: {rows.users["alice"]}})
     told.clear()
-    recorder = Recorder(db, worker, lambda _: None)
-    await recorder.record(Outcome(claimed.id, account, claimed.epoch, Decision(Status.SENT, fact=True)))
+    recorder = Recorder(db, worker, terms=TERMS, on_recorded=lambda _: None, may_claim=lambda _: [])
+    sent = Decision(Status.SENT, fact=True)
+    await recorder.record(Outcome(claimed.id, account, claimed.epoch, sent, first=first))
     await until(lambda: told == {MESSAGES: {rows.users["alice"]}})
     await recorder.end()
 

@@ -42,9 +42,7 @@ async def test_what_is_asked_while_they_grow_looks_at_each_row_a_few_times_at_mo
                     connection,
                     worker,
                     [account],
-                    guard=timedelta(0),
-                    contact_age=timedelta(1),
-                    upload_age=timedelta(1),
+                    fenced_messages.Terms(guard=timedelta(0), contact_age=timedelta(1), upload_age=timedelta(1)),
                 )
                 await connection.fetchval(REACHED)
             return await looked_at() - before

@@ -63,6 +63,26 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds of every claim.
+
+    Attributes:
+        guard: until then nothing else leaves the account, should no outcome ever be recorded.
+        contact_age: how long WhatsApp's word of where a recipient's messages go is good.
+        upload_age: how long an uploaded file is.
+    """
+
+    guard: timedelta
+    contact_age: timedelta
+    upload_age: timedelta
+
+    @property
+    def values(self) -> dict[str, timedelta]:
+        """As parameters, by name."""
+        return {"guard": self.guard, "contact_age": self.contact_age, "upload_age": self.upload_age}
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """What a claim has taken.
 
@@ -93,13 +113,14 @@ class Outcome:
     age: timedelta = timedelta()
 
 
-_PACED = pacing.next_at("a", "s.claimed_at")
-
-_MAY_SEND = """
+PACED = pacing.next_at("a", "s.claimed_at")
+"""SQL: when the account a may go on after a message s."""
+MAY_SEND = """
     a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
     AND (a.restricted_until IS NULL OR a.restricted_until <= now())
     AND a.next_at <= now()
 """
+"""SQL: the account a may send a message now."""
 
 # A lane's head in one probe: rows that cannot go are not waded through, except those of a recipient that backs off, and
 # for some seconds those whose deadline has passed (lateness.py).
@@ -108,6 +129,15 @@ _HEAD = f"""
    WHERE m.account_id = a.id AND m.lane = '{{lane}}' AND {may_go("a.id")}
    ORDER BY m.due, m.id LIMIT 1)
 """
+
+NEXT = f"""
+    {_HEAD.format(lane="urgent")},
+    {_HEAD.format(lane="normal")},
+    CASE WHEN (a.cold_until IS NULL OR a.cold_until <= now()) AND {cold.has_room("a")}
+      THEN {_HEAD.format(lane="cold")} END,
+    {_HEAD.format(lane="bulk")}
+"""
+"""SQL: what of the account a waits and goes next, of which the first that there is counts; arguments of coalesce."""
 
 _CLAIMED = Columns(
     Claimed,
@@ -119,23 +149,27 @@ _CLAIMED = Columns(
     file=None,
 )
 _FILE = Columns(ClaimedFile, "f", handle="u.handle")
+CLAIMED = f"{_CLAIMED}, {_FILE}"
+"""SQL: what `claimed_of` reads, of a message c that was claimed, `resend` with it, and what ITS_PARTS joins to it."""
+ITS_PARTS = """
+LEFT JOIN contact k ON k.account_id = c.account_id AND k.address = c.recipient
+LEFT JOIN media f ON f.id = c.media_id
+LEFT JOIN media_upload u ON u.media_id = c.media_id AND u.account_id = c.account_id
+  AND u.uploaded_at > now() - :upload_age::interval
+"""
 
 _CLAIM = f"""
 WITH head AS MATERIALIZED (
   SELECT a.id AS account_id, l.epoch, a.in_flight, coalesce(
     (SELECT m.id FROM message m WHERE m.id = a.in_flight AND m.status = 'sending'),
-    {_HEAD.format(lane="urgent")},
-    {_HEAD.format(lane="normal")},
-    CASE WHEN (a.cold_until IS NULL OR a.cold_until <= now()) AND {cold.has_room("a")}
-      THEN {_HEAD.format(lane="cold")} END,
-    {_HEAD.format(lane="bulk")}
+    {NEXT}
   ) AS message_id
   FROM account a JOIN lease l ON l.account_id = a.id
-  WHERE a.id = ANY(:accounts::uuid[]) AND l.worker_id = :worker AND {_MAY_SEND}
+  WHERE a.id = ANY(:accounts::uuid[]) AND l.worker_id = :worker AND {MAY_SEND}
 ), ready AS MATERIALIZED (
   -- Locked are only those that have something to send, and they are asked again, as the row is now.
   SELECT h.* FROM head h JOIN account a ON a.id = h.account_id
-  WHERE h.message_id IS NOT NULL AND {_MAY_SEND}
+  WHERE h.message_id IS NOT NULL AND {MAY_SEND}
   ORDER BY a.id
   FOR NO KEY UPDATE OF a SKIP LOCKED
 ), claimed AS (
@@ -154,26 +188,14 @@ WITH head AS MATERIALIZED (
   UPDATE account a SET in_flight = c.id, next_at = now() + :guard::interval
   FROM claimed c WHERE a.id = c.account_id
 )
-SELECT {_CLAIMED}, {_FILE},
+SELECT {CLAIMED},
   ARRAY(SELECT account_id FROM head WHERE message_id IS NOT NULL EXCEPT SELECT account_id FROM ready) AS passed_over
 FROM (SELECT) AS always
-LEFT JOIN claimed c ON true
-LEFT JOIN contact k ON k.account_id = c.account_id AND k.address = c.recipient
-LEFT JOIN media f ON f.id = c.media_id
-LEFT JOIN media_upload u ON u.media_id = c.media_id AND u.account_id = c.account_id
-  AND u.uploaded_at > now() - :upload_age::interval
+LEFT JOIN claimed c ON true {ITS_PARTS}
 """
 
 
-async def claim(
-    connection: Connection,
-    worker: UUID,
-    accounts: Collection[UUID],
-    *,
-    guard: timedelta,
-    contact_age: timedelta,
-    upload_age: timedelta,
-) -> Claim:
+async def claim(connection: Connection, worker: UUID, accounts: Collection[UUID], terms: Terms) -> Claim:
     """Take the next message of each of these accounts that may send one now: at most one for each account.
 
     What was in flight goes again first; then the lanes in their order, in each by (due, id). The cold lane is passed
@@ -183,27 +205,20 @@ async def claim(
         connection: one statement is run.
         worker: who claims; accounts of others are passed over.
         accounts: which to look at.
-        guard: until then nothing else leaves the account, should no outcome ever be recorded.
-        contact_age: how long WhatsApp's word of where a recipient's messages go is good.
-        upload_age: how long an uploaded file is.
     """
-    rows = await connection.fetch(
-        *named(
-            _CLAIM,
-            worker=worker,
-            accounts=list(accounts),
-            guard=guard,
-            contact_age=contact_age,
-            upload_age=upload_age,
-        )
-    )
-    taken = [_claimed(row) for row in rows if row["Claimed.id"] is not None]
+    rows = await connection.fetch(*named(_CLAIM, worker=worker, accounts=list(accounts), **terms.values))
+    taken = claimed_of(rows)
     connection.tell(Topic.MESSAGES, (one.user for one in taken))
     return Claim(taken, rows[0]["passed_over"])
 
 
-def _claimed(row: asyncpg.Record) -> Claimed:
-    return _CLAIMED.of(row, file=None if row["ClaimedFile.id"] is None else _FILE.of(row))
+def claimed_of(rows: Sequence[asyncpg.Record]) -> list[Claimed]:
+    """The messages that were claimed, of rows some of which have none."""
+    return [
+        _CLAIMED.of(row, file=None if row["ClaimedFile.id"] is None else _FILE.of(row))
+        for row in rows
+        if row["Claimed.id"] is not None
+    ]
 
 
 _STEPS_KEPT = 100
@@ -274,7 +289,7 @@ _RECORD = f"""
     ), paused AS (
       UPDATE account a SET
         in_flight = CASE WHEN s.status = 'sending' THEN a.in_flight END,
-        next_at = coalesce(now() + s.account_pause, {_PACED}),
+        next_at = coalesce(now() + s.account_pause, {PACED}),
         restriction_code = coalesce(s.restriction, a.restriction_code),
         restricted_since = CASE WHEN s.restriction IS NULL THEN a.restricted_since ELSE now() END,
         restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END,
