@@ -14,6 +14,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waWa6"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
+	"golang.org/x/sync/semaphore"
 )
 
 // errLease: this process may not act for the account any more.
@@ -39,6 +40,8 @@ type account struct {
 	wire   context.Context // whatsmeow's own; ends once it is disconnected
 	cut    context.CancelFunc
 	turn   chan struct{} // one send at a time; unlike whatsmeow's own lock it can be given up
+
+	unstored *semaphore.Weighted // one for each receipt that the worker has yet to store, all of it for anything else
 
 	observe func(event any) // sees all events too; set before connecting
 
@@ -74,6 +77,8 @@ func (e *Engine) newAccount(id string, device *store.Device, held lease) *accoun
 		turn:   make(chan struct{}, 1),
 		jid:    device.GetJID(),
 		lease:  held,
+
+		unstored: semaphore.NewWeighted(mostReceipts),
 	}
 	a.keeper = &keeper{database: e.database, guard: a.guard, memory: a.memory, lease: a.leased, aside: a.aside, settings: a.fetchSettings, log: a.log}
 	a.keeper.adopt(device)

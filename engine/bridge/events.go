@@ -43,13 +43,16 @@ func newHub() *hub {
 	return &hub{pending: make(map[uint64]*delivery), more: make(chan struct{}, 1)}
 }
 
-// deliver passes on an event and waits until the worker has stored it. False: it has not, or ctx has ended.
-func (h *hub) deliver(ctx context.Context, event *enginepb.Event) bool {
+// offer passes on an event of which the caller awaits that the worker has stored it.
+func (h *hub) offer(event *enginepb.Event) *delivery {
 	event.NeedsAck = true
-	acked := make(chan bool, 1)
-	d := h.add(event, acked)
+	return h.add(event, make(chan bool, 1))
+}
+
+// await returns when the worker has stored what was offered. False: it has not, or ctx has ended.
+func (h *hub) await(ctx context.Context, d *delivery) bool {
 	select {
-	case ok := <-acked:
+	case ok := <-d.acked:
 		return ok
 	case <-ctx.Done():
 		h.withdraw(d)
@@ -75,8 +78,8 @@ func (h *hub) add(event *enginepb.Event, acked chan bool) *delivery {
 	return d
 }
 
-// makeRoom keeps the queue bounded while nobody listens. Messages and receipts bound themselves, since each account waits
-// for its last; of the states of an account that comes and goes, and of its names, only the newest says anything.
+// makeRoom keeps the queue bounded while nobody listens. Messages and receipts are bounded, since each account waits for its
+// last message and for its last mostReceipts; of the states of an account that comes and goes, and of its names, only the newest says anything.
 func (h *hub) makeRoom(event *enginepb.Event) {
 	superseded := func(d *delivery) bool { return false }
 	switch {

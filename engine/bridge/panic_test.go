@@ -8,6 +8,7 @@ import (
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
+	"golang.org/x/sync/semaphore"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -23,7 +24,10 @@ func TestWhatMakesAHandlerPanicIsPutAside(t *testing.T) {
 		for stored, times := range map[bool]int{true: 1, false: offers} {
 			t.Run(fmt.Sprint(kind, " stored ", stored), func(t *testing.T) {
 				t.Parallel()
-				a := &account{id: "a", engine: &Engine{hub: newHub()}, log: slog.New(slog.DiscardHandler), ctx: t.Context()}
+				a := &account{
+					id: "a", engine: &Engine{hub: newHub()}, log: slog.New(slog.DiscardHandler), ctx: t.Context(),
+					unstored: semaphore.NewWeighted(mostReceipts),
+				}
 				a.active.Store(true)
 				done := make(chan bool)
 				go func() { done <- a.handle(event) }()

@@ -24,6 +24,10 @@ func (a *account) route(event any) bool {
 		if err != nil {
 			return false
 		}
+		if stanza := stanzaOf(event); stanza != nil && len(shares) == 1 && shares[0].NeedsAck {
+			a.storeBeside(shares[0], stanza)
+			return false // it is acknowledged when it is stored
+		}
 		for _, share := range shares { // one after the other, so that other accounts' events go between them
 			if !a.store(share) {
 				return false
@@ -41,9 +45,8 @@ func (a *account) route(event any) bool {
 	return true
 }
 
-// store passes an event on and waits until the worker has stored it. Events without an ack, and none at all, are done at
-// once. One that the worker refuses is offered again, and then put aside: to have WhatsApp deliver it again, which takes
-// a new connection, would repeat itself for ever. False: WhatsApp delivers it again when the account connects next.
+// store passes an event on and waits until the worker has stored it, and what came before it. Events without an ack, and
+// none at all, are done at once. False: WhatsApp delivers it again when the account connects next.
 func (a *account) store(event *enginepb.Event) bool {
 	if event == nil {
 		return true
@@ -53,8 +56,19 @@ func (a *account) store(event *enginepb.Event) bool {
 		a.engine.hub.post(event)
 		return true
 	}
+	if a.unstored.Acquire(a.ctx, mostReceipts) != nil {
+		return false
+	}
+	defer a.unstored.Release(mostReceipts)
+	return a.stored(a.engine.hub.offer(event))
+}
+
+// stored waits until the worker has stored what it was offered. What it refuses is offered again, and then put aside: to
+// have WhatsApp deliver it again, which takes a new connection, would repeat itself for ever.
+func (a *account) stored(offered *delivery) bool {
+	event := offered.event
 	for offer, pause := 1, refusedPause; ; offer, pause = offer+1, 2*pause {
-		if a.engine.hub.deliver(a.ctx, event) {
+		if a.engine.hub.await(a.ctx, offered) {
 			return true
 		}
 		if a.ctx.Err() != nil {
@@ -70,9 +84,13 @@ func (a *account) store(event *enginepb.Event) bool {
 		case <-time.After(pause):
 		}
 		event = &enginepb.Event{Account: event.Account, Event: event.Event} // an older stream may still be sending it
+		offered = a.engine.hub.offer(event)
 	}
-	if event.GetUnreadable() == nil && a.engine.hub.deliver(a.ctx, unreadable(event, fmt.Sprintf("the worker has refused it %d times", offers))) {
-		return true
+	if event.GetUnreadable() == nil {
+		aside := a.engine.hub.offer(unreadable(event, fmt.Sprintf("the worker has refused it %d times", offers)))
+		if a.engine.hub.await(a.ctx, aside) {
+			return true
+		}
 	}
 	if a.ctx.Err() == nil {
 		a.log.Error("the worker has refused an event, even to be put aside")

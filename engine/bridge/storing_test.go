@@ -63,27 +63,58 @@ func TestNotAnsweredComesAgainToTheNextEngine(t *testing.T) {
 	}
 }
 
-func TestReceiptNotAnsweredComesAgain(t *testing.T) {
+// All receipts of an account go to the worker as they come, and each is acknowledged to WhatsApp when it is stored.
+func TestReceiptsNotAnsweredComeAgain(t *testing.T) {
 	t.Parallel()
 	first := startNode(t)
 	silent := first.listenWith(func(event *enginepb.Event) (bool, bool) { return event.GetReceipt() == nil, true })
 	alice, bob := first.pair(newNumber()), newNumber()
-	id := newMessageID()
-	if response := first.text(alice, address(bob), id, "hello"); response.GetSent() == nil {
-		t.Fatal(response)
+	ids := []string{newMessageID(), newMessageID()}
+	for _, id := range ids {
+		if response := first.text(alice, address(bob), id, "hello"); response.GetSent() == nil {
+			t.Fatal(response)
+		}
 	}
-	unanswered := silent.await("receipt", 1, func(event *enginepb.Event) bool { return event.GetReceipt() != nil })
-	// An ack that was sent too early is at WhatsApp once a question that was asked after it is answered.
+	for _, id := range ids {
+		silent.await("delivery", 1, receiptOf(id, enginepb.Event_Receipt_DELIVERED))
+		silent.await("reading", 1, receiptOf(id, enginepb.Event_Receipt_READ))
+	}
+	write(t, bob, alice.number, "after them")
+	// What was sent before a question is here once that is answered: an ack too early, and what waits for the receipts.
 	if _, err := first.CheckNumbers(t.Context(), &enginepb.CheckNumbersRequest{Account: alice.id, Epoch: 1, Phones: []string{bob}}); err != nil {
 		t.Fatal(err)
+	}
+	if early := silent.all(messageWith(alice.id, "after them")); len(early) != 0 {
+		t.Error("a message was passed on before the receipts that came before it were stored")
 	}
 	first.stop()
 
 	second := startNode(t)
 	worker := second.listen()
 	second.open(alice, 1, long)
-	worker.await("receipt again", 1, receiptOf(id, unanswered.GetReceipt().Type))
-	worker.await("receipt after it", 1, receiptOf(id, enginepb.Event_Receipt_READ))
+	for _, id := range ids {
+		worker.await("delivery again", 1, receiptOf(id, enginepb.Event_Receipt_DELIVERED))
+		worker.await("reading again", 1, receiptOf(id, enginepb.Event_Receipt_READ))
+	}
+	worker.await("message", 1, messageWith(alice.id, "after them"))
+	eventually(t, "WhatsApp has all acknowledgements", func() bool { return queued(t, alice.number) == 0 })
+}
+
+// WhatsApp gets the ack that whatsmeow would have sent, for each kind of receipt.
+func TestEachKindOfReceiptIsAcknowledged(t *testing.T) {
+	t.Parallel()
+	n := startNode(t)
+	worker := n.listen()
+	alice, bob := n.pair(newNumber()), newNumber()
+	for kind, told := range map[string]enginepb.Event_Receipt_Type{
+		"": enginepb.Event_Receipt_DELIVERED, "inactive": enginepb.Event_Receipt_DELIVERED, "read": enginepb.Event_Receipt_READ,
+		"played": enginepb.Event_Receipt_PLAYED, "server-error": enginepb.Event_Receipt_SERVER_ERROR,
+	} {
+		ids := []string{newMessageID(), newMessageID()}
+		phones(t, http.MethodPost, "/phones/"+bob+"/receipts", map[string]any{"to": alice.number, "ids": ids, "type": kind}, nil)
+		worker.await("receipt", 1, receiptOf(ids[1], told))
+	}
+	eventually(t, "WhatsApp has all acknowledgements", func() bool { return queued(t, alice.number) == 0 })
 }
 
 // A receipt of many messages is stored share by share, one after the other, and acknowledged to WhatsApp after the last.
