@@ -1,10 +1,13 @@
-"""Which language a text is written in, by its commonest words, and whether it is formal. Unsure means: none."""
+"""Which language a text is written in, and whether it is formal. Unsure means: none.
+
+The commonest words tell it, and where too few of them stand in the text, all words that are known of a language.
+"""
 
 import re
 from dataclasses import dataclass
 from functools import cache
 
-from chatwren.variation import tables
+from chatwren.variation import tables, vocabulary
 from chatwren.variation.phrases import Index, Phrase, Text
 from chatwren.variation.words import needs_accent, unaccented, words
 
@@ -12,6 +15,8 @@ _DEVANAGARI = re.compile(r"[\u0900-\u097f]")
 _LETTER = re.compile(r"[^\W\d_]|[\u0900-\u097f]")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _SHARE = 0.3  # of the letters: less than this of another script is a name or an address
+_CLAUSES = re.compile(r"[.,;:!?।\n]")
+_LOOKED_AT = 400  # characters of a text whose words were found to be of a language, for parts in another
 _SHORT = 6  # words: a text this short is known by one word
 _ROMAN_HINDI = "hinglish"
 
@@ -47,9 +52,9 @@ def languages(text: str) -> tuple[str, ...]:
         return ()
     found: list[str | None] = []
     if devanagari >= _SHARE:
-        found.append(_best(text, _tables().devanagari))
+        found.append(_best(text, "devanagari", _tables().devanagari))
     if latin >= _SHARE or not found:
-        found.append(_best(text, _tables().latin))
+        found.append(_best(text, "latin", _tables().latin))
     if None in found:
         return ()
     return tuple(name for name in found if name in tables.LANGUAGES)
@@ -60,7 +65,7 @@ def is_formal(text: Text, language: str) -> bool:
     return next(_tables().formal[language].found(text), None) is not None
 
 
-def _best(text: str, known: dict[str, frozenset[str]]) -> str | None:
+def _best(text: str, script: str, known: dict[str, frozenset[str]]) -> str | None:
     found = words(text)
     hits = {name: [word for word in found if word in common] for name, common in known.items()}
     if known is _tables().latin:
@@ -75,7 +80,8 @@ def _best(text: str, known: dict[str, frozenset[str]]) -> str | None:
     own = set(hits[best]) - known[second]
     foreign = [word for word in hits[second] if word not in known[best]]
     if len(hits[best]) < (1 if len(found) <= _SHORT else 2) or not own:
-        return None
+        return vocabulary.told(found, script)
     if len(foreign) * 2 > len([word for word in hits[best] if word not in known[second]]):
-        return None  # two languages in one text
-    return best
+        return vocabulary.told(found, script) if len(set(foreign)) == 1 else None  # two languages in one text
+    clauses = [words(clause) for clause in _CLAUSES.split(text[:_LOOKED_AT])]
+    return None if vocabulary.foreign(clauses, script, best) else best
