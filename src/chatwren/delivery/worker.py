@@ -95,7 +95,8 @@ async def _live(settings: Settings, url: str, stop: asyncio.Event) -> None:
         gc.set_threshold(50_000, 20, 100)
         with lives.marked(worker) as marks:
             async with _registered(db, worker, lives):
-                burying = _Loops(_repeat("bury", partial(bury, db, lives), every=_DEAD_SECONDS))
+                jobs = [_repeat("bury", partial(bury, db, lives), every=_DEAD_SECONDS)] if lives.provable else []
+                burying = _Loops(*jobs)
                 try:
                     await _Worker(settings, worker, db, pulse, marks).work(stop)
                 finally:
