@@ -3,8 +3,9 @@
     PYTHONPATH=. python bench/pictures.py [--check]
 
 First a shop sends 50 pictures of 12 megapixels at once, as PNG, as a PNG so large that it becomes a JPEG, and as JPEG:
-how long until all are accepted, how late web's event loop was at most, and what another notices, who asks for little
-all the time and, in a second round, sends such a picture each second.
+how long until all are accepted, how late web's event loop was at most, of that how long it waited for a processor, and
+what another notices, who asks for little all the time and, in a second round, sends such a picture each second. Then
+eight files at once that nobody decodes, of 15 to 99 MB.
 Then the time of a photo of 12 megapixels, as it is and turned, when it is decoded in the process that asks and when it
 is by decoders; of these, the first picture's time and the memory while idle. At last `chatwren web` with PostgreSQL,
 alone and while eight users send it one bomb after the other: how long another's light request and photo take, and how
@@ -36,6 +37,7 @@ from parts import clocked, command, shop, system
 from parts.system import Person, Web
 
 PICTURES = 50
+FILES, FILES_MEGABYTES = 8, (15, 50, 99)
 MOST_SECONDS = 14.0
 """Of two cores; ADR 10 says where they go."""
 MOST_STALL = 0.05
@@ -202,17 +204,18 @@ async def measure_shop(folder: Path, url: str, db: Database) -> list[str]:
         sending, other = await system.sign_up(db, 2)
         print(f"{PICTURES} pictures at once; another's light requests and pictures, ms: alone, meanwhile")
         print(f"{'':10}   MB {shop.HEAD}")
-        for name, picture in wares():
-            form = shop.write_form(folder / "form", picture, name)
-            for sends_too in (False, True):
-                sent = await asyncio.to_thread(
-                    shop.send_all, web, clock, sending, form, count=PICTURES, other=other, sends_too=sends_too
-                )
-                print(f"{name:10} {len(picture) / 1e6:4.1f} {shop.shown(sent)}", flush=True)
-                if name == "PNG" and not sends_too and sent.took > MOST_SECONDS:
-                    problems.append(f"{PICTURES} PNGs take more than {MOST_SECONDS:.0f} s")
-                if sent.stall > MOST_STALL:
-                    problems.append(f"the event loop is more than {MOST_STALL} s late while each sends a {name}")
+        goods = [(name, ware, PICTURES, too) for name, ware in wares() for too in (False, True)]
+        goods += [("file", random.Random(1).randbytes(1_000_000) * each, FILES, False) for each in FILES_MEGABYTES]  # noqa: S311
+        for name, ware, count, sends_too in goods:
+            form = shop.write_form(folder / "form", ware, name)
+            sent = await asyncio.to_thread(
+                shop.send_all, web, clock, sending, form, count=count, other=other, sends_too=sends_too
+            )
+            print(f"{name:10} {len(ware) / 1e6:4.1f} {shop.shown(sent)}", flush=True)
+            if name == "PNG" and not sends_too and sent.took > MOST_SECONDS:
+                problems.append(f"{PICTURES} PNGs take more than {MOST_SECONDS:.0f} s")
+            if sent.stall > MOST_STALL:
+                problems.append(f"the event loop is more than {MOST_STALL} s late while each sends a {name}")
     return problems
 
 

@@ -86,6 +86,7 @@ class Sent:
         took: until all pictures were accepted.
         processor: that web, its decoders and what they have forked took.
         stall: the most by which web's event loop was late.
+        starved: how long of that it waited for a processor, which others had.
         alone: what another noticed before.
         meanwhile: and while the pictures came.
     """
@@ -93,6 +94,7 @@ class Sent:
     took: float
     processor: float
     stall: float
+    starved: float
     alone: Noticed
     meanwhile: Noticed
 
@@ -128,9 +130,9 @@ def send_all(web: Web, clock: Path, shop: Person, form: Path, *, count: int, oth
             list(threads.map(some, lines))
 
     meanwhile = _notice(web, other, others, all_of_them)
-    late = [line.split() for line in clock.read_text().splitlines()]
-    stall = max((float(by) for at, by in late if float(at) >= began), default=0.0)
-    return Sent(took, processor_seconds(web.pid) - processor, stall, alone, meanwhile)
+    late = (map(float, line.split()) for line in clock.read_text().splitlines())
+    stall, starved = max(((by, starved) for at, by, starved in late if at >= began), default=(0.0, 0.0))
+    return Sent(took, processor_seconds(web.pid) - processor, stall, starved, alone, meanwhile)
 
 
 def _notice(web: Web, other: Person, form: Path | None, work: Callable[[], None]) -> Noticed:
@@ -170,7 +172,7 @@ def processor_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-HEAD = "seconds  CPU s  stall ms  light: p50    max    p50    max  pictures: p50    max    p50    max"
+HEAD = "seconds  CPU s  stall ms, starved  light: p50    max    p50    max  pictures: p50    max    p50    max"
 """What the figures of `shown` are."""
 
 
@@ -185,4 +187,5 @@ def shown(sent: Sent) -> str:
             (sent.meanwhile.photos, 6, 0),
         )
     ]
-    return f"{sent.took:7.1f} {sent.processor:6.1f} {sent.stall * 1000:9.0f} {' '.join(pairs)}".rstrip()
+    stall = f"{sent.stall * 1000:9.0f} {sent.starved * 1000:8.0f}"
+    return f"{sent.took:7.1f} {sent.processor:6.1f} {stall} {' '.join(pairs)}".rstrip()
