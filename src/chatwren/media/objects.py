@@ -51,7 +51,9 @@ class MediaStore:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="media-store")
 
     async def put(self, key: str, path: Path) -> None:
-        """Store a copy of a file. When this returns, it survives a power failure.
+        """Store a file, which nobody changes from now on. When this returns, it survives a power failure.
+
+        In a folder on its own file system it is not copied: it gets a second name, and the first may be removed.
 
         One that is cancelled ends no sooner than its thread: who removes what it has stored comes after that.
         """
@@ -116,9 +118,10 @@ class MediaStore:
         return removed
 
     def _put(self, key: str, path: Path) -> None:
-        obstore.put(self._objects, key, path, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
+        if not (self._folder and _linked(path, self._folder / key)):
+            obstore.put(self._objects, key, path, chunk_size=_PART, max_concurrency=_PARTS_AT_ONCE)
         if self._folder:
-            # obstore writes a file, renames it and syncs neither. The user's folder may be new as well.
+            # Nobody has synced the file or its name. The user's folder may be new as well.
             stored = self._folder / key
             for changed in (stored, stored.parent, self._folder):
                 _sync(changed)
@@ -170,6 +173,16 @@ def _checked(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} is no key of a media file")
     return key
+
+
+def _linked(path: Path, to: Path) -> bool:
+    """Whether a file has got a second name. It has not where there is a file already, or on another file system."""
+    try:
+        to.parent.mkdir(exist_ok=True)
+        os.link(path, to)
+    except OSError:  # whoever copies it stumbles as well, if anything is wrong, and says what
+        return False
+    return True
 
 
 def _sync(path: Path) -> None:

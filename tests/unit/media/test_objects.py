@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import os
 import subprocess
 import sys
@@ -220,6 +221,25 @@ def test_put_has_the_disk_keep_the_file_and_its_folders(
     asyncio.run(store.put(key, upload))
     file = tmp_path / "media" / key
     assert synced == [file, file.parent, file.parent.parent]
+
+
+def test_a_file_on_the_same_file_system_is_not_copied(tmp_path: Path, upload: Path) -> None:
+    store, key = media_store(str(tmp_path / "media")), key_of(ALICE)
+    asyncio.run(store.put(key, upload))
+    assert upload.samefile(tmp_path / "media" / key)
+    upload.unlink()
+    assert asyncio.run(read(store, key)) == b"a picture of a wren"
+
+
+def test_a_file_of_another_file_system_is_copied(tmp_path: Path, upload: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    monkeypatch.setattr(os, "link", refused)
+    store, key = media_store(str(tmp_path / "media")), key_of(ALICE)
+    asyncio.run(store.put(key, upload))
+    upload.unlink()
+    assert asyncio.run(read(store, key)) == b"a picture of a wren"
 
 
 def test_a_store_that_cannot_be_used_is_unavailable(tmp_path: Path, upload: Path) -> None:
