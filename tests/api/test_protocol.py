@@ -147,6 +147,20 @@ def test_requests_that_come_at_once_are_answered_one_after_the_other(size: int, 
         assert _statuses(rest(one)) == [200, 401, 200, 400, 200, 401, 400]
 
 
+def test_an_answer_comes_in_one_piece(server: WebServer) -> None:
+    with _connect(server) as one:
+        one.sendall(LIVE)
+        head, _, body = one.recv(65_536).partition(b"\r\n\r\n")
+        assert b"content-length: %d" % len(body) in head
+        assert body
+
+
+def test_what_is_no_http_does_not_overtake_the_answer_to_a_head(server: WebServer) -> None:
+    with _connect(server) as one:
+        one.sendall(LIVE.replace(b"GET", b"HEAD") + b"garbage\r\n\r\n")
+        assert _statuses(rest(one)) == [200, 400]
+
+
 def test_what_is_no_http_does_not_overtake_an_answer(alice: Person) -> None:
     alice.link("919876543210")
     body = f'{{"phoneId": "+1234567890", "message": "hello", "scheduledTime": "{ahead(hours=1)}"}}'.encode()

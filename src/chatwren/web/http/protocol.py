@@ -15,6 +15,7 @@ from chatwren.domain.sizes import size
 from chatwren.web.http.connections import ClientConnections
 from chatwren.web.http.errors import HeadersTooLarge, TooSlow, plain_answer
 from chatwren.web.http.memory import HELD, LITTLE, OWNER, Held, Memory
+from chatwren.web.http.writes import join
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Request line and headers together; also what follows them and is no body."""
@@ -184,6 +185,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._connections.busy(self)
         super().on_headers_complete()
         self._under_way = self.cycle
+        join(self.cycle, self.loop)
 
     def on_body(self, body: bytes) -> None:
         """Count what is left. It goes to nobody once the answer has begun: whoever streams one would throw it away."""
@@ -319,10 +321,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_heard(self, piece: bytes) -> bool:
         """Whether somebody reads what comes in chunks, or it may still end, and where."""
-        if self._under_way is None or self._under_way.response_started:
-            self._unread += len(piece)
-            return self._unread <= MAX_UNREAD_BYTES and self._blank_lines_left > 0
-        return True
+        if not (self._under_way is None or self._under_way.response_started):
+            return True
+        self._unread += len(piece)
+        return self._unread <= MAX_UNREAD_BYTES and self._blank_lines_left > 0
 
     def _parse(self, piece: bytes) -> None:
         if not self._body_left:
@@ -337,7 +339,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_timer(self) -> None:
         self._stop_timer()
-        self._timer = self.loop.call_later(_HEAD_SECONDS, self._too_slow)
+        slow = TooSlow(f"The headers did not come within {_HEAD_SECONDS:.0f} seconds.")
+        self._timer = self.loop.call_later(_HEAD_SECONDS, self._refuse, slow)
 
     def _start_stall(self) -> None:
         unsent = self.transport.get_write_buffer_size()
@@ -358,9 +361,6 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _too_slow(self) -> None:
-        self._refuse(TooSlow(f"The headers did not come within {_HEAD_SECONDS:.0f} seconds."))
 
     def _refuse(self, error: ChatwrenError) -> None:
         """Hear nothing more. If an answer is under way the connection ends after it, else with this one."""
