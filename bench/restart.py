@@ -30,7 +30,7 @@ KILLS = 3
 ACCOUNTS = 50
 SETTLED_SECONDS = 40
 """After which memory is looked at: the connections that only the start needed are closed by then."""
-COLD_SECONDS, WARM_SECONDS, BACK_SECONDS, MEGABYTES = 2.5, 1.3, 2.5, 235
+COLD_SECONDS, WARM_SECONDS, BACK_SECONDS, MEGABYTES = 2.5, 1.3, 2.5, 225
 
 
 async def start(folder: Path) -> float:

@@ -42,8 +42,9 @@ _RELEASE_SECONDS = 5.0
 """How long a statement that was given up has to end, before its connection does: a silent server never says."""
 _UNSURE_SECONDS = 5.0
 _UNSURE_PAUSE_SECONDS = 0.1
-_IDLE_SECONDS = 30.0
-"""How long a connection is kept that nobody uses: less than firewalls remember it, which is 4 minutes and more."""
+_IDLE_SECONDS = 10.0
+"""How long a connection is kept that nobody uses: less than firewalls remember it, which is 4 minutes and more. While
+there is nothing to do a worker needs a second one about every 20 s, when two of its loops ask at once."""
 _PLANS_SECONDS = 5.0
 """How long a connection keeps what it has planned. A plan is made for tables as large as they are at that moment, and
 PostgreSQL looks at it again only when somebody takes their statistics, which autovacuum does a minute later or more."""
