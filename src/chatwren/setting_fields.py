@@ -139,6 +139,30 @@ def address(value: object) -> str:
     return url
 
 
+def endpoint(value: object) -> str:
+    """The base URL of an API, which holds no secret: addresses are logged and shown."""
+    url = address(value)
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("must not hold a user name or a password: a key has a setting of its own")
+    return url
+
+
+def model_name(value: object) -> str:
+    """The name of a language model."""
+    name = text(value)
+    if re.fullmatch(r"[A-Za-z0-9][\w.:/@+-]{0,99}", name, re.ASCII) is None:
+        raise ValueError("must be up to 100 letters, digits and signs as in llama3.2:3b")
+    return name
+
+
+def bearer(value: object) -> str:
+    """A key that an HTTP header can carry."""
+    found = text(value)
+    if re.fullmatch(r"[!-~]{1,500}", found) is None:
+        raise ValueError("must be up to 500 visible ASCII characters")
+    return found
+
+
 def picture_address(value: object) -> str:
     """A URL with a place for data."""
     url = address(value)

@@ -125,6 +125,16 @@ class Settings:
     timezone: str | None = _set(
         None, read.zone, "Time zone, e.g. Asia/Kolkata, of times without one, for users who have not set theirs."
     )
+    rewriter_url: str | None = _set(
+        None,
+        read.endpoint,
+        "Base URL of an OpenAI-compatible API whose language model rewords messages when an author asks for it, e.g. "
+        "http://127.0.0.1:11434/v1 of a local Ollama. It is told the text without its facts and names. Unset: none is.",
+    )
+    rewriter_model: str | None = _set(None, read.model_name, "Name of that model, as its API knows it.")
+    rewriter_key: str | None = _set(
+        None, read.bearer, "Key of that API, where it wants one: sent as a bearer token.", secret=True
+    )
     pacing_gap_seconds: float = _set(
         USUAL.gap.total_seconds(), read.number(), "Least time between two messages of one account."
     )
@@ -188,6 +198,8 @@ class Settings:
         vars(self)["chosen"] = frozenset(raw)
         if self.heartbeat_seconds >= self.lease_seconds:
             raise CannotStart("CHATWREN_HEARTBEAT_SECONDS must be less than CHATWREN_LEASE_SECONDS.")
+        if (self.rewriter_url is None) != (self.rewriter_model is None):
+            raise CannotStart("CHATWREN_REWRITER_URL and CHATWREN_REWRITER_MODEL go together: set both, or neither.")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("settings do not change")

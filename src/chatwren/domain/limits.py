@@ -38,6 +38,7 @@ class Limit(StrEnum):
     UPLOADS = "uploads"
     COMPUTING = "computing"
     SEARCHES = "searches"
+    REWORDINGS = "rewordings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ BOUNDS: Final[dict[Limit, Bound]] = {
     Limit.EVENT_STREAMS: Bound(20, "event streams at once", passes=True),
     Limit.UPLOADS: Bound(8, "uploads at once", passes=True),
     Limit.COMPUTING: Bound(2, "requests at once that take much computing", passes=True),
+    Limit.REWORDINGS: Bound(30, "texts given to a language model to reword within 10 minutes"),
     Limit.SEARCHES: Bound(4, "searches of the queue at once", passes=True),
 }
 """The bound of what happens at once is each web process's. The others hold exactly, for all processes together: a

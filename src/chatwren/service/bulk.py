@@ -258,7 +258,9 @@ def _draft(bulk: Bulk, given: str, here: Whereabouts) -> NewRow:
     if new.expires is not None and new.expires.at <= now():
         meant = told(new.expires.at, new.expires.zone())
         raise Invalid(f"expiresAt had passed when it was the row's turn: it means {meant}.", field="expiresAt")
-    variation = wording.word_now(new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields)
+    variation = wording.word_now(
+        new.text, new.modifications, seed=new.seed or message_id.hex, fields=new.fields, rewrites=new.rewrites
+    )
     return row_of(
         new,
         variation,

@@ -296,7 +296,11 @@ def message_of(given: str, *, now: datetime, here: Whereabouts) -> NewMessage:
     """
     reader = Reader.of(json.loads(given))
     reader.read(_FILE, _no_file)
-    return compose(reader, here, lane="bulk", now=now)
+    new = compose(reader, here, lane="bulk", now=now)
+    if new.approve is not None:
+        field = "aiModifications.approve"
+        raise Invalid(f"{field}: no model is asked for rows; a bulk takes rewrites of a preview.", field=field)
+    return new
 
 
 def _no_file(value: object, *, field: str) -> None:

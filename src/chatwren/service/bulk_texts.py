@@ -56,7 +56,9 @@ class Texts:
         for one in sorted(self._texts.values(), key=lambda text: -text.rows)[:_MOST_WORDED]:
             try:
                 new = message_of(json.dumps(one.row))
-                possible = wording.word_now(new.text, new.modifications, seed="", fields=new.fields).variants_possible
+                possible = wording.word_now(
+                    new.text, new.modifications, seed="", fields=new.fields, rewrites=new.rewrites
+                ).variants_possible
             except (Invalid, ValueError, RecursionError):
                 continue  # told when it is the row's turn
             if one.rows > possible:

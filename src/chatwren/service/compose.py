@@ -18,7 +18,7 @@ from chatwren.media.prepare import PreparedFile
 from chatwren.service.message_fields import parse_fields, parse_lane, parse_modifications
 from chatwren.service.wording import changes_of
 from chatwren.store.messages import NewRow
-from chatwren.variation import Modifications, Variation
+from chatwren.variation import Modifications, Rewrite, Variation
 
 _LONGEST = timedelta(days=731)  # a message may be due 366 days ahead
 
@@ -35,6 +35,8 @@ class NewMessage:
         fields: what fills `{{placeholders}}`.
         lane: urgent, normal or bulk; whether it is cold is found when it is stored.
         expires: after which no attempt to send it begins.
+        rewrites: rewordings that its author approves.
+        approve: see `message_fields.Asked`.
     """
 
     prefix: Literal["msg", "sched"]
@@ -47,6 +49,8 @@ class NewMessage:
     media: PreparedFile | None = None
     lane: str = "normal"
     expires: ParsedTime | None = None
+    rewrites: tuple[Rewrite, ...] | None = None
+    approve: Literal["auto"] | None = None
 
 
 def compose(
@@ -74,7 +78,7 @@ def compose(
     recipient = reader.read("phoneId", partial(parse_recipient, country=here.country))
     text = reader.read("message", partial(parse_message, may_be_empty=with_file))
     due = reader.read("scheduledTime", partial(_parse_due, zone=here.zone, required=prefix == "sched", now=now))
-    modifications, seed = reader.read("aiModifications", parse_modifications) or (None, None)
+    asked = reader.read("aiModifications", parse_modifications)
     fields = reader.read("fields", parse_fields)
     lane = reader.read("lane", partial(parse_lane, default=lane))
     expires = reader.read("expiresAt", partial(parse_moment, zone=here.zone))
@@ -84,11 +88,13 @@ def compose(
         recipient,
         text,
         due,
-        modifications,
-        seed,
+        asked.modifications,
+        asked.seed,
         fields,
         lane=lane,
         expires=expires,
+        rewrites=asked.rewrites,
+        approve=asked.approve,
     )
 
 
@@ -193,5 +199,7 @@ def check_filled(text: str) -> None:
 def _modifications(new: NewMessage, variation: Variation) -> dict[str, Any] | None:
     if new.modifications is None and new.fields is None:
         return None
-    asked = asdict(new.modifications or Modifications())
+    asked: dict[str, Any] = asdict(new.modifications or Modifications())
+    if new.rewrites:
+        asked["rewrites"] = [asdict(one) for one in new.rewrites]
     return {**asked, "seed": variation.seed, "fields": dict(new.fields) if new.fields is not None else None}

@@ -26,6 +26,7 @@ from chatwren.service.computing import Computing
 from chatwren.service.idempotency import Key, KeyTakenError, answer_earlier, hash_of_message, take_key, winners_answer
 from chatwren.service.limits import Limits
 from chatwren.service.new_contacts import Connect, NewContacts
+from chatwren.service.rewording import Rewording, Rewordings, why_not_reworded
 from chatwren.store import messages
 from chatwren.store.batches import Batches
 from chatwren.store.database import UNREACHABLE, Database
@@ -50,11 +51,14 @@ class NotAsSupposed(Exception):
 class Intake:
     """Accepts messages, those of many requests at once."""
 
-    def __init__(self, db: Database, media_store: MediaStore, limits: Limits, computing: Computing) -> None:
+    def __init__(
+        self, db: Database, media_store: MediaStore, limits: Limits, computing: Computing, rewording: Rewording
+    ) -> None:
         self._db = db
         self._media_store = media_store
         self._limits = limits
         self._computing = computing
+        self._rewording = rewording
         self._new_contacts = NewContacts()
         self._batches = Batches(self._insert)
 
@@ -93,6 +97,10 @@ class Intake:
                 return _restored(earlier)
         message_id, accepted_at = uuid7(), now()
         due = due_at(new, accepted_at)
+        asked = None
+        if new.approve is not None:
+            asked = await self._rewording.ask(user.id, new.text, new.fields)
+            new = replace(new, rewrites=asked.rewrites or None)
         variation = await wording.word(
             self._computing,
             user.id,
@@ -100,6 +108,7 @@ class Intake:
             new.modifications,
             seed=new.seed or message_id.hex,
             fields=new.fields,
+            rewrites=new.rewrites,
         )
         if account is None or account.status == "new":
             raise never_linked()
@@ -107,7 +116,7 @@ class Intake:
         accepted = Accepted(
             id=message_public_id(new.prefix, message_id),
             scheduled_for=due,
-            warnings=_warnings(account, new, variation, zone),
+            warnings=(*_warnings(account, new, variation, zone), *_of_model(asked)),
             preview=variation.text if new.modifications else None,
             changes=wording.changes_of(variation) if new.modifications else None,
         )
@@ -209,6 +218,11 @@ def _warnings(
         warnings.append(f"The wording was not changed: {explain(variation.unchanged_because)}")
     warnings += [one.warning for one in (new.due, new.expires) if one and one.warning]
     return tuple(warnings)
+
+
+def _of_model(asked: Rewordings | None) -> tuple[str, ...]:
+    because = asked and asked.because
+    return (f"No language model's words are used: {why_not_reworded(because)} ({because})",) if because else ()
 
 
 def _stored_form(accepted: Accepted) -> dict[str, Any]:

@@ -1,20 +1,25 @@
 """Parsers of the fields that only a message has."""
 
+import re
+from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from chatwren.domain.errors import Invalid
 from chatwren.domain.fields import bounded
 from chatwren.domain.text import MAX_SHORT, absent, parse_boolean, parse_short, required_text
-from chatwren.variation import Modifications
+from chatwren.variation import MOST_REWRITES, Modifications, Rewrite
 
 LANES = ("urgent", "normal", "bulk")
 """The lanes that a caller may choose."""
 
 _MAX_FIELDS = 100
+_MAX_REWRITE = 4_096
+_MAX_MODEL = 100
+_MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]*", re.ASCII)
 _MAX_VALUE = 16_384
 """Characters of a value: more than go to WhatsApp, for what no text mentions may come along."""
 
@@ -42,19 +47,67 @@ def _object(value: object, field: str) -> dict[str, Any]:
     return value
 
 
-def parse_modifications(value: object, *, field: str) -> tuple[Modifications, str | None] | None:
-    """What aiModifications allow, and their seed; None when absent."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What aiModifications ask for.
+
+    Attributes:
+        seed: picks a previewed wording.
+        rewrites: rewordings of the text that its author approves.
+        approve: `auto`: the operator's language model is asked, and nobody looks at what passes the guard.
+    """
+
+    modifications: Modifications | None = None
+    seed: str | None = None
+    rewrites: tuple[Rewrite, ...] | None = None
+    approve: Literal["auto"] | None = None
+
+
+def parse_modifications(value: object, *, field: str) -> Asked:
+    """What aiModifications ask for; nothing when absent."""
     if absent(value):
-        return None
+        return Asked()
     members = _object(value, field)
-    return (
+    rewrites = _parse_rewrites(members.get("rewrites"), field=f"{field}.rewrites")
+    approve = _parse_approve(members.get("approve"), field=f"{field}.approve")
+    if rewrites and approve:
+        raise Invalid(f"{field} has rewrites, which you approve by giving them, and approve: auto.", field=field)
+    return Asked(
         Modifications(
             use_synonyms=parse_boolean(members.get("useSynonyms"), field=f"{field}.useSynonyms"),
             add_emojis=parse_boolean(members.get("addEmojis"), field=f"{field}.addEmojis"),
             shuffle_sentences=parse_boolean(members.get("shuffleSentences"), field=f"{field}.shuffleSentences"),
         ),
         parse_short(members.get("seed"), field=f"{field}.seed"),
+        rewrites,
+        approve,
     )
+
+
+def _parse_rewrites(value: object, *, field: str) -> tuple[Rewrite, ...] | None:
+    """Rewordings as a preview gave them, which the guard has not seen yet; None when absent, or none are left."""
+    if absent(value):
+        return None
+    if not isinstance(value, list) or len(value) > MOST_REWRITES:
+        raise Invalid(f"{field} must be a list of at most {MOST_REWRITES}, as a preview gives them.", field=field)
+    return tuple(_parse_rewrite(one, field=f"{field}[{number}]") for number, one in enumerate(value)) or None
+
+
+def _parse_rewrite(value: object, *, field: str) -> Rewrite:
+    if not isinstance(value, dict):
+        raise Invalid(f"{field} must be an object with text and model, as a preview gives it.", field=field)
+    model = required_text(value.get("model"), field=f"{field}.model", at_most=_MAX_MODEL)
+    if _MODEL.fullmatch(model) is None:
+        raise Invalid(f"{field}.model is no name of a model.", field=f"{field}.model")
+    return Rewrite(required_text(value.get("text"), field=f"{field}.text", at_most=_MAX_REWRITE), model)
+
+
+def _parse_approve(value: object, *, field: str) -> Literal["auto"] | None:
+    if absent(value) or value == "author":
+        return None
+    if value != "auto":
+        raise Invalid(f"{field} must be author or auto.", field=field)
+    return "auto"
 
 
 def parse_fields(value: object, *, field: str) -> dict[str, str] | None:

@@ -23,7 +23,7 @@ from chatwren.service.queue_times import queue_times
 from chatwren.store import bulks, listing, messages
 from chatwren.store.database import CLASHES, Connection, Database
 from chatwren.store.messages import MessageRow
-from chatwren.variation import Modifications, Template, Variation, bounded, spintax
+from chatwren.variation import Modifications, Reworded, Rewrite, Template, Variation, bounded, spintax
 
 _CANCELLED_AT_ONCE = 1000
 _STOPPED = json.dumps([{"field": "", "message": "The bulk was cancelled before this row was accepted."}])
@@ -152,6 +152,7 @@ async def change(
     if text is not None:
         asked = dict(row.modifications or {})
         seed, fields = asked.pop("seed", message_id.hex), asked.pop("fields", None)
+        asked.pop("rewrites", None)  # they say what the text said before
         variation = await wording.word(
             computing,
             user_id,
@@ -232,24 +233,28 @@ async def preview(
     *,
     variants: int,
     fields: Mapping[str, str] | None,
+    rewrites: tuple[Rewrite, ...] | None = None,
 ) -> Wordings:
     """Up to `variants` different wordings of a text; fewer when looking for them takes long.
 
     Raises:
-        Invalid: a placeholder has no value, a wording is too long, or the text is not one that can be worded.
+        Invalid: a placeholder has no value, a wording is too long, or the text is not one that can be worded, or the
+            guard refuses one of the rewrites.
         TooMany: the user has as much of this under way as they may have (`limit_reached`).
     """
     seeds = map(str, range(1, variants * _PREVIEW_TRIES + 1))
     found: dict[str, Variation] = {}
     template: Template | None = None
+    usable: tuple[Reworded, ...] = ()
 
     def look() -> bool:
         """Look for more, for a while. Whether there may be others still."""
-        nonlocal template
+        nonlocal template, usable
         end = time.thread_time() + _PREVIEW_STEP_SECONDS
         template = template or bounded(text)
+        usable = usable or wording.checked(text, rewrites)
         for seed in seeds:
-            variation = wording.word_template(template, modifications, seed=seed, fields=fields)
+            variation = wording.word_template(template, modifications, seed=seed, fields=fields, rewrites=usable)
             found.setdefault(variation.text, variation)
             if len(found) >= min(variants, variation.variants_possible):
                 return False
@@ -258,11 +263,13 @@ async def preview(
         return False
 
     deadline = time.monotonic() + _PREVIEW_SECONDS
-    much = wording.takes_much(text, fields)
+    much = wording.takes_much(text, fields, rewrites)
     async with computing.much(user_id) if much else nullcontext():
         while await computing.run(user_id, look, much=much) and time.monotonic() < deadline:
             pass
-        written = await computing.run(user_id, partial(spintax, text, modifications, fields=fields), much=much)
+        written = await computing.run(
+            user_id, partial(spintax, text, modifications, fields=fields, rewrites=usable), much=much
+        )
     return Wordings(list(found.values()), written)
 
 

@@ -136,6 +136,16 @@ async def remember(connection: Connection, user_id: UUID, address: str) -> None:
     await throttles.remember(connection, user_id, _mark(user_id, network_of(address)))
 
 
+async def take(db: Database, what: str, who: str, *, window: timedelta, at_most: int) -> bool:
+    """Count one more of something that somebody does, before it is done. False: there were as many as may be.
+
+    Args:
+        window: the length of time of which the current one counts.
+    """
+    async with db.connection() as connection:
+        return await throttles.take(connection, _key(what, who), _Window(window, "").start, at_most=at_most)
+
+
 class _Window:
     """The current one of the windows of this length into which time is cut."""
 

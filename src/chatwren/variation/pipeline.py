@@ -11,6 +11,7 @@ from chatwren.variation.masks import Masked, TooManyTokens
 from chatwren.variation.model import Change, MissingField, Modifications, NoPlaceholder, Unchanged, Variation
 from chatwren.variation.phrases import Text
 from chatwren.variation.plan import Plan, plan
+from chatwren.variation.rewrites import Reworded
 from chatwren.variation.sensitivity import sensitivity
 from chatwren.variation.template import Piece, Placeholder, Template, unescaped
 
@@ -23,7 +24,12 @@ _COUNTED = 1_000_000
 
 
 def vary(
-    text: str | Template, modifications: Modifications, *, seed: str, fields: Mapping[str, str] | None = None
+    text: str | Template,
+    modifications: Modifications,
+    *,
+    seed: str,
+    fields: Mapping[str, str] | None = None,
+    rewrites: Sequence[Reworded] = (),
 ) -> Variation:
     """One wording of `text`, chosen by `seed` alone.
 
@@ -35,6 +41,7 @@ def vary(
         modifications: what may be done to it.
         seed: any string; the same text, tables and seed give the same result in every process.
         fields: values for the placeholders `{{name}}`. They are never varied.
+        rewrites: of the text, which then has no spintax. One of them, or the text itself, is drawn first.
 
     Raises:
         MissingField: a placeholder, in whatever branch of the spintax, has no value, or is none (`NoPlaceholder`).
@@ -49,12 +56,39 @@ def vary(
         raise too_long(length)
     changes = [Change("spintax", spin.before, fill(spin.after, values)) for spin in spins]
     filled = fill(pieces, values)
-    outcome = _modify(pieces, filled, modifications, seed, values)
-    possible = template.count * outcome.possible
+    usable = rewrites if rewrites and may_be_reworded(filled) else ()
+    number = draw(len(usable) + 1, TABLE_VERSION, seed, "rewrite")
+    outcome = _modify(pieces, filled, modifications, seed, values) if not number else None
+    if usable and (outcome is None or outcome.unchanged):
+        number = number or draw(len(usable), TABLE_VERSION, seed, "rewrite again") + 1
+        outcome = _reworded(usable[number - 1], filled, modifications, seed, values)
+    assert outcome is not None  # noqa: S101 - without rewordings the number is 0
+    possible = template.count * (len(usable) + 1) * outcome.possible
     unchanged = outcome.unchanged
     return Variation(
         outcome.text, (*changes, *outcome.changes), seed, min(possible, _COUNTED), unchanged and unchanged.value
     )
+
+
+def unchanged_by_model(pieces: Sequence[Piece], filled: str) -> str | None:
+    """The code of why a language model is not asked about a text, or None.
+
+    Args:
+        pieces: of the text.
+        filled: the same, with values for its placeholders.
+    """
+    if sensitive := sensitivity(filled):
+        return sensitive.reason.value
+    try:
+        masked = Masked(pieces)
+    except TooManyTokens:
+        return Unchanged.LANGUAGE.value
+    return None if languages(masked.text) else Unchanged.LANGUAGE.value
+
+
+def may_be_reworded(filled: str) -> bool:
+    """Whether a text may have rewordings of a language model: it is none about which restraint is called for."""
+    return len(filled) <= _LONGEST and sensitivity(filled) is None
 
 
 def has_braces(text: str) -> bool:
@@ -134,6 +168,13 @@ def planned(pieces: Sequence[Piece], filled: str, modifications: Modifications) 
     if made.possible == 0:
         return sensitive.reason if sensitive else Unchanged.NOTHING_FITS
     return made, masked
+
+
+def _reworded(one: Reworded, filled: str, modifications: Modifications, seed: str, values: dict[str, str]) -> _Outcome:
+    """A rewording, and what the tables make of it."""
+    said = fill(one.pieces, values)
+    outcome = _modify(one.pieces, said, modifications, seed, values)
+    return _Outcome(outcome.text, (Change(one.rule, filled, said), *outcome.changes), outcome.possible, None)
 
 
 def _modify(

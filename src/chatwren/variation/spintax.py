@@ -13,8 +13,9 @@ from chatwren.variation.emoji import Own
 from chatwren.variation.masks import Masked
 from chatwren.variation.model import Modifications, Unchanged
 from chatwren.variation.moves import Run
-from chatwren.variation.pipeline import check_filled, fill, planned
+from chatwren.variation.pipeline import check_filled, fill, may_be_reworded, planned
 from chatwren.variation.plan import Plan
+from chatwren.variation.rewrites import Reworded
 from chatwren.variation.template import Piece, Placeholder, Template, escaped
 
 _MOST_BRANCHES = 8
@@ -28,7 +29,13 @@ _GROUPS = str.maketrans({_OPEN: "{", _BAR: "|", _CLOSE: "}"})
 _NAMED = re.compile("\0([^\0]+)\0")
 
 
-def spintax(text: str, allowed: Modifications, *, fields: Mapping[str, str] | None = None) -> str | None:
+def spintax(
+    text: str,
+    allowed: Modifications,
+    *,
+    fields: Mapping[str, str] | None = None,
+    rewrites: Sequence[Reworded] = (),
+) -> str | None:
     """The spintax that gives the wordings that `vary` gives, and the text's own; each is as likely as the others.
 
     None where it would be longer than a text may be; where the text's own spintax can become more than eight texts, or
@@ -38,6 +45,7 @@ def spintax(text: str, allowed: Modifications, *, fields: Mapping[str, str] | No
         text: as the user wrote it.
         allowed: what may be done to it.
         fields: values for its placeholders. They tell whether the text is one that may be varied, and are not written.
+        rewrites: of the text, which then has no spintax.
 
     Raises:
         MissingField: a placeholder has no value, or is none.
@@ -52,8 +60,10 @@ def spintax(text: str, allowed: Modifications, *, fields: Mapping[str, str] | No
         return None
     branches: list[str] = []
     wordings = 0
-    for index in range(template.count):
-        pieces, _ = template.resolve(index)
+    texts: list[Sequence[Piece]] = [template.resolve(index)[0] for index in range(template.count)]
+    if rewrites and may_be_reworded(fill(texts[0], values)):
+        texts += [one.pieces for one in rewrites]
+    for pieces in texts:
         found = planned(pieces, fill(pieces, values), allowed)
         if isinstance(found, Unchanged):
             branches.append(_NAMED.sub(r"{{\1}}", escaped(_marked(pieces))))
@@ -64,7 +74,7 @@ def spintax(text: str, allowed: Modifications, *, fields: Mapping[str, str] | No
             return None
         branches.append(written)
         wordings += found[0].possible + 1
-    if wordings == template.count:
+    if wordings == template.count == len(texts):
         return text
     made = branches[0] if len(branches) == 1 else f"{{{'|'.join(branches)}}}"
     return made if len(made.encode()) <= MAX_MESSAGE_BYTES and _count(made) == wordings else None

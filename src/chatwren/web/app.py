@@ -17,6 +17,7 @@ from chatwren.service.computing import Computing
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
+from chatwren.service.rewording import Rewording, rewriter_of
 from chatwren.service.throttling import Throttling
 from chatwren.settings import Settings
 from chatwren.store.database import Database
@@ -95,6 +96,7 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
     """
     limits = Limits(db)
     computing = Computing(limits)
+    rewording = Rewording(db, limits, computing, rewriter_of(settings))
     context = Context(
         settings,
         db,
@@ -104,8 +106,9 @@ def create_app(settings: Settings, db: Database, media: MediaStore) -> Litestar:
         sessions.Sessions(db),
         limits,
         computing,
-        Intake(db, media, limits, computing),
+        Intake(db, media, limits, computing, rewording),
         Throttling(db),
+        rewording,
     )
     app = Litestar(
         _HANDLERS,
@@ -151,3 +154,4 @@ async def _running(context: Context) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await listening
         await context.decoders.close()
+        await context.rewording.close()

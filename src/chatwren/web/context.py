@@ -15,6 +15,7 @@ from chatwren.service.computing import Computing
 from chatwren.service.events import Changes
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
+from chatwren.service.rewording import Rewording
 from chatwren.service.sessions import Sessions
 from chatwren.service.throttling import Throttling
 from chatwren.settings import Settings
@@ -41,6 +42,7 @@ class Context:
         changes: what the database says has changed.
         limits: what each user may have.
         computing: the threads of this process that compute.
+        rewording: what the operator's language model is asked.
         throttling: how often strangers may try.
         few: how many requests of one user are answered at a time.
         leaving: the process wants no more requests, and still answers those that come.
@@ -57,6 +59,7 @@ class Context:
     computing: Computing
     intake: Intake
     throttling: Throttling
+    rewording: Rewording
     few: FewEach = field(default_factory=lambda: FewEach(AT_ONCE, most_waiting=MOST_WAITING))
     decoders: Decoders = field(default_factory=Decoders)
     metrics: Metrics = field(default_factory=Metrics)

@@ -15,6 +15,7 @@ from chatwren.service.compose import NewMessage
 from chatwren.service.computing import Computing
 from chatwren.service.intake import Intake
 from chatwren.service.limits import Limits
+from chatwren.service.rewording import Rewording
 from chatwren.service.sessions import Sessions
 from chatwren.store.database import Database
 
@@ -43,7 +44,8 @@ async def caller_of(db: Database, user_id: UUID) -> Caller:
 
 def intake_of(db: Database, folder: Path) -> Intake:
     limits = Limits(db)
-    return Intake(db, media_store(str(folder)), limits, Computing(limits))
+    computing = Computing(limits)
+    return Intake(db, media_store(str(folder)), limits, computing, Rewording(db, limits, computing, None))
 
 
 def hello(text: str = "hello") -> NewMessage:

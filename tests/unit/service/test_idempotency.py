@@ -13,7 +13,7 @@ from chatwren.media.prepare import PreparedFile
 from chatwren.media.recognise import MediaKind
 from chatwren.service.compose import NewMessage
 from chatwren.service.idempotency import hash_of_message
-from chatwren.variation import Modifications
+from chatwren.variation import Modifications, Rewrite
 
 NOON = datetime(2027, 5, 16, 12, tzinfo=UTC)
 FILE = PreparedFile(Path("a"), MediaKind.DOCUMENT, "text/csv", "a.csv", 4, sha256="cd34", received_sha256="ab12")
@@ -29,6 +29,8 @@ OTHERWISE: dict[str, Any] = {
     "media": FILE,
     "lane": "bulk",
     "expires": ParsedTime(NOON, None),
+    "rewrites": (Rewrite("Hey", "llama3.2"),),
+    "approve": "auto",
 }
 """Each field of a message, with another value than HELLO has."""
 

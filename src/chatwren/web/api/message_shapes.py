@@ -16,6 +16,13 @@ DEFAULT_LIMIT = 10
 MAX_LIMIT = 100
 
 
+class Rewrite(Struct):
+    """A rewording of the text, as a preview gives it."""
+
+    text: Annotated[str, Meta(examples=["Thanks for shopping with us!"])]
+    model: Annotated[str, Meta(description="What wrote it.", examples=["llama3.2"])]
+
+
 class AiModifications(Struct, rename="camel"):
     """How the words may vary from message to message. A form sends it as a JSON text.
 
@@ -35,6 +42,22 @@ class AiModifications(Struct, rename="camel"):
     seed: Annotated[
         str | None, Meta(description="Any text: the same seed words the same message alike. Left out: by chance.")
     ] = None
+    rewrites: Annotated[
+        list[Rewrite] | None,
+        Meta(
+            description="Of a preview with `rewriter`, those that you approve. One of them or the text is drawn, then "
+            "varied by the tables. One that does not say what the text says is 400.",
+            examples=[None],
+        ),
+    ] = None
+    approve: Annotated[
+        Literal["author", "auto"],
+        Meta(
+            description="auto: the server's language model is asked before the message is accepted, once, and nobody "
+            "looks at what the guard lets pass. Not for rows of a bulk.",
+            examples=["author"],
+        ),
+    ] = "author"
 
 
 Recipient = Annotated[

@@ -3,16 +3,17 @@
 from typing import Annotated
 
 from litestar import post
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from chatwren.domain.caller import Scope
 from chatwren.domain.errors import Invalid
-from chatwren.domain.text import parse_message
+from chatwren.domain.text import parse_boolean, parse_message
 from chatwren.service import messages
 from chatwren.service.message_fields import parse_fields, parse_modifications
+from chatwren.service.rewording import Rewordings, why_not_reworded
 from chatwren.variation import Modifications, explain
 from chatwren.web.access import caller
-from chatwren.web.api.message_shapes import Change, Fields
+from chatwren.web.api.message_shapes import Change, Fields, Rewrite
 from chatwren.web.api.message_shapes import Modifications as Allowed
 from chatwren.web.api.queue_fields import parse_count
 from chatwren.web.api.reasons import WhyNot
@@ -33,6 +34,13 @@ class PreviewBody(Struct, rename="camel"):
     ai_modifications: Allowed = None
     variants: Annotated[int, Meta(description="How many wordings to show.", ge=1, le=_MAX_VARIANTS)] = _DEFAULT_VARIANTS
     fields: Fields = None
+    rewriter: Annotated[
+        bool,
+        Meta(
+            description="Ask the language model that this server may have for rewordings of the text. It is told the "
+            "text without facts and names, and what it says is held against the text. Takes up to 10 seconds."
+        ),
+    ] = False
 
 
 class Variant(Struct):
@@ -41,6 +49,17 @@ class Variant(Struct):
     text: str
     seed: str
     changes: list[Change]
+
+
+class Rewriter(Struct, rename="camel"):
+    """What the language model said. Nothing of it goes out unless you send it as `aiModifications.rewrites`."""
+
+    model: Annotated[str | None, Meta(description="null where none is set up.", examples=["llama3.2"])]
+    rewrites: Annotated[list[Rewrite], Meta(description="What keeps what the text says. The variants are drawn of it.")]
+    refused: Annotated[int, Meta(description="How many rewordings do not, or repeat another.", examples=[2])]
+    unchanged_because: Annotated[
+        WhyNot | None, Meta(description="Why none of its words are used; the tables word alone then.", examples=[None])
+    ]
 
 
 class Preview(Struct, rename="camel"):
@@ -59,6 +78,7 @@ class Preview(Struct, rename="camel"):
         ),
     ]
     unchanged_because: Annotated[WhyNot | None, Meta(description="Why it stays as it is.", examples=[None])]
+    rewriter: Annotated[Rewriter | UnsetType, Meta(description="Where that was asked for.")] = UNSET
 
 
 @post(
@@ -79,13 +99,24 @@ async def preview(request: HttpRequest) -> Preview:
     user = caller(request).user
     async with read_form(request, at_most=MAX_FIELDS_BYTES) as form:
         text = form.read("message", parse_message)
-        modifications, _ = form.read("aiModifications", parse_modifications) or (Modifications(), None)
+        asked = form.read("aiModifications", parse_modifications)
         variants = form.read("variants", _parse_variants)
         fields = form.read("fields", parse_fields)
+        rewriter = form.read("rewriter", parse_boolean)
         form.check()
+    here = context(request)
+    said = await while_there(request, here.rewording.ask(user.id, text, fields)) if rewriter else None
     found = await while_there(
         request,
-        messages.preview(context(request).computing, user.id, text, modifications, variants=variants, fields=fields),
+        messages.preview(
+            here.computing,
+            user.id,
+            text,
+            asked.modifications or Modifications(),
+            variants=variants,
+            fields=fields,
+            rewrites=said.rewrites if said else asked.rewrites,
+        ),
     )
     shown = found.shown
     because = shown[0].unchanged_because
@@ -97,6 +128,16 @@ async def preview(request: HttpRequest) -> Preview:
         shown[0].variants_possible,
         found.spintax,
         WhyNot(because, explain(because)) if because else None,
+        _rewriter(said) if said else UNSET,
+    )
+
+
+def _rewriter(said: Rewordings) -> Rewriter:
+    return Rewriter(
+        said.model,
+        [Rewrite(one.text, one.model) for one in said.rewrites],
+        said.refused,
+        WhyNot(said.because, why_not_reworded(said.because)) if said.because else None,
     )
 
 
