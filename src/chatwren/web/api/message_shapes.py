@@ -26,7 +26,7 @@ class Rewrite(Struct):
 class AiModifications(Struct, rename="camel"):
     """How the words may vary from message to message. A form sends it as a JSON text.
 
-    Tables of phrases do it, no language model unless you ask for one: in English, Hinglish, Hindi, Spanish and Portuguese.
+    Tables of phrases do it, no language model unless you ask: in English, Hinglish, Hindi, Spanish and Portuguese.
     Some messages stay as they are.
     """
 
