@@ -49,6 +49,7 @@ _CAPITALS = re.compile("[A-Z]+")
 _NUMBER = re.compile(token_class("number"))
 _MARKS = re.compile(r"[*_~`>#|\"“”«»„]")
 _DATE = re.compile(token_class("date"))
+_TIME = re.compile(f"[{token_class('date')[1:-1]}{token_class('time')[1:-1]}]")
 _LEADS = re.compile(token_class("emoji"))
 _ADDRESSED = re.compile(f"[{token_class('placeholder')[1:-1]}{token_class('bold')[1:-1]}]")
 
@@ -198,7 +199,7 @@ class Guard:
         spoken = list(zip(old.said, said, strict=True)) if len(old.said) == len(said) else [(before, after)]
         if any(
             other_person(kinds(known.forms, known.personal(one)), kinds(known.forms, known.personal(other)))
-            or done(one, known) != done(other, known)
+            or _others_do(one, other, known)
             for one, other in spoken
         ) or a_gente(old.text) != a_gente(new.text):
             yield Fault.PERSON
@@ -206,7 +207,7 @@ class Guard:
             yield Fault.ADDRESS
         if kinds(known.gender, after) - kinds(known.gender, before):
             yield Fault.GENDER
-        yield from _of_concepts(_sentences(old, old.said, known), _sentences(new, said, known))
+        yield from _of_concepts(_sentences(old, old.said, known), _sentences(new, said, known), known)
 
     def _as_written(self, words: Sequence[str]) -> list[str]:
         """A sentence of a candidate with the text's own words for those that the tables exchange for them."""
@@ -318,7 +319,14 @@ def _sentences(side: _Side, said: Iterable[Sequence[str]], known: Lexicon) -> li
     return [*found, greeting] if greeting else found
 
 
-def _of_concepts(before: list[list[str]], after: list[list[str]]) -> Iterator[Fault]:
+def _others_do(before: Sequence[str], after: Sequence[str], known: Lexicon) -> bool:
+    """Whether something that both sentences speak of is done by somebody else in the other."""
+    both = set(known.concepts(before)) & set(known.concepts(after))
+    old, new = done(before, known), done(after, known)
+    return any(old[one] != new[one] for one in both)
+
+
+def _of_concepts(before: list[list[str]], after: list[list[str]], known: Lexicon) -> Iterator[Fault]:
     if len(before) != len(after):
         yield Fault.SENTENCES
         before, after = [list(chain.from_iterable(before))], [list(chain.from_iterable(after))]
@@ -327,12 +335,26 @@ def _of_concepts(before: list[list[str]], after: list[list[str]]) -> Iterator[Fa
         wrong.subtract(other)
         for word in [word for word, count in wrong.items() if count and not _TOKEN.match(word)]:
             yield _OF_CONCEPTS.get(word.partition(".")[0], Fault.CLAUSES)
-        if not any(wrong.values()) and not _moved_once(one, other):
+        if not any(wrong.values()) and not _moved_once(known.bound(one), known.bound(other)):
             yield Fault.CLAUSES
 
 
+def _without_time(said: Sequence[str]) -> list[str]:
+    """What is said without when, if that is told once: it has its place at the beginning as well as at the end."""
+    places = [place for place, word in enumerate(said) if _TIME.match(word)]
+    if places and places[-1] - places[0] < len(places):
+        return [*said[: places[0]], *said[places[-1] + 1 :]]
+    return list(said)
+
+
 def _moved_once(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether two sequences of the same words differ by one stretch, if at all, that stands in another place."""
+    """Whether they differ by one stretch, if at all, that stands in another place, and by the place of the time."""
+    return _differ_by_one(one, other) or _differ_by_one(_without_time(one), _without_time(other))
+
+
+def _differ_by_one(one: Sequence[str], other: Sequence[str]) -> bool:
+    if Counter(one) != Counter(other):
+        return False
     start, end = 0, len(one)
     while start < end and one[start] == other[start]:
         start += 1

@@ -22,6 +22,13 @@ _SHORT_FORMS = (
     (re.compile(r"\bi'm\b"), "i am"),
 )
 
+_POSTPOSED = ("=limits", "=modality.can", "=modality.must")
+_BINDING = (
+    "=limits",
+    "=negation",
+    *(f"=modality.{one}" for one in ("can", "must", "should", "may", "future", "if", "unless", "when", "would")),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
@@ -36,6 +43,7 @@ class Lexicon:
         before_numbers: words that change a number which they stand before.
         actions: of English, what somebody does who stands before it.
         impersonal: concepts in whose phrases it does not matter who says them.
+        postposed: whether "after" stands after what it is about, and "can" after its verb.
     """
 
     light: frozenset[str]
@@ -46,6 +54,7 @@ class Lexicon:
     before_numbers: frozenset[str]
     actions: frozenset[str]
     impersonal: frozenset[str]
+    postposed: bool
 
     def has(self, word: str) -> bool:
         """Whether it is no name, but a word with which something is said."""
@@ -63,6 +72,20 @@ class Lexicon:
             else:
                 yield pieces[position]
                 position += 1
+
+    def bound(self, concepts: Sequence[str]) -> list[str]:
+        """Concepts, each with what it is about where its place tells that: "after payment" is not "payment after"."""
+        found: list[str] = []
+        held = ""
+        for one in concepts:
+            if self.postposed and found and one.startswith(_POSTPOSED):
+                found[-1] += one
+            elif one.startswith(_BINDING):
+                held += one
+            else:
+                found.append(held + one)
+                held = ""
+        return [*found, held] if held else found
 
     def concepts(self, pieces: Sequence[str]) -> Iterator[str]:
         """What is said, in order: a concept for each phrase, tokens and unknown words as they are, no light words."""
@@ -111,6 +134,7 @@ def lexicon(languages: tuple[str, ...]) -> Lexicon:
         _all(found, "before_numbers"),
         frozenset(word for one in found for word in pieces(one.get("asks", {}).get("actions", ""))),
         frozenset(f"={name}" for name in table["all"]["impersonal"].split()),
+        not {"hi", "hinglish"}.isdisjoint(languages),
     )
 
 

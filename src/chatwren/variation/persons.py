@@ -10,6 +10,9 @@ _REACH = 5  # words before a verb among which its subject is looked for
 _SUBJECTS = frozenset({"we", "i", "you", "he", "she", "they"})
 _VOS = re.compile(r"\w{2,}[áéí]s\Z")
 _NO_VOS = frozenset({"además", "atrás", "detrás", "después", "jamás", "quizás", "través", "demás", "estás", "interés"})
+_ROMANCE = ("usted", "voce")
+_WE = re.compile(r"\w{2,}[aeiáéí]mos\Z")
+_NO_WE = frozenset({"próximos", "últimos", "máximos", "mínimos", "mismos", "mesmos", "extremos", "términos", "termos"})
 _A_GENTE = re.compile(r"(?:\A|[.,;:!?\n])\s*a gente(?![\w])", re.IGNORECASE)
 
 
@@ -17,6 +20,8 @@ def kinds(forms: Mapping[str, frozenset[str]], said: Iterable[str]) -> set[str]:
     """The kinds of forms of which a word is there."""
     words = set(said)
     found = {kind for kind, known in forms.items() if not known.isdisjoint(words)}
+    if not forms.keys().isdisjoint(_ROMANCE) and any(_WE.search(word) and word not in _NO_WE for word in words):
+        found.add("we")
     if "vos" in forms and any(_VOS.search(word) and word not in _NO_VOS for word in words):
         found.add("vos")
     return found

@@ -12,7 +12,11 @@ from chatwren.variation import Modifications, vary
 from chatwren.variation.guard import Fault, Guard, same
 from chatwren.variation.template import Template
 
-RECORDED: list[dict[str, Any]] = json.loads(Path(__file__).with_name("rewrites.json").read_text(encoding="utf-8"))
+FOLDER = Path(__file__).parent
+BEFORE: list[dict[str, Any]] = json.loads((FOLDER / "rewrites.json").read_text(encoding="utf-8"))
+"""Written before the guard."""
+LATER: list[dict[str, Any]] = json.loads((FOLDER / "rewrites_later.json").read_text(encoding="utf-8"))
+"""Written when it stood."""
 TEXT = "Hi {{name}}, your order #4821 is ready for pickup. Please bring your receipt."
 GOOD = "Hello {{name}}, your order #4821 is now ready for pickup. Kindly bring your receipt."
 LEAST_KEPT = 0.85
@@ -23,21 +27,22 @@ def guard_of(text: str) -> Guard:
 
 
 def test_there_are_three_hundred_answers_in_five_languages() -> None:
-    good, bad = (sum(len(one[kind]) for one in RECORDED) for kind in ("good", "bad"))
+    good, bad = (sum(len(one[kind]) for one in BEFORE) for kind in ("good", "bad"))
     assert good + bad >= 300
-    assert {one["language"] for one in RECORDED} == {"en", "es", "pt", "hi", "hinglish"}
-    assert {fault for one in RECORDED for fault, _ in one["bad"]} <= set(Fault)
+    assert {one["language"] for one in BEFORE} == {"en", "es", "pt", "hi", "hinglish"}
+    assert {fault for one in BEFORE for fault, _ in one["bad"]} <= set(Fault)
 
 
-@pytest.mark.parametrize("one", RECORDED, ids=lambda one: one["text"][:30])
+@pytest.mark.parametrize("one", [*BEFORE, *LATER], ids=lambda one: one["text"][:30])
 def test_no_bad_answer_passes_and_its_fault_is_named(one: dict[str, Any]) -> None:
     guard = guard_of(one["text"])
     for fault, answer in one["bad"]:
         assert fault in guard.faults(answer), answer
 
 
-def test_most_good_answers_are_kept() -> None:
-    found = [guard_of(one["text"]).faults(answer) for one in RECORDED for answer in one["good"]]
+@pytest.mark.parametrize("recorded", [BEFORE, LATER], ids=["before", "later"])
+def test_most_good_answers_are_kept(recorded: list[dict[str, Any]]) -> None:
+    found = [guard_of(one["text"]).faults(answer) for one in recorded for answer in one["good"]]
     assert sum(not faults for faults in found) >= LEAST_KEPT * len(found)
 
 
