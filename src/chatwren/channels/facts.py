@@ -39,6 +39,7 @@ class ReceiptReceived:
 
     Attributes:
         chat_alt: the chat's other address, where it has one that is known.
+        holds_up: the account hears of nothing else until this is acknowledged.
     """
 
     ids: tuple[str, ...]
@@ -46,6 +47,7 @@ class ReceiptReceived:
     chat_alt: str | None
     read: bool
     at: datetime
+    holds_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

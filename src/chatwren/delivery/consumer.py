@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from uuid import UUID
@@ -22,6 +23,9 @@ _BATCH = 200
 _MOST_FACTS = 1000
 """In a transaction, unless one event alone has more: others wait for it."""
 _PAUSE_SECONDS = 0.5
+_TOGETHER_SECONDS = 0.02
+"""In this time receipts are taken once: what comes meanwhile is stored together. To store ten costs little more than to
+store one, and nobody waits for a receipt, unless the account does."""
 _TRIES = 3
 _CLASHES = 20
 _CLASH_PAUSE_SECONDS = 0.02
@@ -174,33 +178,47 @@ class _Came:
         self._bytes = 0
         self._some = asyncio.Event()
         self._room = asyncio.Event()
+        self._pressing = asyncio.Event()
+        self._taken_at = float("-inf")
         self._ended = False
 
     async def put(self, event: Event) -> None:
         """Add an event, when there is room for it."""
         while not self._has_room(len(event.raw)):
+            self._pressing.set()
             self._room.clear()
             await self._room.wait()
         self._events.append(event)
         self._bytes += len(event.raw)
+        if len(self._events) >= _BATCH or not isinstance(event.what, ReceiptReceived) or event.what.holds_up:
+            self._pressing.set()
         self._some.set()
 
     def end(self) -> None:
         """No more will come."""
         self._ended = True
         self._some.set()
+        self._pressing.set()
 
     async def take(self) -> list[Event]:
-        """The next events: at least one, unless no more will come."""
+        """The next events: at least one, unless no more will come. Receipts may wait for others."""
         while not self._events and not self._ended:
             self._some.clear()
             await self._some.wait()
+        early = self._taken_at + _TOGETHER_SECONDS - time.monotonic()
+        if early > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(early):
+                    await self._pressing.wait()
+        self._taken_at = time.monotonic()
         taken: list[Event] = []
         facts = 0
         while self._events and len(taken) < _BATCH and (not taken or facts + _facts(self._events[0]) <= _MOST_FACTS):
             taken.append(self._events.popleft())
             facts += _facts(taken[-1])
             self._bytes -= len(taken[-1].raw)
+        if not self._events:  # what is too much for a batch is not to wait
+            self._pressing.clear()
         self._room.set()
         return taken
 

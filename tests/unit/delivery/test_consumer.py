@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -70,6 +70,64 @@ async def test_a_receipt_that_names_many_messages_goes_alone(scene: Scene) -> No
     for made in (message(scene.alice), receipt(scene.alice, *many), receipt(scene.alice, *many), message(scene.alice)):
         await came.put(convert.event(made.SerializeToString()))
     assert [len(await came.take()) for _ in range(2)] == [2, 2]
+
+
+@pytest.fixture
+def ages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Receipts would wait for others without end."""
+    monkeypatch.setattr(consumer, "_TOGETHER_SECONDS", 3600.0)
+
+
+async def put(came: Any, *events: pb.Event) -> None:
+    for event in events:
+        await came.put(convert.event(event.SerializeToString()))
+
+
+async def test_receipts_soon_after_others_are_taken_together() -> None:
+    account, came = uuid4(), consumer._Came()
+    await put(came, receipt(account, "ONE"))
+    assert len(await came.take()) == 1, "a lone one waits for nobody"
+    await put(came, receipt(account, "TWO"))
+    taking = asyncio.create_task(came.take())
+    await asyncio.sleep(0)
+    await put(came, receipt(account, "THREE"))
+    assert len(await taking) == 2
+
+
+@pytest.mark.usefixtures("ages")
+@pytest.mark.parametrize("what", ["a message", "a group's receipt", "many", "one without room", "the end"])
+async def test_what_has_to_be_stored_at_once_takes_receipts_with_it(what: str) -> None:
+    account, came = uuid4(), consumer._Came()
+    one, group = receipt(account, "TWO"), receipt(account, "THREE")
+    group.receipt.chat = "1203@g.us"
+    large = receipt(account, "LARGE" * (consumer.MAX_WAITING_BYTES // 5))
+    await put(came, one)
+    await came.take()
+    await put(came, one)
+    taking = asyncio.create_task(came.take())
+    await asyncio.sleep(0.05)
+    assert not taking.done()
+    coming = {
+        "a message": [message(account)],
+        "a group's receipt": [group],
+        "many": [one] * 199,
+        "one without room": [large],
+        "the end": [],
+    }[what]
+    putting = asyncio.create_task(put(came, *coming))
+    if what == "the end":
+        came.end()
+    async with asyncio.timeout(5):
+        assert len(await taking) == {"many": 200, "one without room": 1, "the end": 1}.get(what, 2)
+        await putting
+
+
+@pytest.mark.usefixtures("ages")
+async def test_what_is_too_much_for_a_batch_does_not_wait() -> None:
+    account, came = uuid4(), consumer._Came()
+    await put(came, *[receipt(account, "ONE")] * 300)
+    async with asyncio.timeout(5):
+        assert [len(await came.take()) for _ in range(2)] == [200, 100]
 
 
 async def fill(came: Any, account: UUID, number: int) -> None:

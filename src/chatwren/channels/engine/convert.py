@@ -49,6 +49,8 @@ _AFTER_CONNECT_FAILURE = timedelta(minutes=1)
 # WhatsApp's reasons at login, as whatsmeow names them: 401 logged out, 403 account locked, 406 banned.
 _UNLINKED = {403: ("logged_out", "locked"), 406: ("banned", "banned")}
 _UNLINKED_ON_THE_PHONE = ("logged_out", "unlinked_on_phone")
+_BESIDE = ("@s.whatsapp.net", "@lid")
+"""Chats of one person: while their receipts are stored the account goes on (engine/bridge/receipts.go)."""
 _READ = {pb.Event.Receipt.DELIVERED: False, pb.Event.Receipt.READ: True, pb.Event.Receipt.PLAYED: True}
 
 
@@ -189,7 +191,10 @@ def _receipt(one: pb.Event) -> facts.Happened:
     read = _READ.get(receipt.type)
     if read is None:
         return facts.Other(f"receipt {receipt.type} {' '.join(receipt.ids)}")
-    return facts.ReceiptReceived(tuple(receipt.ids), receipt.chat, receipt.chat_alt or None, read, moment(receipt.at))
+    holds_up = not receipt.chat.endswith(_BESIDE)
+    return facts.ReceiptReceived(
+        tuple(receipt.ids), receipt.chat, receipt.chat_alt or None, read, moment(receipt.at), holds_up
+    )
 
 
 def _state(one: pb.Event) -> facts.Happened:
