@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"go.mau.fi/whatsmeow/types"
 )
 
@@ -159,21 +158,6 @@ func queueRows(batch *pgx.Batch, jid string, rows map[string][]byte, upsert, rem
 	if len(gone) > 0 {
 		batch.Queue(remove, jid, gone)
 	}
-}
-
-// write sends a batch as one transaction and waits until it is committed.
-func (d *database) write(ctx context.Context, batch *pgx.Batch) error {
-	if batch.Len() == 0 {
-		return nil
-	}
-	conn, err := d.sql.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	return conn.Raw(func(driver any) error {
-		return driver.(*stdlib.Conn).Conn().SendBatch(ctx, batch).Close()
-	})
 }
 
 // put notes a change for the exchange under way; outside of one it is written at once.

@@ -41,6 +41,7 @@ type database struct {
 	container *sqlstore.Container
 
 	plaintexts plaintexts
+	writes     writes
 }
 
 // openDatabase connects to a migrated database.
