@@ -24,6 +24,7 @@ import (
 
 	"chatwren/engine/bridge"
 	"chatwren/engine/enginepb"
+	"chatwren/engine/enginetest"
 	"chatwren/engine/sandbox"
 )
 
@@ -326,20 +327,7 @@ func (n *node) open(l linked, epoch int64, validFor time.Duration) enginepb.Open
 
 // Send sends one message by a stream of its own.
 func (n *node) Send(ctx context.Context, request *enginepb.SendRequest) (*enginepb.SendResponse, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := n.EngineClient.Send(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := stream.Send(&enginepb.SendBatch{Sends: []*enginepb.SendBatch_One{{Number: 1, Request: request}}}); err != nil {
-		return nil, err
-	}
-	batch, err := stream.Recv()
-	if err != nil {
-		return nil, err
-	}
-	return batch.Outcomes[0].Outcome, nil
+	return enginetest.Send(ctx, n.EngineClient, request)
 }
 
 // text sends a text under epoch 1 with a time limit of 10 s.

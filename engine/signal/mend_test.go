@@ -1,8 +1,10 @@
 package signal_test
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"go.mau.fi/libsignal/ecc"
@@ -23,6 +25,7 @@ type party struct {
 	device  *store.Device
 	address *protocol.SignalAddress
 	mends   bool
+	kept    int // how often a record was left as libsignal wrote it, though there was one before
 	session []byte
 	preKeys map[uint32]*keys.PreKey
 }
@@ -46,7 +49,12 @@ func (p *party) HasSession(context.Context, string) (bool, error)               
 
 func (p *party) PutSession(_ context.Context, _ string, written []byte) (err error) {
 	if p.mends {
-		written, err = signal.Mend(p.session, written)
+		var mended []byte
+		mended, err = signal.Mend(p.session, written)
+		if p.session != nil && bytes.Equal(mended, written) {
+			p.kept++
+		}
+		written = mended
 	}
 	p.session = written
 	return err
@@ -145,5 +153,36 @@ func TestMendRefusesWhatIsNoSession(t *testing.T) {
 	}
 	if mended, err := signal.Mend(nil, []byte("first")); err != nil || string(mended) != "first" {
 		t.Errorf("a first session: %q, %v", mended, err)
+	}
+}
+
+// A record of one session is left as it was written, and one of several is not.
+func TestOneSessionNeedsNoMending(t *testing.T) {
+	t.Parallel()
+	alice, bob := newParty("alice", true), newParty("bob", true)
+	alice.begin(t, bob)
+	for range 10 {
+		for _, pair := range [][2]*party{{alice, bob}, {bob, alice}} {
+			if err := pair[1].decrypt(t, pair[0], pair[0].encrypt(t, pair[1])); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if alice.kept == 0 || bob.kept == 0 {
+		t.Error("each record was read whole")
+	}
+	before := slices.Clone(bob.session)
+	bob.preKeys[1], alice.session = keys.NewPreKey(1), nil
+	alice.begin(t, bob)
+	if err := bob.decrypt(t, alice, alice.encrypt(t, bob)); err != nil {
+		t.Fatal(err)
+	}
+	read, err := store.SignalProtobufSerializer.Session.Deserialize(bob.session)
+	if err != nil || len(read.PreviousStates) != 1 {
+		t.Fatal("the session before is gone", err)
+	}
+	was, err := store.SignalProtobufSerializer.Session.Deserialize(before)
+	if err != nil || !bytes.Equal(read.PreviousStates[0].SenderBaseKey, was.SessionState.SenderBaseKey) {
+		t.Error("another one is kept", err)
 	}
 }

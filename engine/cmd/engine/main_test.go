@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"chatwren/engine/enginepb"
+	"chatwren/engine/enginetest"
 )
 
 const (
@@ -90,20 +91,7 @@ type process struct {
 
 // Send sends one message by a stream of its own.
 func (p *process) Send(ctx context.Context, request *enginepb.SendRequest) (*enginepb.SendResponse, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := p.EngineClient.Send(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := stream.Send(&enginepb.SendBatch{Sends: []*enginepb.SendBatch_One{{Number: 1, Request: request}}}); err != nil {
-		return nil, err
-	}
-	batch, err := stream.Recv()
-	if err != nil {
-		return nil, err
-	}
-	return batch.Outcomes[0].Outcome, nil
+	return enginetest.Send(ctx, p.EngineClient, request)
 }
 
 func start(t testing.TB, url, socket string, environment []string, files ...*os.File) *process {
