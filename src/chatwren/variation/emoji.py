@@ -92,9 +92,14 @@ def _never(language: str) -> Index[None]:
     return Index((Phrase(line, any_case=True), None) for line in tables.read("emoji")["never"][language])
 
 
+def is_grave(text: Text, languages: Sequence[str]) -> bool:
+    """Whether it says something that no emoji fits, nor anything else that is cheerful."""
+    return any(next(_never(name).found(text), None) for name in languages)
+
+
 def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], marks: Marks) -> list[Spot]:
     """Where emojis may stand: at most two, none where the text has one of its own."""
-    if _STANDS.search(text.text) or any(next(_never(name).found(text), None) for name in languages):
+    if _STANDS.search(text.text) or is_grave(text, languages):
         return []
     fitting = []
     labelled = {match.start() for match in _LABELLED_LINE.finditer(text.text)}

@@ -63,6 +63,12 @@ _AMID = re.compile(rf"[{LETTER},*] ")
 
 
 @cache
+def _left_out() -> frozenset[str]:
+    """Words as nobody writes them who writes accents."""
+    return frozenset(tables.read("languages")["without_accents"].split())
+
+
+@cache
 def _greeted() -> re.Pattern[str]:
     """What stands before words that follow a greeting in its own line: "Hi Tom, "."""
     greetings = "|".join(tables.read("languages")["greetings"])
@@ -80,6 +86,7 @@ class Hit:
         kept: what each of these and `*` stood for: words of the text, which the phrase does not name.
         capital: whether it begins a sentence with a capital.
         own: the words that the phrase names, and those of the numbers: "no. 4821" denies nothing.
+        bare: whether it was found without accents that the phrase has.
     """
 
     start: int
@@ -90,6 +97,7 @@ class Hit:
     kept: tuple[str, ...]
     capital: bool
     own: frozenset[str]
+    bare: bool
 
 
 class Text:
@@ -98,7 +106,7 @@ class Text:
     Attributes:
         text: itself.
         words: its words in order, as `words` gives them.
-        bare: whether its writer leaves accents out. A name in the middle of a sentence is as its owner has it.
+        bare: whether it has no accents, but for names in the middle of a sentence.
         spelling: signs that its writer does not use, and what stands for them.
     """
 
@@ -139,15 +147,19 @@ class Text:
         """Whether the words of `phrase` stand in the text, one after the other."""
         return f" {unaccented(phrase) if self.bare else phrase} " in self._spaced
 
-    def spelled(self, said: str) -> str:
-        """`said` as the text's writer spells: a word without its accents where the text has it so."""
+    def spelled(self, said: str, *, bare: bool = False) -> str:
+        """A part of a table as the text's writer spells. `bare`: whether an accent is known to be left out."""
         for sign, other in self.spelling:
             said = said.replace(sign, other)
         if not is_accented(said):
             return said
-        if self.bare:
+        if bare or self._leaves_accents_out:
             return unaccented(said)
-        return WORD.sub(lambda match: self._word(match[0]), said)
+        return said if self.bare else WORD.sub(lambda match: self._word(match[0]), said)
+
+    @cached_property
+    def _leaves_accents_out(self) -> bool:
+        return self.bare and not _left_out().isdisjoint(self.words)
 
     def _word(self, word: str) -> str:
         lower = plain(word)
@@ -248,6 +260,7 @@ class Phrase:
                 self._stood_for("kgn", match),
                 at_start and upper,
                 self._own.union(*map(words, map(unaccented, numbers))),
+                text.bare and self._in_bare and not self._written.match(text.text, match.start()),
             )
 
     def _matches(self, text: Text) -> Iterator[re.Match[str]]:
@@ -354,7 +367,7 @@ def say(template: str, hit: Hit, text: Text) -> str:
     def recall(match: re.Match[str]) -> str:
         return hit.slots[int(match["slot"]) - 1] if match["slot"] else next(gaps if match["gap"] else numbers)
 
-    said = _RECALL.sub(recall, text.spelled(template))
+    said = _RECALL.sub(recall, text.spelled(template, bare=hit.bare))
     said = " ".join(said.split())
     first = next((position for position, letter in enumerate(said) if letter.isalpha()), None)
     if first is not None and hit.capital:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 
-from chatwren.variation.emoji import Own, Spot, own, spots
+from chatwren.variation.emoji import Own, Spot, is_grave, own, spots
 from chatwren.variation.invariants import broken, fewest, most
 from chatwren.variation.language import is_formal
 from chatwren.variation.marks import Marks
 from chatwren.variation.masks import Masked
 from chatwren.variation.model import Change, Modifications
 from chatwren.variation.moves import Run, runs
+from chatwren.variation.openings import opening
 from chatwren.variation.phrases import Text
 from chatwren.variation.rules import Site, sites
 from chatwren.variation.sentences import Sentence, split
@@ -130,6 +131,8 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     sentences = split(text.text)
     marks = Marks(text, sentences, languages, masked.weighty())
     found = sites(text, languages, formal, marks) if allowed.use_synonyms else []
+    if allowed.use_synonyms and not sober and not any(formal.values()) and not is_grave(text, languages):
+        found = opening(text, languages, marks) + found
     cheerful = allowed.add_emojis and not sober and not any(formal.values())
     return Plan(
         text.text,

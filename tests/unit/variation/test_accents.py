@@ -66,3 +66,8 @@ def test_what_denies_denies_without_accents() -> None:
 
 def test_what_is_in_the_in_portuguese_denies_nothing() -> None:
     assert any("na nossa loja" in wording for wording in wordings("Oi! O pedido está em nossa loja, no balcão."))
+
+
+def test_a_text_that_needs_no_accent_is_answered_with_them() -> None:
+    assert any("Olá" in wording for wording in wordings("Oi Carlos, seu pedido saiu para entrega."))
+    assert not any("Ola" in wording for wording in wordings("Oi Carlos, seu pedido saiu para entrega."))

@@ -38,7 +38,7 @@ def test_what_the_check_refuses_is_not_drawn_and_not_counted(plant: Plant, find:
 
 
 def test_wordings_that_are_too_long_only_together_are_left_out_one_by_one(plant: Plant) -> None:
-    text = "Your parcel is here. The van is red. The door is open."
+    text = "The parcel is here. The van is red. The door is open."
     plant(
         *((one, f"{one}, {word * 8}") for one, word in (("parcel", "as we "), ("van", "in it "), ("door", "at the ")))
     )
@@ -91,8 +91,8 @@ def test_what_a_gap_stood_for_is_said_again(plant: Plant) -> None:
 
 def test_of_two_subjects_none_is_lost() -> None:
     text = "Tu pedido está listo y el de tu hermana está en camino."
-    found = {vary(text, SYNONYMS, seed=str(seed)).text for seed in range(20)}
-    assert found == {"Tu pedido está listo y el de tu hermana va en camino."}
+    found = {vary(text, SYNONYMS, seed=str(seed)).text.removeprefix("¡Hola! ") for seed in range(20)}
+    assert found == {text, text.replace("está en", "va en")}
 
 
 def test_a_good_rule_passes(plant: Plant) -> None:

@@ -11,6 +11,7 @@ from chatwren.variation.masks import Masked
 from chatwren.variation.phrases import Hit, Text, say
 from chatwren.variation.rules import Rule, rules
 from chatwren.variation.sentences import split
+from chatwren.variation.template import Template
 
 RULES = [
     (language, rule, entries[rule.name.partition("/")[2]])
@@ -27,7 +28,7 @@ INTENTS = [
 
 
 def _prepared(example: str) -> Text:
-    return Text(Masked([example]).text)
+    return Text(Masked(Template(example).resolve(0)[0]).text)
 
 
 def _marks(text: Text, language: str) -> Marks:

@@ -1,0 +1,43 @@
+"""Openings: a text that begins with its matter, "Your order …", may begin with a greeting instead, or with none."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from chatwren.variation import tables
+from chatwren.variation.marks import Marks
+from chatwren.variation.phrases import Index, Phrase, Text
+from chatwren.variation.rules import Site
+
+
+@cache
+def _matters(language: str) -> Index[None]:
+    return Index((Phrase(f"^{line}"), None) for line in tables.read("languages")["openings"]["matters"][language])
+
+
+@cache
+def _said(language: str) -> tuple[str, ...]:
+    return tuple(tables.read("languages")["openings"]["say"][language])
+
+
+@cache
+def _greetings() -> tuple[str, ...]:
+    data = tables.read("languages")
+    return (*data["greetings"], *data["openings"]["greeted"])
+
+
+def opening(text: Text, languages: Sequence[str], marks: Marks) -> list[Site]:
+    """Where a greeting may stand that the text does not have: at its beginning, or nowhere.
+
+    Args:
+        text: masked; neither formal nor sober, and not one that gets no emojis for what it says.
+        languages: in which it is written.
+        marks: its marks.
+    """
+    if any(map(text.says, _greetings())):
+        return []
+    for language in languages:
+        for _, hit in _matters(language).found(text):
+            if hit.start == 0 and not marks.forbid(hit, frozenset()):
+                said = tuple(f"{text.spelled(one)} " for one in _said(language))
+                return [Site(f"{language}/opening", 0, 0, said, "")]
+    return []
