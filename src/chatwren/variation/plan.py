@@ -131,9 +131,10 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     sentences = split(text.text)
     marks = Marks(text, sentences, languages, masked.weighty())
     found = sites(text, languages, formal, marks) if allowed.use_synonyms else []
-    if allowed.use_synonyms and not sober and not any(formal.values()) and not is_grave(text, languages):
+    casual = not sober and not any(formal.values())
+    if allowed.use_synonyms and casual and not is_grave(text, languages):
         found = opening(text, languages, marks) + found
-    cheerful = allowed.add_emojis and not sober and not any(formal.values())
+    cheerful = allowed.add_emojis and casual
     return Plan(
         text.text,
         languages,
