@@ -8,6 +8,8 @@ from chatwren.variation.marks import Marks
 from chatwren.variation.phrases import Index, Phrase, Text
 from chatwren.variation.rules import Site
 
+_LONGEST = 400  # characters: a longer text is more than a message
+
 
 @cache
 def _matters(language: str) -> Index[None]:
@@ -33,7 +35,7 @@ def opening(text: Text, languages: Sequence[str], marks: Marks) -> list[Site]:
         languages: in which it is written.
         marks: its marks.
     """
-    if any(map(text.says, _greetings())):
+    if len(text.text) > _LONGEST or text.text[:1].islower() or any(map(text.says, _greetings())):
         return []
     for language in languages:
         for _, hit in _matters(language).found(text):

@@ -32,7 +32,8 @@ from chatwren.variation.words import LETTER, WORD, is_accented, needs_accent, pl
 
 _CAPITAL = r"A-Z\u00c0-\u00d6\u00d8-\u00de\u0100-\u017f\u0370-\u03ff\u0400-\u042f\u0590-\u06ff\u0900-\u0963"
 _WRITTEN = token_class("placeholder"), token_class("bold"), token_class("capitals")
-_NAME_WORD = rf"(?:{'|'.join(_WRITTEN)}|[{_CAPITAL}][{LETTER}]{{0,3}}\.|[{_CAPITAL}][{LETTER}]*)"
+_TITLES = r"Mr|Mrs|Ms|Dr|Dra|Sr|Sra|Srta|Srs|Prof|Profa|Ing|Lic|Arq|Fr|St|Jr"  # with a full stop that ends no sentence
+_NAME_WORD = rf"(?:{'|'.join(_WRITTEN)}|(?:[{_CAPITAL}]|{_TITLES})\.|[{_CAPITAL}][{LETTER}]*)"
 NAME = rf"{_NAME_WORD}(?: (?:{_NAME_WORD}|ji|जी|de|da|do|bin|van)(?![{LETTER}])){{0,3}}"
 _PARTS = re.compile(
     r"\((?P<choice>[^()]*)\)|(?P<number> ?#\?)|#(?P<kind>[a-z]*)|(?P<name>\*)|(?P<gap> ?… ?)|(?P<space> +)|(?P<sign>.)",

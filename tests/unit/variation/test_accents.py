@@ -39,7 +39,7 @@ def test_a_name_keeps_its_accents_in_a_text_without() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "La información de esta lista: hoy paso a verla.",
+        "Toda información de esta lista: hoy paso a verla.",
         "Só a loja tem pão e de R$ 20 o resto.",
         "Él esta lista ya la leyó.",
     ],

@@ -117,3 +117,12 @@ def test_an_abbreviation_or_a_number_in_a_list_ends_no_sentence(sentences: tuple
 
 def test_the_parts_of_a_seed_have_boundaries() -> None:
     assert draw(1 << 64, "ab", "c") != draw(1 << 64, "a", "bc")
+
+
+def test_a_name_ends_with_its_sentence() -> None:
+    assert any("Hello Bob. Please" in one for one in wordings("Hi Bob. Please call us on 0113 496 0000.", SYNONYMS))
+    assert all("Dr. Rossi" in one for one in wordings("Hi Dr. Rossi, please call us on 0113 496 0000.", SYNONYMS))
+
+
+def test_a_day_within_a_word_is_none() -> None:
+    assert any("निकल चुका है" in one for one in wordings("जी, आपका पार्सल निकल गया है।", SYNONYMS))

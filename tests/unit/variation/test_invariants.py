@@ -38,7 +38,7 @@ def test_what_the_check_refuses_is_not_drawn_and_not_counted(plant: Plant, find:
 
 
 def test_wordings_that_are_too_long_only_together_are_left_out_one_by_one(plant: Plant) -> None:
-    text = "The parcel is here. The van is red. The door is open."
+    text = "A parcel is here. The van is red. The door is open."
     plant(
         *((one, f"{one}, {word * 8}") for one, word in (("parcel", "as we "), ("van", "in it "), ("door", "at the ")))
     )
@@ -83,10 +83,10 @@ def test_a_rule_that_drops_what_it_does_not_name_is_refused(plant: Plant, find: 
 
 
 def test_what_a_gap_stood_for_is_said_again(plant: Plant) -> None:
-    text = "The order that you gave us in May is on the shelf. Bring a bag."
+    text = "Now the order that you gave us in May is on the shelf. Bring a bag."
     plant(("(the|your) order … is on the … shelf", "(1) order … lies on the … shelf"))
     found = {vary(text, SYNONYMS, seed=str(seed)).text for seed in range(9)}
-    assert found == {"The order that you gave us in May lies on the shelf. Bring a bag."}
+    assert found == {"Now the order that you gave us in May lies on the shelf. Bring a bag."}
 
 
 def test_of_two_subjects_none_is_lost() -> None:

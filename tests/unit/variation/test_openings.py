@@ -21,6 +21,8 @@ def greeted(text: str) -> bool:
         "O seu pedido #4471 foi entregue. Obrigado pela preferência.",
         "Aapka order confirm hai ji. Total 560.",
         "आपका पार्सल आज कूरियर कर दिया है।",
+        "The free eye test camp is this Saturday from 9 to 1.",
+        "La cancha está reservada para el jueves a las 20.",
     ],
 )
 def test_who_begins_with_the_order_may_greet(text: str) -> None:
@@ -31,7 +33,8 @@ def test_who_begins_with_the_order_may_greet(text: str) -> None:
     "text",
     [
         "Hi Tom, your laundry is ready.",
-        "The laundry is ready.",
+        "A cat was found.",
+        "the laundry is ready.",
         "Your parcel could not be delivered today.",
         "Your order is delayed by two days.",
         "Your rent is overdue. Pay today.",
@@ -40,6 +43,7 @@ def test_who_begins_with_the_order_may_greet(text: str) -> None:
         "Is your laundry ready?",
         "🧺 Your laundry is ready.",
         "Your laundry is ready, Tom. Welcome to our new shop.",
+        "Your laundry is ready. " * 20,
     ],
 )
 def test_who_greets_or_has_no_good_news_or_keeps_a_distance_does_not(text: str) -> None:

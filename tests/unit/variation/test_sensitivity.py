@@ -14,6 +14,7 @@ from chatwren.variation.sensitivity import Sensitivity, sensitivity
 from chatwren.variation.signs import Signs
 
 TEXTS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "sensitive.json").read_text(encoding="utf-8"))
+PLAIN: list[dict[str, Any]] = json.loads((Path(__file__).parent / "plain.json").read_text(encoding="utf-8"))
 FIRST = [text for text in TEXTS if text["part"] == "first"]
 MENDED = [text for text in TEXTS if text["part"] != "first"]
 EVERYTHING = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
@@ -26,6 +27,12 @@ def frozen(text: str) -> bool:
 
 @pytest.mark.parametrize("text", MENDED, ids=lambda text: f"{text['kind']}-{text['lang']}")
 def test_a_sensitive_text_is_left_alone_and_its_neighbour_is_not(text: dict[str, Any]) -> None:
+    assert frozen(text["text"]) == text["sensitive"]
+
+
+@pytest.mark.parametrize("text", PLAIN, ids=lambda text: f"{text['kind']}-{text['lang']}")
+def test_a_plain_text_of_a_shop_is_left_alone_if_it_is_sensitive(text: dict[str, Any]) -> None:
+    assert (sensitivity(text["text"]) is not None) == text["sensitive"]
     assert frozen(text["text"]) == text["sensitive"]
 
 
