@@ -11,10 +11,10 @@ from functools import cache
 
 from chatwren.variation import tables
 from chatwren.variation.marks import Marks, even_in
-from chatwren.variation.masks import token_class
+from chatwren.variation.masks import ANY, token_class
 from chatwren.variation.phrases import NAME, Index, Phrase, Text
 from chatwren.variation.sentences import Sentence
-from chatwren.variation.words import WORD
+from chatwren.variation.words import LETTER, WORD
 
 _TWO_FROM = 160  # characters: a shorter text takes one emoji at most
 _MOST = 2
@@ -29,6 +29,11 @@ _MOST_OWN = 2
 _SIGNATURE = 64  # characters
 _NO_INTENTS = {"never", "own"}
 _STOPS = ".!?।…"
+_FEWEST = (
+    4  # words: what is shorter before an emoji is a part of the sentence after it: "Hi Ana 👋 Your glasses are in"
+)
+_WORDLIKE = re.compile(rf"[{LETTER}]|{ANY}")
+_GOES_ON = re.compile(r"[¡¿]?[A-ZÀ-ÖØ-Þ][a-zà-ÿ]+ [a-zà-ÿ]")
 _LABELLED = re.compile(r"[^:\n]{1,30}:")
 _LABELLED_LINE = re.compile(r"^[ \u00a0]*[^\W\d][^:.!?।\n]{0,30}: ?\S", re.MULTILINE)
 _PLAIN = "\ufe0f"  # what makes an emoji of a sign that is also a letter: some write it and some do not
@@ -63,18 +68,20 @@ class Own:
 
     Attributes:
         leading: whether it begins a line.
+        none: what stands there where there is none: a full stop where it parts two sentences, else "".
     """
 
     token: str
     emojis: tuple[str, ...]
     leading: bool
+    none: str = ""
 
     def replaced(self, text: str, emoji: str) -> str:
         """`text` with this one in the token's place. Where it is none, the spaces between it and its words go too."""
         if emoji:
             return text.replace(self.token, emoji)
         before, after = text.split(self.token)
-        return before + after.lstrip(" ") if self.leading else before.rstrip(" ") + after
+        return before + after.lstrip(" ") if self.leading else before.rstrip(" ") + self.none + after
 
 
 @cache
@@ -135,11 +142,18 @@ def _equals() -> dict[str, tuple[str, ...]]:
     }
 
 
+def _told(before: str) -> bool:
+    """Whether a line up to an emoji ends in a sentence that lacks its full stop."""
+    stop = max(before.rfind(sign) for sign in f"{_STOPS}:")
+    last = before[stop + 1 :]
+    return before[stop : stop + 1] != ":" and len(last.split()) >= _FEWEST and bool(_WORDLIKE.match(last[-1]))
+
+
 def own(text: str, emojis: Mapping[str, str]) -> list[Own]:
     """The emojis of a masked text that may become others: at most two.
 
-    They end a sentence or a line, or begin one. None that comes again, or begins a line beside others that do, or
-    stands before a label or after one: these are signs that somebody reads by.
+    They end a sentence or a line, or begin one, or part two sentences as a full stop would. None that comes again, or
+    begins a line beside others that do, or stands before a label or after one: these are signs that somebody reads by.
 
     Args:
         text: masked.
@@ -158,6 +172,7 @@ def own(text: str, emojis: Mapping[str, str]) -> list[Own]:
             leads = not before and after and not bullets and not _LABELLED.match(after)
             ends = before and (not after or before[-1] in _STOPS) and before[-1] not in emojis and before[-1] != ":"
             apart = not WORD.match(line, match.end()) and not WORD.match(line[match.start() - 1 : match.start()])
-            if (leads or ends) and apart and after[:1] not in emojis:
-                found.append(Own(match[0], equal, not ends))
+            parts = not ends and before[-1:] not in emojis and _told(before) and bool(_GOES_ON.match(after))
+            if (leads or ends or parts) and apart and after[:1] not in emojis:
+                found.append(Own(match[0], equal, leading=not (ends or parts), none="." if parts else ""))
     return found[:_MOST_OWN]

@@ -136,9 +136,9 @@ class Text:
             found.setdefault(unaccented(plain(match[0])), []).append(match.start())
         return found
 
-    def has_one_of(self, group: AbstractSet[str]) -> bool:
-        """Whether one of the words, which have no accents, stands in the text."""
-        return not self._known.isdisjoint(group)
+    def has_of_each(self, groups: Iterable[AbstractSet[str]]) -> bool:
+        """Whether of each of the groups a word stands in the text. They have no accents."""
+        return not any(map(self._known.isdisjoint, groups))
 
     def places(self, group: AbstractSet[str]) -> list[int]:
         """Where one of the words, which have no accents, begins, in ascending order."""
@@ -236,7 +236,7 @@ class Phrase:
 
     def hits(self, text: Text) -> Iterator[Hit]:
         """Where the phrase stands, from left to right."""
-        if not all(text.has_one_of(group) for group in self._needed):
+        if not text.has_of_each(self._needed):
             return
         for match in self._matches(text):
             at_start = bool(_SENTENCE_BEFORE.search(text.text, max(0, match.start() - 8), match.start()))

@@ -140,7 +140,7 @@ def _with_own(text: str, own: Own) -> str:
     """`text` with a group wherever the emoji stands, in which the spaces are that go with it."""
 
     def group(match: re.Match[str]) -> str:
-        return _group([match[0].replace(own.token, emoji) if emoji else "" for emoji in (own.token, *own.emojis)])
+        return _group([match[0].replace(own.token, emoji) if emoji else own.none for emoji in (own.token, *own.emojis)])
 
     return re.sub(f"{own.token} *" if own.leading else f" *{own.token}", group, text)
 

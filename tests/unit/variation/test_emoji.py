@@ -94,3 +94,21 @@ def test_without_being_asked_for_emojis_stay() -> None:
     text = "Thank you for your order! 🙏"
     assert all(one.endswith(" 🙏") for one in wordings(text, Modifications(use_synonyms=True, shuffle_sentences=True)))
     assert vary(text, Modifications(shuffle_sentences=True), seed="1").unchanged_because == Unchanged.NOTHING_FITS
+
+
+def test_an_emoji_between_two_sentences_becomes_a_full_stop() -> None:
+    text = "Your glasses have come in today 👓 Pick them up any time."
+    assert wordings(text) == {text.replace(" 👓", ".")}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hi Ana 👋 Your glasses are in.",
+        "Your 👓 Glasses are in.",
+        "Come in today 👓 and pick them up.",
+        "Total for all of it 👓 120",
+    ],
+)
+def test_no_full_stop_where_no_sentence_ends(text: str) -> None:
+    assert wordings(text) == {text}
