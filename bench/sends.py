@@ -48,7 +48,7 @@ class Size:
     cpu: float
 
 
-SIZES = (Size(1, 300, 0.2, 7.5), Size(10, 100, 0.3, 2.9), Size(100, 30, 0.45, 1.6))
+SIZES = (Size(1, 300, 0.2, 6.0), Size(10, 100, 0.3, 2.8), Size(100, 30, 0.45, 1.6))
 RUSH_ACCOUNTS, RUSH = 10, 1000
 STARTS_IN = timedelta(seconds=3)
 LATEST_P99 = 2.0

@@ -102,7 +102,8 @@ async def test_what_has_to_be_stored_at_once_takes_receipts_with_it(what: str) -
     group.receipt.chat = "1203@g.us"
     large = receipt(account, "LARGE" * (consumer.MAX_WAITING_BYTES // 5))
     await put(came, one)
-    await came.take()
+    async with asyncio.timeout(5):
+        await came.take()
     await put(came, one)
     taking = asyncio.create_task(came.take())
     await asyncio.sleep(0.05)
