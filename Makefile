@@ -6,7 +6,7 @@ UV := $(PY) -m uv
 WITH_DATABASE := $(if $(CHATWREN_TEST_DATABASE_URL),,$(PY) -m chatwren.machine.throwaway)
 ENGINE_SOURCES := $(shell find engine proto -type f ! -name '*_test.go')
 PYTEST := $(PY) -m pytest
-SCRIPTS := $(addprefix tools/,build-engine go learn-language mutate parts stats)
+SCRIPTS := $(addprefix tools/,build-engine go learn-gate learn-language mutate parts stats)
 
 # Caches stay in the clone where the home folder is missing or closed; uv follows pip's index and the system's certificates.
 ifneq ($(shell test -n "$$HOME" && test -w "$$HOME" && echo open),open)

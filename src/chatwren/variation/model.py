@@ -91,6 +91,7 @@ class Unchanged(StrEnum):
     MEDICAL = "sensitive_medical"
     CONDOLENCE = "sensitive_condolence"
     COMPLAINT = "sensitive_complaint"
+    LIKELY = "sensitive_likely"
     PAYMENT_REMINDER = "sober_payment_reminder"
     APOLOGY = "sober_apology"
     LANGUAGE = "language"
@@ -108,6 +109,7 @@ _SENTENCES = {
     Unchanged.ACCOUNT: "This reads like an account or a cover that is stopped, and such a text is never changed.",
     Unchanged.DEMAND: "This reads like a demand for payment, and such a text is never changed.",
     Unchanged.LEGAL: "This reads like a legal notice, and such a text is never changed.",
+    Unchanged.LIKELY: "This reads like a text that people take at its word, and such a text is never changed.",
     Unchanged.MEDICAL: "This reads like medical advice, and such a text is never changed.",
     Unchanged.CONDOLENCE: "This reads like a condolence, and such a text is never changed.",
     Unchanged.COMPLAINT: "This reads like a complaint, and such a text is never changed.",

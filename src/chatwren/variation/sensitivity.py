@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from chatwren.variation import tables
+from chatwren.variation.likely import is_likely_sensitive
 from chatwren.variation.model import Unchanged
 from chatwren.variation.signs import Signs
 
@@ -40,5 +41,16 @@ def _all(by_language: dict[str, list[str]]) -> list[str]:
 
 
 def sensitivity(whole: str) -> Sensitivity | None:
-    """The first kind of sensitive text of which a sign stands in `whole` (not masked), or None."""
+    """The first kind of sensitive text of which a sign stands in `whole` (not masked), or None.
+
+    A text that no sign freezes, and that reads like those that are, is frozen too.
+    """
+    found = by_signs(whole)
+    if (found is None or not found.frozen) and is_likely_sensitive(whole):
+        return Sensitivity(Unchanged.LIKELY, frozen=True)
+    return found
+
+
+def by_signs(whole: str) -> Sensitivity | None:
+    """What the signs alone say."""
     return _signs().first(whole)

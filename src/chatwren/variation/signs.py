@@ -63,6 +63,11 @@ def _words(text: str, spellings: Mapping[str, Sequence[str]]) -> list[str]:
     return found
 
 
+def plain_words(text: str) -> list[str]:
+    """The words of a text, folded as signs see them: `#` and `##` for figures, without the ends of sentences."""
+    return [word for word in _words(text, {}) if word != _END]
+
+
 class _Node:
     """Where one is in the phrases after some of their words.
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chatwren.variation import Modifications, Unchanged, vary
-from chatwren.variation.sensitivity import Sensitivity, sensitivity
+from chatwren.variation.sensitivity import Sensitivity, by_signs, sensitivity
 from chatwren.variation.signs import Signs
 
 TEXTS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "sensitive.json").read_text(encoding="utf-8"))
@@ -125,4 +125,6 @@ def test_a_name_that_the_table_does_not_have_is_refused() -> None:
 
 @pytest.mark.parametrize("word", ["no ", "the code ", "if you cancel ", "1 ", "\ufdfa", "a", "\n", "नहीं "])
 def test_a_text_of_any_length_is_read(word: str) -> None:
-    assert not frozen(f"{word * (65_536 // len(word.encode()))}")
+    text = f"{word * (65_536 // len(word.encode()))}"
+    assert by_signs(text) is None
+    sensitivity(text)
