@@ -25,7 +25,7 @@ from chatwren.variation.model import Modifications
 from chatwren.variation.persons import a_gente, done, kinds, other_address, other_person
 from chatwren.variation.phrases import Text
 from chatwren.variation.plan import plan
-from chatwren.variation.sensitivity import sensitivity
+from chatwren.variation.sensitivity import by_signs
 from chatwren.variation.sentences import split
 from chatwren.variation.template import Piece, Placeholder, Template
 from chatwren.variation.words import LETTER
@@ -147,7 +147,7 @@ class Guard:
         self._old = _side(made)
         self.languages = languages(self._old.text) if self._old else ()
         self._known = lexicon(self.languages)
-        self._sensitive = sensitivity(self._old.written) if self._old else None
+        self._sensitive = by_signs(self._old.written) if self._old else None
         self._tables = list(self._of_tables(self._old)) if self._old and self.languages else []
 
     def _of_tables(self, old: _Side) -> Iterator[tuple[str, list[str]]]:
@@ -189,7 +189,7 @@ class Guard:
             yield Fault.OPT_OUT
         if _is_near(old.pieces, new.pieces):
             yield Fault.COPY
-        if sensitivity(new.written) not in {None, self._sensitive}:
+        if by_signs(new.written) not in {None, self._sensitive}:
             yield Fault.SENSITIVE
 
     def _of_words(self, old: _Side, new: _Side, said: Sequence[Sequence[str]]) -> Iterator[Fault]:

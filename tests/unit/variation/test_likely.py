@@ -16,6 +16,11 @@ from chatwren.variation.sensitivity import Sensitivity, by_signs, sensitivity
 TEXTS = Path(__file__).parent
 EVERYTHING = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
 ROUNDABOUT = "Ella is struggling to breathe, where is her inhaler?"
+PASSAGE = (
+    "Your daughter is struggling to breathe and the nurse is with her. We could not find her inhaler in the bag. An "
+    "ambulance has been called, she is being taken to the hospital in town. Please come straight there, and phone us "
+    "right away if anybody else may fetch her."
+)
 HARMLESS = "Come in any time. We are open daily from 9 to 6. Free parking behind the house."
 
 
@@ -67,7 +72,7 @@ def test_signs_go_first_and_name_the_kind() -> None:
 def test_a_sensitive_sentence_is_found_in_a_long_harmless_text() -> None:
     long = " ".join([HARMLESS] * 12)
     assert not is_likely_sensitive(long)
-    assert is_likely_sensitive(f"{long} {' '.join([ROUNDABOUT] * 5)} {long}")
+    assert is_likely_sensitive(f"{long} {PASSAGE} {long}")
 
 
 @pytest.mark.parametrize("text", ["", "...", "🎉", "\ud800", "\x00"])
