@@ -348,10 +348,10 @@ def test_more_rows_than_wordings_are_told(shop: httpx.Client, server: WebServer)
         )
 
     asked = {"aiModifications[useSynonyms]": "true"}
-    few, many = "A parcel is on its way.", "{Hi|Hello|Hey} {you|all}: your parcel is on its way."
+    few, many = "Yes, your parcel is on its way.", "{Hi|Hello|Hey} {you|all}: your parcel is on its way."
     for text, more, told in (
         (few, asked, ["3 rows have the text of line 1, of which there are 2 wordings"]),
-        ("A taxi is here.", asked, ["3 rows have the text of line 1, of which there is 1 wording"]),
+        ("On our way.", asked, ["3 rows have the text of line 1, of which there is 1 wording"]),
         (many, asked, []),
         (few, {}, []),
         ("Hi {{name}}, your parcel is on its way.", asked, []),  # refused, row by row

@@ -14,7 +14,7 @@ from chatwren.variation.marks import Marks, even_in
 from chatwren.variation.masks import ANY, token_class
 from chatwren.variation.phrases import NAME, Index, Phrase, Text
 from chatwren.variation.sentences import Sentence
-from chatwren.variation.words import LETTER, WORD
+from chatwren.variation.words import LETTER, WORD, words
 
 _TWO_FROM = 160  # characters: a shorter text takes one emoji at most
 _MOST = 2
@@ -27,7 +27,8 @@ _LOOSE_END = re.compile(
 _SIGNED = re.compile(rf", ?{NAME}(?: (?:of|from|at|and|&|de|y|e|aur|और) {NAME})? *\Z")  # "Thank you, Blue Bakery"
 _MOST_OWN = 2
 _SIGNATURE = 64  # characters
-_NO_INTENTS = {"never", "own"}
+_NO_INTENTS = {"never", "own", "neutral"}
+_SMILED_AT = 3  # words of a sentence that may end with an emoji that fits whatever is said
 _STOPS = ".!?।…"
 _FEWEST = (
     4  # words: what is shorter before an emoji is a part of the sentence after it: "Hi Ana 👋 Your glasses are in"
@@ -104,17 +105,36 @@ def is_grave(text: Text, languages: Sequence[str]) -> bool:
     return any(next(_never(name).found(text), None) for name in languages)
 
 
+@cache
+def _sober(language: str) -> Index[None]:
+    return Index((Phrase(line, any_case=True), None) for line in tables.read("emoji")["neutral"]["unless"][language])
+
+
+@cache
+def _pleasant(language: str) -> Index[None]:
+    phrases = tables.read("emoji")["neutral"]["if"][language].split(",")
+    return Index((Phrase(phrase.strip(), any_case=True), None) for phrase in phrases)
+
+
+@cache
+def _neutral(language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Emojis that fit whatever is said, and phrases beside which nobody folds hands."""
+    entry = tables.read("emoji")["neutral"]
+    return tuple(entry["emoji"][language]), tuple(entry["apart"])
+
+
 def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], marks: Marks) -> list[Spot]:
     """Where emojis may stand: at most two, none where the text has one of its own."""
     if _STANDS.search(text.text) or is_grave(text, languages):
         return []
-    fitting = []
+    fitting, ending = [], []
     labelled = {match.start() for match in _LABELLED_LINE.finditer(text.text)}
     for number, sentence in enumerate(sentences):
         part = Text(text.text[sentence.start : sentence.end])
         line = text.text.rfind("\n", 0, sentence.start) + 1
         listed = _LIST_ITEM.match(text.text, line) or (len(labelled) > 1 and line in labelled)
         if not (_LOOSE_END.fullmatch(part.text[-1:]) or _SIGNED.search(part.text[-_SIGNATURE:]) or listed):
+            ending.append(number)
             fitting += [
                 (intent, number)
                 for name in languages
@@ -128,7 +148,31 @@ def spots(text: Text, sentences: Sequence[Sentence], languages: Sequence[str], m
         emojis = tuple(emoji for emoji in intent.emojis if not any(emoji in spot.emojis for spot in found))
         if emojis and not any(spot.sentence == number or spot.rule == intent.name for spot in found):
             found.append(Spot(intent.name, number, emojis))
+    if not found and ending:
+        found = _smile(text, sentences, ending, languages[-1], marks)
     return sorted(found, key=lambda spot: spot.sentence)
+
+
+def _smile(text: Text, sentences: Sequence[Sentence], ending: Sequence[int], language: str, marks: Marks) -> list[Spot]:
+    """The last sentence that may end with an emoji that fits whatever is said, in a text on nothing sober.
+
+    Args:
+        text: masked.
+        sentences: its sentences.
+        ending: the numbers of those that may end with an emoji.
+        language: in which it is written.
+        marks: those of the text.
+    """
+    if next(_sober(language).found(text), None) or not next(_pleasant(language).found(text), None):
+        return []
+    for number in reversed(ending):
+        sentence = sentences[number]
+        part = text.text[sentence.start : sentence.end]
+        if len(words(part)) >= _SMILED_AT and not marks.within(sentence.start):
+            emojis, apart = _neutral(language)
+            fitting = tuple(emoji for emoji in emojis if emoji != "🙏" or not any(map(text.says, apart)))
+            return [Spot("emoji/neutral", number, fitting)]
+    return []
 
 
 @cache

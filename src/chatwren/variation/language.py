@@ -17,6 +17,7 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 _SHARE = 0.3  # of the letters: less than this of another script is a name or an address
 _CLAUSES = re.compile(r"[.,;:!?।\n]")
 _LOOKED_AT = 400  # characters of a text whose words were found to be of a language, for parts in another
+_MANY = 6  # common words that only one language has, and no other's, leave no doubt
 _SHORT = 6  # words: a text this short is known by one word
 _ROMAN_HINDI = "hinglish"
 
@@ -83,5 +84,7 @@ def _best(text: str, script: str, known: dict[str, frozenset[str]]) -> str | Non
         return vocabulary.told(found, script)
     if len(foreign) * 2 > len([word for word in hits[best] if word not in known[second]]):
         return vocabulary.told(found, script) if len(set(foreign)) == 1 else None  # two languages in one text
+    if len(own) >= _MANY and not foreign:
+        return best
     clauses = [words(clause) for clause in _CLAUSES.split(text[:_LOOKED_AT])]
     return None if vocabulary.foreign(clauses, script, best) else best

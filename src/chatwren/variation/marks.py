@@ -96,6 +96,10 @@ class Marks:
             for mark in self._marks.get(bisect(self._starts, start), ())
         )
 
+    def within(self, place: int) -> bool:
+        """Whether there is any in the sentence that stands at a place."""
+        return bool(self._marks.get(bisect(self._starts, place)))
+
 
 def _starts(text: str, sentences: Sequence[Sentence]) -> list[int]:
     """Where sentences begin, of which one that goes on in the next line is one."""

@@ -97,6 +97,7 @@ class TooManyTokens(Exception):
 
 
 _EMOJI = re.compile(token_class("emoji"))
+_DATES = re.compile(token_class("date"))
 _WEIGHTY = re.compile(f"{token_class('capitals')}|{token_class('bold')}")
 
 
@@ -148,6 +149,10 @@ class Masked:
     def emojis(self) -> dict[str, str]:
         """The emojis, by their tokens."""
         return {token: stretch for token, stretch in self._stretches.items() if _EMOJI.match(token)}
+
+    def dates(self) -> dict[str, str]:
+        """The days and dates, by their tokens."""
+        return {token: stretch for token, stretch in self._stretches.items() if _DATES.match(token)}
 
     def unmask(self, text: str, values: Mapping[str, str]) -> str:
         """`text` with its tokens turned back, and the placeholders filled with `values`. These are not looked into."""

@@ -12,7 +12,8 @@ from chatwren.variation.marks import Marks
 from chatwren.variation.masks import Masked
 from chatwren.variation.model import Change, Modifications
 from chatwren.variation.moves import Run, runs
-from chatwren.variation.openings import opening
+from chatwren.variation.opening import Opening, opening
+from chatwren.variation.openings import opening as exclaimed
 from chatwren.variation.phrases import Text
 from chatwren.variation.rules import Site, sites
 from chatwren.variation.sentences import Sentence, split
@@ -46,6 +47,7 @@ class Plan:
     runs: list[Run]
     spots: list[Spot]
     own: list[Own]
+    opening: Opening | None = None
 
     @property
     def _counts(self) -> list[int]:
@@ -55,6 +57,7 @@ class Plan:
             *(run.orders for run in self.runs),
             *(len(spot.emojis) + 1 for spot in self.spots),
             *(len(one.emojis) + 1 for one in self.own),
+            len(self.opening.greetings) + 1 if self.opening else 1,
         ]
 
     @cached_property
@@ -86,6 +89,11 @@ class Plan:
         for one, emoji in swapped:
             changes.append(Change("emoji/own", unmask(one.token), emoji))
             text = one.replaced(text, emoji)
+        if self.opening and (choice := next(made)):
+            text, opened = self.opening.before(self.opening.greetings[choice - 1], text), text
+            first = len(opened.split(maxsplit=1)[0])
+            greeted = text[: len(text) - len(opened) + first]
+            changes.insert(0, Change(self.opening.rule, unmask(opened[:first]), unmask(greeted)))
         return Wording(text, tuple(changes), failed)
 
     def _worded(self, worded: Sequence[tuple[Site, str]]) -> list[str]:
@@ -132,17 +140,27 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     marks = Marks(text, sentences, languages, masked.weighty())
     found = sites(text, languages, formal, marks) if allowed.use_synonyms else []
     casual = not sober and not any(formal.values())
-    if allowed.use_synonyms and casual and not is_grave(text, languages):
-        found = opening(text, languages, marks) + found
     cheerful = allowed.add_emojis and casual
+    kept = _surviving(text.text, languages, [site for site in found if _within_one(site, sentences)])
+    moving = runs(text, sentences, languages) if allowed.shuffle_sentences and not sober else []
+    greeted: Opening | None = None
+    if allowed.use_synonyms and casual and len(languages) == 1:
+        greeted = opening(text, sentences, languages[-1], sites=kept, runs=moving, dates=masked.dates())
+    if allowed.use_synonyms and casual and not is_grave(text, languages):
+        for site in exclaimed(text, languages, marks):
+            if greeted:
+                greeted = greeted.with_more(site.wordings)
+            else:
+                kept = _surviving(text.text, languages, [site, *(one for one in found if _within_one(one, sentences))])
     return Plan(
         text.text,
         languages,
         sentences,
-        _surviving(text.text, languages, [site for site in found if _within_one(site, sentences)]),
-        runs(text, sentences, languages) if allowed.shuffle_sentences and not sober else [],
+        kept,
+        moving,
         spots(text, sentences, languages, marks) if cheerful else [],
         own(text.text, masked.emojis()) if cheerful else [],
+        greeted,
     )
 
 

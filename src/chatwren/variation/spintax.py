@@ -13,6 +13,7 @@ from chatwren.variation.emoji import Own
 from chatwren.variation.masks import Masked
 from chatwren.variation.model import Modifications, Unchanged
 from chatwren.variation.moves import Run
+from chatwren.variation.opening import Opening, at_start
 from chatwren.variation.pipeline import check_filled, fill, may_be_reworded, planned
 from chatwren.variation.plan import Plan
 from chatwren.variation.rewrites import Reworded
@@ -100,6 +101,8 @@ def _with_groups(plan: Plan) -> str | None:
     if any(sign in plan.text for sign in (_OPEN, _BAR, _CLOSE)):
         return None
     parts = [_sentence(plan, number) for number in range(len(plan.sentences))]
+    if plan.opening:
+        parts[0] = _opened(plan, plan.opening, parts[0])
     starts = {run.sentences[0]: run for run in plan.runs}
     made: list[str] = []
     position = number = 0
@@ -127,6 +130,17 @@ def _sentence(plan: Plan, number: int) -> str:
     made.append(plan.text[position : sentence.end])
     made += [_group(["", *(f" {emoji}" for emoji in spot.emojis)]) for spot in plan.spots if spot.sentence == number]
     return "".join(made)
+
+
+def _opened(plan: Plan, opening: Opening, part: str) -> str:
+    """The first sentence with a group for its beginning, in which the greetings are."""
+    site = at_start(plan.text, plan.sites)
+    before = plan.text[: site.start] if site else ""
+    said = [plan.text[site.start : site.end], *site.wordings] if site else [opening.first]
+    rest = part[len(before) + len(_group(said)) if site else len(opening.first) :]
+    first = [f"{before}{one}" for one in said]
+    greeted = [opening.before(greeting, one) for greeting in opening.greetings for one in first]
+    return _group([*first, *greeted]) + rest
 
 
 def _in_order(plan: Plan, parts: Sequence[str], run: Run, order: Sequence[int]) -> str:

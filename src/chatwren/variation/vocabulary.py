@@ -75,8 +75,8 @@ def foreign(clauses: Sequence[Sequence[str]], script: str, language: str) -> boo
     parts: list[list[Mapping[str, float]]] = []
     left = _ENOUGH
     for clause in clauses:
-        parts.append(_looked_up(clause[:left], script))
-        left -= len(parts[-1])
+        parts.append(_looked_up([word for word in clause[:left] if len(word) > 1], script))
+        left -= len(clause)
         if left <= 0:
             break
     words = [word for part in parts for word in part]

@@ -1,11 +1,11 @@
-"""Rules that a test puts into the English table."""
+"""Rules that a test puts into the English table, and texts that keep their beginning and end."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
 import pytest
 
-from chatwren.variation import rules, tables
+from chatwren.variation import Variation, emoji, plan, rules, tables
 
 
 class Plant(Protocol):
@@ -34,3 +34,19 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
     yield add
     monkeypatch.undo()
     forget()
+
+
+def unopened(variation: Variation) -> str:
+    """The text of a variation without the greeting that was put before it."""
+    for change in variation.changes:
+        if change.rule.endswith("/opening"):
+            assert variation.text.startswith(change.after)
+            return change.before + variation.text[len(change.after) :]
+    return variation.text
+
+
+@pytest.fixture
+def phrases_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No greeting is added, and no emoji that fits whatever is said: what is left is due to the phrases."""
+    monkeypatch.setattr(plan, "opening", lambda *_, **__: None)
+    monkeypatch.setattr(emoji, "_smile", lambda *_: [])

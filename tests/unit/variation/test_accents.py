@@ -4,6 +4,7 @@ import pytest
 
 from chatwren.variation import Modifications, vary
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 SYNONYMS = Modifications(use_synonyms=True)
 SEEDS = [str(number) for number in range(30)]
 

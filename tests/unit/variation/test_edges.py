@@ -8,6 +8,7 @@ from chatwren.variation.language import languages
 from chatwren.variation.sensitivity import sensitivity
 from chatwren.variation.sentences import split
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 SYNONYMS = Modifications(use_synonyms=True)
 EMOJIS = Modifications(add_emojis=True)
 SHUFFLE = Modifications(shuffle_sentences=True)

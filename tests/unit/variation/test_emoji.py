@@ -4,6 +4,7 @@ import pytest
 
 from chatwren.variation import Modifications, Unchanged, vary
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 EMOJIS = Modifications(add_emojis=True)
 EVERYTHING = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
 

@@ -7,6 +7,7 @@ from chatwren.variation import Modifications, Unchanged, plan, vary
 from chatwren.variation.invariants import broken
 from chatwren.variation.masks import Masked
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 SYNONYMS = Modifications(use_synonyms=True)
 TEXT = (
     "Your parcel will not arrive before 5 pm today.\nIs somebody at home? Ask Alice or Charlie. Please call us on "

@@ -38,12 +38,12 @@ def test_texts_in_other_languages_and_in_two_are_left_alone() -> None:
     texts = [text for lines in FOREIGN.values() for text in lines]
     wrong = [text for text in texts if _found(text)]
     assert len(texts) >= 120
-    assert len(wrong) <= 3, wrong
+    assert len(wrong) <= 2, wrong
 
 
 @pytest.mark.parametrize("name", sorted(FOREIGN))
 def test_a_plain_text_of_another_language_says_why(name: str) -> None:
-    text = FOREIGN[name][-1] if name == "ca" else FOREIGN[name][0]
+    text = FOREIGN[name][0]
     assert vary(text, ALL, seed="1").unchanged_because == Unchanged.LANGUAGE
 
 

@@ -5,6 +5,7 @@ from tests.unit.variation.conftest import Plant
 
 from chatwren.variation import Modifications, vary
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 SYNONYMS = Modifications(use_synonyms=True)
 EMOJIS = Modifications(add_emojis=True)
 SHUFFLE = Modifications(shuffle_sentences=True)

@@ -4,6 +4,7 @@ import pytest
 
 from chatwren.variation import Modifications, vary
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 EVERYTHING = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
 SEEDS = [str(number) for number in range(25)]
 

@@ -4,6 +4,7 @@ import pytest
 
 from chatwren.variation import Modifications, vary
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 SHUFFLE = Modifications(shuffle_sentences=True)
 SEEDS = [str(number) for number in range(25)]
 

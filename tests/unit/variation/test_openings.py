@@ -53,4 +53,4 @@ def test_who_greets_or_has_no_good_news_or_keeps_a_distance_does_not(text: str) 
 def test_it_stands_in_the_spintax() -> None:
     made = spintax("Your laundry is ready. Open until 8 tonight.", Modifications(use_synonyms=True))
     assert made is not None
-    assert made.startswith("{|Hi! |Hello! }")
+    assert "|Hi! Your laundry is ready|" in made

@@ -8,6 +8,7 @@ import pytest
 
 from chatwren.variation import TABLE_VERSION, Modifications, Unchanged, explain, vary
 
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 EVERYTHING = Modifications(use_synonyms=True, add_emojis=True, shuffle_sentences=True)
 SYNONYMS = Modifications(use_synonyms=True)
 EMOJIS = Modifications(add_emojis=True)

@@ -14,6 +14,7 @@ from chatwren.variation.sensitivity import Sensitivity, by_signs, sensitivity
 from chatwren.variation.signs import Signs
 
 TEXTS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "sensitive.json").read_text(encoding="utf-8"))
+pytestmark = pytest.mark.usefixtures("phrases_alone")
 PLAIN: list[dict[str, Any]] = json.loads((Path(__file__).parent / "plain.json").read_text(encoding="utf-8"))
 FIRST = [text for text in TEXTS if text["part"] == "first"]
 MENDED = [text for text in TEXTS if text["part"] != "first"]

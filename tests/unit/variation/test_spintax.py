@@ -111,7 +111,7 @@ def test_it_reads_as_somebody_would_write_it() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["Your OTP is 4711. {Bye|Ciao}!", "A taxi is here {{name}}.", ""])
+@pytest.mark.parametrize("text", ["Your OTP is 4711. {Bye|Ciao}!", "On the way {{name}}.", ""])
 def test_of_a_text_that_is_left_alone_it_is_the_text(text: str) -> None:
     assert spintax(text, EVERYTHING, fields={"name": "Bob"}) == text
 

@@ -19,7 +19,7 @@ RULES = [
     for entries in [tables.read(language)]
     for rule in rules(language)
 ]
-NO_INTENTS = {"never", "own"}
+NO_INTENTS = {"never", "own", "neutral"}
 INTENTS = [
     (name, language, example)
     for name, entry in tables.read("emoji").items()

@@ -15,7 +15,7 @@ def read(name: str) -> dict[str, Any]:
 
 def fingerprint() -> str:
     """Eight hexadecimal digits that change when any table does."""
-    names = (*LANGUAGES, "emoji", "moves", "sensitive", "likely", "languages", "vocabulary")
+    names = (*LANGUAGES, "emoji", "moves", "sensitive", "likely", "languages", "vocabulary", "opening")
     return sha256("\0".join(_text(name) for name in names).encode()).hexdigest()[:8]
 
 

@@ -31,7 +31,11 @@ class AiModifications(Struct, rename="camel"):
     """
 
     use_synonyms: Annotated[
-        bool, Meta(description="Say some phrases in other words that mean the same.", examples=[True])
+        bool,
+        Meta(
+            description="Say some phrases in other words that mean the same, and greet where the text does not.",
+            examples=[True],
+        ),
     ] = False
     add_emojis: Annotated[
         bool, Meta(description="Add an emoji where one fits, and swap those of the text.", examples=[True])
@@ -73,7 +77,8 @@ Modifications = Annotated[
     AiModifications | None,
     Meta(
         description="How words may vary: useSynonyms, addEmojis, shuffleSentences, and seed for a previewed wording. "
-        "Tables of phrases do it, no language model: in English, Hinglish, Hindi, Spanish and Portuguese, and some "
+        "Tables of phrases do it, no language model: in English, Hinglish, Hindi, Spanish and Portuguese. A text that "
+        'has no greeting may get one ("Hi, your order is ready"), as a part of useSynonyms; some '
         "messages stay as they are, which the preview explains. No fact is changed. Whether varied words keep a number "
         "from being restricted or banned is not known. A form sends it as a JSON text.",
         examples=[{"useSynonyms": True, "addEmojis": True, "shuffleSentences": False}],
