@@ -146,6 +146,9 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     greeted: Opening | None = None
     if allowed.use_synonyms and casual and len(languages) == 1:
         greeted = opening(text, sentences, languages[-1], sites=kept, runs=moving, dates=masked.dates())
+    swapped = own(text.text, masked.emojis()) if cheerful else []
+    if greeted and any(one.token == greeted.first for one in swapped):
+        greeted = None  # what begins the text may go, and its space with it
     if allowed.use_synonyms and casual and not is_grave(text, languages):
         for site in exclaimed(text, languages, marks):
             if greeted:
@@ -159,7 +162,7 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
         kept,
         moving,
         spots(text, sentences, languages, marks) if cheerful else [],
-        own(text.text, masked.emojis()) if cheerful else [],
+        swapped,
         greeted,
     )
 
