@@ -51,6 +51,7 @@ def test_most_good_answers_are_kept(recorded: list[dict[str, Any]]) -> None:
     [
         (GOOD.replace("order", "оrder"), Fault.LANGUAGE),  # a letter of another alphabet
         (GOOD.replace("order", "ord\u200ber"), Fault.MARKUP),
+        (GOOD.replace("your order", "your\xa0order"), Fault.MARKUP),
         (GOOD.replace("Hello", "\u202eHello"), Fault.MARKUP),
         (GOOD.replace("receipt.", "receipt.\U000e0041"), Fault.MARKUP),
         (GOOD.replace("receipt", "`receipt`"), Fault.FACTS),
