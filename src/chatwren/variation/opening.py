@@ -24,7 +24,7 @@ _NO_WORDS = re.compile(r"[{}\[\]<>=;\\]")  # of programs and tables
 _FEWEST = 4  # words: a text of fewer says nothing that a greeting would lead to
 _BY_NAME = re.compile(rf"(?:{token_class('placeholder')}|{NAME}(?: ji| जी))(?: ji| जी)?, ?(?=[{LETTER}])")
 _BEGINS = re.compile(rf"(?P<sign>[¿¡]?)(?P<word>[{LETTER}]+)(?P<comma>, ?(?=[{LETTER}]))?")
-_APART = re.compile(rf"(?:[{LETTER}]+ ){{0,3}}[{LETTER}]+[,:]")  # "Omar, ", "Tea: "
+_APART = re.compile(rf"(?:[{LETTER}]+ ){{0,3}}[{LETTER}]+[,:]|[{LETTER}]+ (?:ji|जी)(?![{LETTER}])")  # "Omar, ", "Tea: "
 _DEVANAGARI = "hi"
 _NEUTRAL = {"Hi", "Hello", "Olá"}  # of which nobody is astonished, whatever the text's faith, and in Portugal
 _SENTENCE_LIKE = 4  # words that a line has which is a sentence
@@ -171,9 +171,9 @@ def _kind(whole: Text, sentence: Sentence, language: str, dates: Mapping[str, st
         first = match["sign"] + word
         lower = match["sign"] + word[0].lower() + word[1:]
         if language == _DEVANAGARI:
-            return ("say" if tells else None), first, first
-        if match["comma"] and found[0] in table.groups and _one_of(found[1:], table.before):
-            return "name", first, lower
+            return ("say" if tells and len(word) > 1 else None), first, first
+        if found[0] in table.groups:
+            return ("name" if match["comma"] and _one_of(found[1:], table.before) else None), first, lower
         if _one_of(found, table.before) and (len(word) == 1 or not word.isupper()):
             stays = language == "en" and (word == "I" or word.startswith(("I'", "I’")))
             return "say", first, first if stays else lower
