@@ -6,6 +6,7 @@ from functools import cached_property
 from math import prod
 
 from chatwren.variation.emoji import Own, Spot, is_grave, own, spots
+from chatwren.variation.exclaimed import exclaimed
 from chatwren.variation.invariants import broken, fewest, most
 from chatwren.variation.language import is_formal
 from chatwren.variation.marks import Marks
@@ -13,7 +14,6 @@ from chatwren.variation.masks import Masked
 from chatwren.variation.model import Change, Modifications
 from chatwren.variation.moves import Run, runs
 from chatwren.variation.opening import Opening, opening
-from chatwren.variation.openings import opening as exclaimed
 from chatwren.variation.phrases import Text
 from chatwren.variation.rules import Site, sites
 from chatwren.variation.sentences import Sentence, split

@@ -1,4 +1,4 @@
-"""Openings: a text that begins with its matter, "Your order …", may begin with a greeting instead, or with none."""
+"""Greetings that are sentences of their own: "Hi!", where a text begins with its matter, "Your order …"."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -13,21 +13,21 @@ _LONGEST = 400  # characters: a longer text is more than a message
 
 @cache
 def _matters(language: str) -> Index[None]:
-    return Index((Phrase(f"^{line}"), None) for line in tables.read("languages")["openings"]["matters"][language])
+    return Index((Phrase(f"^{line}"), None) for line in tables.read("languages")["exclaimed"]["matters"][language])
 
 
 @cache
 def _said(language: str) -> tuple[str, ...]:
-    return tuple(tables.read("languages")["openings"]["say"][language])
+    return tuple(tables.read("languages")["exclaimed"]["say"][language])
 
 
 @cache
 def _greetings() -> tuple[str, ...]:
     data = tables.read("languages")
-    return (*data["greetings"], *data["openings"]["greeted"])
+    return (*data["greetings"], *data["exclaimed"]["greeted"])
 
 
-def opening(text: Text, languages: Sequence[str], marks: Marks) -> list[Site]:
+def exclaimed(text: Text, languages: Sequence[str], marks: Marks) -> list[Site]:
     """Where a greeting may stand that the text does not have: at its beginning, or nowhere.
 
     Args:
