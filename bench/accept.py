@@ -40,9 +40,9 @@ CALLERS_WHILE_SENDING = (1, 16)
 FLOORS = {1: 0.25, 16: 0.33, 64: 0.5}
 """Least accepted a second, as a share of what pgbench inserts with as many clients: 0.7 to 0.8 of what was seen on a
 machine with nothing else to do, of one user or of many, whichever is less. ADR 8 says what more would take."""
-FLOOR_WHILE_SENDING = 0.25
+FLOOR_WHILE_SENDING = 0.35
 """Least accepted a second while others are sent, as a share of what is accepted alone."""
-LEAST_SENT = 0.9
+LEAST_SENT = 0.95
 """Of those that became due meanwhile: what is accepted must not be at their cost."""
 
 

@@ -226,7 +226,9 @@ async def measure(folder: Path) -> list[str]:
     async with system.postgres(folder) as url, Database.connect(url) as db:
         problems = await measure_shop(folder, url, db)
     await measure_photos(folder)
-    async with system.postgres(folder) as url, Database.connect(url) as db, system.web(url, folder) as web:
+    others = folder / "others"
+    others.mkdir()
+    async with system.postgres(others) as url, Database.connect(url) as db, system.web(url, others) as web:
         people = await system.sign_up(db, ATTACKERS + 1)
         print("attackers  bombs  light: p50    p99    max  photo p50    max  MB at most")
         p99, most = await measure_others(web, people)

@@ -48,10 +48,10 @@ class Size:
     cpu: float
 
 
-SIZES = (Size(1, 300, 0.2, 6.0), Size(10, 100, 0.3, 2.8), Size(100, 30, 0.45, 1.6))
+SIZES = (Size(1, 300, 0.27, 6.0), Size(10, 100, 0.34, 2.4), Size(100, 30, 0.45, 1.4))
 RUSH_ACCOUNTS, RUSH = 10, 1000
 STARTS_IN = timedelta(seconds=3)
-LATEST_P99 = 2.0
+LATEST_P99 = 1.2
 """Seconds."""
 TICK = os.sysconf("SC_CLK_TCK")
 OURS = ("engine", "PostgreSQL", "worker", "web", "serve")

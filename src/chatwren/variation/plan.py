@@ -141,12 +141,12 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     found = sites(text, languages, formal, marks) if allowed.use_synonyms else []
     casual = not sober and not any(formal.values())
     cheerful = allowed.add_emojis and casual
-    kept = _surviving(text.text, languages, [site for site in found if _within_one(site, sentences)])
+    found = [site for site in found if _within_one(site, sentences)]
     moving = runs(text, sentences, languages) if allowed.shuffle_sentences and not sober else []
+    swapped = own(text.text, masked.emojis()) if cheerful else []
     greeted: Opening | None = None
     if allowed.use_synonyms and casual and len(languages) == 1:
-        greeted = opening(text, sentences, languages[-1], sites=kept, runs=moving, dates=masked.dates())
-    swapped = own(text.text, masked.emojis()) if cheerful else []
+        greeted = opening(text, sentences, languages[-1], sites=found, runs=moving, dates=masked.dates())
     if greeted and any(one.token == greeted.first for one in swapped):
         greeted = None  # what begins the text may go, and its space with it
     if allowed.use_synonyms and casual and not is_grave(text, languages):
@@ -154,7 +154,8 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
             if greeted:
                 greeted = greeted.with_more(site.wordings)
             else:
-                kept = _surviving(text.text, languages, [site, *(one for one in found if _within_one(one, sentences))])
+                found = [site, *found]
+    kept = _surviving(text.text, languages, found)
     return Plan(
         text.text,
         languages,

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from chatwren.domain.messages import Status
 from chatwren.domain.outcomes import Decision, Recorded
+from chatwren.store import pacing
 from chatwren.store.database import Connection, Topic
 from chatwren.store.fenced.messages import (
     CLAIMED,
     ITS_PARTS,
     MAY_SEND,
     NEXT,
-    PACED,
     Claimed,
     Outcome,
     Terms,
@@ -31,48 +31,48 @@ _GIVEN = Given[Outcome](
     account_id=("uuid", lambda one: one.account),
     age="interval",
 )
+_PACED = pacing.next_at("a", "m.claimed_at")
 # The account's row is locked first, so that everything here is asked of it as it is now, and is written once, at the
 # end. Its lease is asked last: by a statement that waited for the account it may have been lost meanwhile, and whoever
-# takes it over just now is not waited for, as they want the account.
+# takes it over just now is not waited for, as they want the account. Each step hands on what the next ones need, and
+# what there is of each account is put together by FULL JOIN, which is never done by comparing each with each: to the
+# planner there is always but one account.
 _GO_ON = f"""
 WITH outcome AS (
   SELECT * FROM {_GIVEN}
 ), locked AS MATERIALIZED (
-  SELECT a.* FROM account a WHERE a.id IN (SELECT account_id FROM outcome) ORDER BY a.id FOR NO KEY UPDATE
-), settled AS (
+  SELECT a.*, o.message_id, o.age FROM account a JOIN outcome o ON o.account_id = a.id
+  ORDER BY a.id FOR NO KEY UPDATE OF a
+), freed AS (
   UPDATE message m SET
-    status = 'sent', epoch = NULL, sent_at = now() - o.age,
+    status = 'sent', epoch = NULL, sent_at = now() - a.age,
     ended_at = NULL, error_code = NULL, error_params = NULL, error_message = NULL
-  FROM outcome o JOIN locked a ON a.id = o.account_id
-  WHERE m.id = o.message_id AND CASE m.status WHEN 'sending' THEN true END  -- as in a claim
-  RETURNING m.id, m.account_id, m.user_id, m.claimed_at
-), freed AS MATERIALIZED (
-  SELECT a.id, a.status, a.connected, a.held_reason, a.logout_wanted_at, a.restricted_until, a.cold_until,
-         a.number_since, a.cold_first, a.cold_growth, a.cold_most, {PACED} AS next_at
-  FROM settled s JOIN locked a ON a.id = s.account_id
+  FROM locked a
+  WHERE m.id = a.message_id AND CASE m.status WHEN 'sending' THEN true END  -- as in a claim
+  RETURNING m.user_id, a.id, a.status, a.connected, a.held_reason, a.logout_wanted_at, a.restricted_until, a.cold_until,
+            a.number_since, a.cold_first, a.cold_growth, a.cold_most, {_PACED} AS next_at
 ), owned AS MATERIALIZED (
-  SELECT l.account_id, l.epoch FROM freed a JOIN lease l ON l.account_id = a.id
+  SELECT a.*, l.epoch FROM freed a JOIN lease l ON l.account_id = a.id
   WHERE l.worker_id = :worker AND a.id = ANY(:accounts::uuid[]) AND {MAY_SEND}
   FOR SHARE OF l SKIP LOCKED
 ), head AS MATERIALIZED (
-  SELECT a.id AS account_id, l.epoch, coalesce({NEXT}) AS message_id
-  FROM owned l JOIN freed a ON a.id = l.account_id
+  SELECT a.id AS account_id, a.epoch, coalesce({NEXT}) AS message_id FROM owned a
 ), claimed AS (
   UPDATE message m SET status = 'sending', epoch = h.epoch, claimed_at = now(), attempts = m.attempts + 1
   FROM head h
   WHERE m.id = h.message_id AND CASE m.status WHEN 'waiting' THEN m.due <= now() END
     AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp())
   RETURNING m.*, false AS resend
+), each AS MATERIALIZED (
+  SELECT a.id AS freed, a.user_id AS owner, a.next_at AS free_at,
+    a.next_at > now() OR (h.account_id IS NOT NULL AND h.message_id IS NULL) AS idle, c.*
+  FROM freed a FULL JOIN head h ON h.account_id = a.id FULL JOIN claimed c ON c.account_id = a.id
 ), gone_on AS (
   UPDATE account a SET
-    in_flight = c.id, next_at = CASE WHEN c.id IS NULL THEN f.next_at ELSE now() + :guard::interval END
-  FROM freed f LEFT JOIN claimed c ON c.account_id = f.id
-  WHERE a.id = f.id
+    in_flight = c.id, next_at = CASE WHEN c.id IS NULL THEN c.free_at ELSE now() + :guard::interval END
+  FROM each c WHERE a.id = c.freed
 )
-SELECT s.user_id, s.account_id, a.next_at - now() AS pause,
-  a.next_at > now() OR (h.account_id IS NOT NULL AND h.message_id IS NULL) AS idle, {CLAIMED}
-FROM settled s JOIN freed a ON a.id = s.account_id LEFT JOIN head h ON h.account_id = s.account_id
-LEFT JOIN claimed c ON c.account_id = s.account_id {ITS_PARTS}
+SELECT c.owner, c.freed, c.free_at - now() AS pause, c.idle, {CLAIMED} FROM each c {ITS_PARTS}
 """
 
 
@@ -116,10 +116,10 @@ async def go_on(
         *_GIVEN.asking(_GO_ON, outcomes, worker=worker, accounts=list(accounts), **terms.values)
     )
     taken = claimed_of(rows)
-    users = frozenset(row["user_id"] for row in rows)
+    users = frozenset(row["owner"] for row in rows)
     connection.tell(Topic.MESSAGES, users)
-    pauses = {row["account_id"]: row["pause"] for row in rows}
+    pauses = {row["freed"]: row["pause"] for row in rows}
     left = [one for one in outcomes if one.account not in pauses]
     for one in taken:
         del pauses[one.account]
-    return GoneOn(Recorded(users, pauses), taken, {row["account_id"] for row in rows if row["idle"]}, left)
+    return GoneOn(Recorded(users, pauses), taken, {row["freed"] for row in rows if row["idle"]}, left)

@@ -113,7 +113,7 @@ class Outcome:
     age: timedelta = timedelta()
 
 
-PACED = pacing.next_at("a", "s.claimed_at")
+_PACED = pacing.next_at("a", "s.claimed_at")
 """SQL: when the account a may go on after a message s."""
 MAY_SEND = """
     a.status = 'linked' AND a.connected AND a.held_reason IS NULL AND a.logout_wanted_at IS NULL
@@ -289,7 +289,7 @@ _RECORD = f"""
     ), paused AS (
       UPDATE account a SET
         in_flight = CASE WHEN s.status = 'sending' THEN a.in_flight END,
-        next_at = coalesce(now() + s.account_pause, {PACED}),
+        next_at = coalesce(now() + s.account_pause, {_PACED}),
         restriction_code = coalesce(s.restriction, a.restriction_code),
         restricted_since = CASE WHEN s.restriction IS NULL THEN a.restricted_since ELSE now() END,
         restricted_until = CASE WHEN s.restriction IS NULL THEN a.restricted_until ELSE now() + s.account_pause END,
