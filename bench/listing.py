@@ -31,6 +31,7 @@ TABLES = ("account", "app_user", "contact", "media", "message", "session")
 BOUNDS = {
     "first": 5.0,
     "status": 5.0,
+    "status=queued, from": 10.0,
     "to": 5.0,
     "q of one": 30.0,
     "q of none": 30.0,
@@ -39,7 +40,8 @@ BOUNDS = {
     "q of a hundredth": 200.0,
 }
 """Milliseconds, of the pages whose names begin so, the last that fits. None has the one in the middle by its number,
-since PostgreSQL counts its way there. The number of one digit has few pieces, all of which many texts hold."""
+since PostgreSQL counts its way there. The number of one digit has few pieces, all of which many texts hold, and a page
+from a cursor on looks both into what is due and into what is scheduled."""
 
 
 async def fill(db: Database, person: Person, parts: tuple[tuple[str, int], ...]) -> list[UUID]:
