@@ -152,14 +152,16 @@ class Child:
             await asyncio.wait([self._keeping])
         if self._process is None or self._process.returncode is not None:
             return
-        self._process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+            self._process.send_signal(signal.SIGTERM)
         ending = asyncio.create_task(self._process.wait())
         hurrying = asyncio.create_task(hurry.wait())
         await asyncio.wait([ending, hurrying], timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
         hurrying.cancel()
         if not ending.done():
             log.warning("process.killed", name=self.name, why="it did not end in time")
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
         log.info("process.stopped", name=self.name, how=_how(await ending))
 
 

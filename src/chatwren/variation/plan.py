@@ -153,7 +153,7 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
         for site in exclaimed(text, languages, marks):
             if greeted:
                 greeted = greeted.with_more(site.wordings)
-            else:
+            elif _within_one(site, sentences):
                 found = [site, *found]
     kept = _surviving(text.text, languages, found)
     return Plan(

@@ -54,3 +54,9 @@ def test_it_stands_in_the_spintax() -> None:
     made = spintax("Your laundry is ready. Open until 8 tonight.", Modifications(use_synonyms=True))
     assert made is not None
     assert "|Hi! Your laundry is ready|" in made
+
+
+def test_what_is_named_as_changed_is_in_the_text() -> None:
+    """Of a blank line at the end there is no sentence that a greeting could stand in."""
+    made = vary("Aapka order kal tak pahunch jayega. \n", EVERYTHING, seed="1")
+    assert all(made.text.startswith(change.after) for change in made.changes)
