@@ -1,6 +1,7 @@
 """The tables, as data: read once, from the package itself."""
 
 import tomllib
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -8,8 +9,17 @@ from typing import Any
 LANGUAGES = ("en", "hinglish", "hi", "es", "pt")
 
 
+_SHARED = frozenset({"emoji", "guard", "languages", "moves", "opening"})
+"""Small ones that are read for each language, or in several places. What is made of the others is kept instead."""
+
+
 def read(name: str) -> dict[str, Any]:
-    """The table `name`, without its ending."""
+    """The table `name`, without its ending. Nobody may change what it holds."""
+    return _kept(name) if name in _SHARED else tomllib.loads(_text(name))
+
+
+@cache
+def _kept(name: str) -> dict[str, Any]:
     return tomllib.loads(_text(name))
 
 
