@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from chatwren.domain.model_names import MAX_MODEL_NAME, is_model_name
+
 Reader = Callable[[Any], Any]
 
 _SHOWN = 100
@@ -150,8 +152,8 @@ def endpoint(value: object) -> str:
 def model_name(value: object) -> str:
     """The name of a language model."""
     name = text(value)
-    if re.fullmatch(r"[A-Za-z0-9][\w.:/@+-]{0,99}", name, re.ASCII) is None:
-        raise ValueError("must be up to 100 letters, digits and signs as in llama3.2:3b")
+    if not is_model_name(name):
+        raise ValueError(f"must be up to {MAX_MODEL_NAME} letters, digits and signs as in llama3.2:3b")
     return name
 
 

@@ -28,14 +28,15 @@ class Lives:
     Args:
         data_dir: the data directory of the `serve` that started this process. Without one nothing is proved: no life is
             marked, and none has ended.
-
-    Attributes:
-        provable: whether anything is proved here.
     """
 
     def __init__(self, data_dir: Path) -> None:
         self._folder = data_dir / "workers" if lifeline.VARIABLE in os.environ else None
-        self.provable = self._folder is not None
+
+    @property
+    def provable(self) -> bool:
+        """Whether anything is proved here."""
+        return self._folder is not None
 
     @contextlib.contextmanager
     def marked(self, worker: UUID) -> Iterator[tuple[int, ...]]:

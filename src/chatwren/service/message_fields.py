@@ -1,6 +1,5 @@
 """Parsers of the fields that only a message has."""
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
@@ -10,6 +9,7 @@ import msgspec
 
 from chatwren.domain.errors import Invalid
 from chatwren.domain.fields import bounded
+from chatwren.domain.model_names import MAX_MODEL_NAME, is_model_name
 from chatwren.domain.text import MAX_SHORT, absent, parse_boolean, parse_short, required_text
 from chatwren.variation import MOST_REWRITES, Modifications, Rewrite
 
@@ -18,8 +18,6 @@ LANES = ("urgent", "normal", "bulk")
 
 _MAX_FIELDS = 100
 _MAX_REWRITE = 4_096
-_MAX_MODEL = 100
-_MODEL = re.compile(r"[A-Za-z0-9][\w.:/@+-]*", re.ASCII)
 _MAX_VALUE = 16_384
 """Characters of a value: more than go to WhatsApp, for what no text mentions may come along."""
 
@@ -96,8 +94,8 @@ def _parse_rewrites(value: object, *, field: str) -> tuple[Rewrite, ...] | None:
 def _parse_rewrite(value: object, *, field: str) -> Rewrite:
     if not isinstance(value, dict):
         raise Invalid(f"{field} must be an object with text and model, as a preview gives it.", field=field)
-    model = required_text(value.get("model"), field=f"{field}.model", at_most=_MAX_MODEL)
-    if _MODEL.fullmatch(model) is None:
+    model = required_text(value.get("model"), field=f"{field}.model", at_most=MAX_MODEL_NAME)
+    if not is_model_name(model):
         raise Invalid(f"{field}.model is no name of a model.", field=f"{field}.model")
     return Rewrite(required_text(value.get("text"), field=f"{field}.text", at_most=_MAX_REWRITE), model)
 

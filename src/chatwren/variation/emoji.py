@@ -5,7 +5,7 @@ One that the text has itself may become an equal one, or go.
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -95,9 +95,14 @@ def _intents(language: str) -> Index[Intent]:
     )
 
 
+def _anywhere(lines: Iterable[str]) -> Index[None]:
+    """Phrases of which it counts whether one is there."""
+    return Index((Phrase(line, any_case=True), None) for line in lines)
+
+
 @cache
 def _never(language: str) -> Index[None]:
-    return Index((Phrase(line, any_case=True), None) for line in tables.read("emoji")["never"][language])
+    return _anywhere(tables.read("emoji")["never"][language])
 
 
 def is_grave(text: Text, languages: Sequence[str]) -> bool:
@@ -107,13 +112,12 @@ def is_grave(text: Text, languages: Sequence[str]) -> bool:
 
 @cache
 def _sober(language: str) -> Index[None]:
-    return Index((Phrase(line, any_case=True), None) for line in tables.read("emoji")["neutral"]["unless"][language])
+    return _anywhere(tables.read("emoji")["neutral"]["unless"][language])
 
 
 @cache
 def _pleasant(language: str) -> Index[None]:
-    phrases = tables.read("emoji")["neutral"]["if"][language].split(",")
-    return Index((Phrase(phrase.strip(), any_case=True), None) for phrase in phrases)
+    return _anywhere(map(str.strip, tables.read("emoji")["neutral"]["if"][language].split(",")))
 
 
 @cache

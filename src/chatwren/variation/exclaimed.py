@@ -27,8 +27,8 @@ def _greetings() -> tuple[str, ...]:
     return (*data["greetings"], *data["exclaimed"]["greeted"])
 
 
-def exclaimed(text: Text, languages: Sequence[str], marks: Marks) -> list[Site]:
-    """Where a greeting may stand that the text does not have: at its beginning, or nowhere.
+def exclaimed(text: Text, languages: Sequence[str], marks: Marks) -> Site | None:
+    """The beginning of the text, if a greeting may stand there, or None.
 
     Args:
         text: masked; neither formal nor sober, and not one that gets no emojis for what it says.
@@ -36,10 +36,10 @@ def exclaimed(text: Text, languages: Sequence[str], marks: Marks) -> list[Site]:
         marks: its marks.
     """
     if len(text.text) > _LONGEST or text.text[:1].islower() or any(map(text.says, _greetings())):
-        return []
+        return None
     for language in languages:
         for _, hit in _matters(language).found(text):
             if hit.start == 0 and not marks.forbid(hit, frozenset()):
                 said = tuple(f"{text.spelled(one)} " for one in _said(language))
-                return [Site(f"{language}/opening", 0, 0, said, "")]
-    return []
+                return Site(f"{language}/opening", 0, 0, said, "")
+    return None

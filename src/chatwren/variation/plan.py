@@ -150,11 +150,11 @@ def plan(text: Text, masked: Masked, languages: Sequence[str], allowed: Modifica
     if greeted and any(one.token == greeted.first for one in swapped):
         greeted = None  # what begins the text may go, and its space with it
     if allowed.use_synonyms and casual and not is_grave(text, languages):
-        for site in exclaimed(text, languages, marks):
-            if greeted:
-                greeted = greeted.with_more(site.wordings)
-            elif _within_one(site, sentences):
-                found = [site, *found]
+        site = exclaimed(text, languages, marks)
+        if site and greeted:
+            greeted = greeted.with_more(site.wordings)
+        elif site and _within_one(site, sentences):
+            found = [site, *found]
     kept = _surviving(text.text, languages, found)
     return Plan(
         text.text,

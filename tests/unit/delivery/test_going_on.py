@@ -15,22 +15,16 @@ from chatwren.store import facts, messages
 from chatwren.store.database import Database
 from chatwren.store.fenced import leases
 from chatwren.store.fenced.going_on import GoneOn, go_on, is_usual
-from chatwren.store.fenced.messages import Claimed, Outcome, record
+from chatwren.store.fenced.messages import Outcome, record
 from tests.rows import NO_CAP, Rows, receipt_of
+from tests.unit.delivery import claimed
 from tests.unit.delivery.test_claim import TERMS, claim
 
 pytestmark = pytest.mark.anyio
 
 
-class Scene:
+class Scene(claimed.Scene):
     """An account whose owner is sending a message to one who had been written to; others wait."""
-
-    def __init__(self, db: Database, rows: Rows) -> None:
-        self.db = db
-        self.rows = rows
-        self.worker: UUID
-        self.account: UUID
-        self.claimed: Claimed
 
     async def begin(self, name: str = "alice", worker: UUID | None = None) -> "Scene":
         self.account, self.worker = await self.rows.account(name), worker or await self.rows.worker()
@@ -42,7 +36,7 @@ class Scene:
         (self.claimed,) = await claim(self.db, self.worker, self.account)
         return self
 
-    def outcome(self, *, age: timedelta = timedelta()) -> Outcome:
+    def acknowledged(self, *, age: timedelta = timedelta()) -> Outcome:
         one = self.claimed
         return Outcome(one.id, one.account, one.epoch, Decision(Status.SENT, fact=True), first=one.first, age=age)
 
@@ -50,7 +44,7 @@ class Scene:
         """`only`: claim for nobody."""
         scenes = (self, *others)
         async with self.db.connection() as connection:
-            outcomes = [scene.outcome(age=age) for scene in scenes]
+            outcomes = [scene.acknowledged(age=age) for scene in scenes]
             may_claim = [] if only else [scene.account for scene in scenes]
             return await go_on(connection, self.worker, outcomes, may_claim, TERMS)
 
@@ -228,7 +222,7 @@ async def test_what_a_receipt_has_settled_is_left(scene: Scene, rows: Rows, db: 
     async with db.transaction() as connection:
         await facts.apply_receipts(connection, [receipt_of(scene.claimed)])
     gone = await scene.go_on()
-    assert (list(gone.left), list(gone.taken)) == ([scene.outcome()], [])
+    assert (list(gone.left), list(gone.taken)) == ([scene.acknowledged()], [])
     await scene.holds()
     assert await rows.status(second) == "waiting"
 
@@ -237,10 +231,10 @@ async def test_word_of_an_old_message_leaves_what_is_in_flight(scene: Scene, row
     second = await rows.message(scene.account)
     given_up = Decision(Status.FAILED, failure=UNCONFIRMED, unconfirmed=True)
     async with db.connection() as connection:
-        await record(connection, scene.worker, [replace(scene.outcome(), decision=given_up)])
+        await record(connection, scene.worker, [replace(scene.acknowledged(), decision=given_up)])
     await claim(db, scene.worker, scene.account)
     gone = await scene.go_on()
-    assert (list(gone.left), list(gone.taken)) == ([scene.outcome()], [])
+    assert (list(gone.left), list(gone.taken)) == ([scene.acknowledged()], [])
     assert await rows.one("SELECT in_flight FROM account") == second
 
 
@@ -257,7 +251,7 @@ async def test_one_that_is_locked_is_waited_for_and_many_go_on_together(db: Data
 
 async def test_only_an_acknowledgement_to_a_known_contact_is_usual(scene: Scene) -> None:
     one = scene.claimed
-    assert is_usual(scene.outcome())
+    assert is_usual(scene.acknowledged())
     assert not is_usual(Outcome(one.id, one.account, one.epoch, Decision(Status.SENT, fact=True), first=True))
     for decision in (
         Decision(Status.FAILED, fact=True, failure=rejected(479)),

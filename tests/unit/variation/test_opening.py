@@ -21,7 +21,7 @@ SMILES = {"🙂", "😊", "☺️", "😄", "🙏"}
 @pytest.fixture
 def commas(monkeypatch: pytest.MonkeyPatch) -> None:
     """No greetings that are sentences of their own."""
-    monkeypatch.setattr(plan, "exclaimed", lambda *_: [])
+    monkeypatch.setattr(plan, "exclaimed", lambda *_: None)
 
 
 def wordings(text: str, modifications: Modifications = SYNONYMS, **fields: str) -> set[str]:
